@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+# mcunas: `make help` lists the targets. BOARD, MODEL, TASK, METHOD, OPTIMIZE and OUT choose what they act on.
+
+BOARD    ?= mps2-an386
+TASK     ?= digits
+METHOD   ?= diffprune
+OPTIMIZE ?= balanced
+OUT      ?= runs/$(TASK)-$(METHOD)-$(BOARD)
+MODEL    ?= $(OUT)/model.tflite
+ARGS     ?=
+# Recipes read these from the environment, so that names with spaces or quotes arrive whole.
+export BOARD TASK METHOD OPTIMIZE OUT MODEL
+
+# Only relative paths from here on: make cannot hold a path with spaces in a prerequisite.
+PYTHON ?= python3
+PY     := .venv/bin/python
+MCUNAS := $(PY) -m mcunas
+READY  := .venv/ready
+PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc g++ libc6-dev make python3-venv python3-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup tools quickstart test lint boards search compile firmware run validate report lock clean
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+	@echo "  for example: make BOARD=mps2-an386 MODEL=mine.tflite firmware validate"
+
+setup: $(READY)  ## install everything (Debian packages, .venv) and do nothing else
+
+# Debian packages: only the missing ones, and the package lists only where they are too old to know them.
+tools:
+	@missing=; \
+	if command -v dpkg-query >/dev/null; then \
+	    for package in $(PACKAGES); do \
+	        dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
+	    done; \
+	fi; \
+	if [ -n "$$missing" ]; then \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    apt="$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
+	    echo "installing:$$missing"; \
+	    $$apt install -y --no-install-recommends $$missing >/dev/null 2>&1 || \
+	    { $$apt update && $$apt install -y --no-install-recommends $$missing >/dev/null; } || exit 1; \
+	fi; \
+	for tool in arm-none-eabi-gcc qemu-system-arm cc; do \
+	    command -v $$tool >/dev/null || { echo "error: $$tool is missing; install it with your system's packages" >&2; exit 2; }; \
+	done
+
+# The lock is installed with hashes; requirements-torch.txt says why torch comes after it.
+$(READY): requirements.lock requirements-torch.txt pyproject.toml | tools
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	{ echo "error: $(PYTHON) is not version 3.11 to 3.13; name another one: make PYTHON=python3.12 setup" >&2; exit 2; }
+	@[ -x $(PY) ] || "$(PYTHON)" -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-torch.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PY) -m pip check
+	@touch $(READY)
+
+quickstart: setup  ## search, quantize, build, run in QEMU and prove it, on handwritten digits (under 5 minutes)
+	@$(MCUNAS) quickstart $(ARGS)
+
+test: setup lint  ## install and run all tests (under 10 minutes)
+	@$(PY) -m pytest -n 2 $(ARGS)
+
+lint: setup
+	@$(PY) -m ruff check .
+
+boards: setup  ## what there is: memory, clock, core
+	@$(MCUNAS) boards $(ARGS)
+
+# Several goals in one call run in this order, also under -j: search, compile, firmware, run, validate, report.
+search: setup  ## find a network for TASK that fits BOARD
+	@$(MCUNAS) search --task "$$TASK" --board "$$BOARD" --method "$$METHOD" --out "$$OUT" $(ARGS)
+
+compile: setup $(filter search,$(MAKECMDGOALS))  ## MODEL.tflite to C
+	@$(MCUNAS) compile "$$MODEL" --board "$$BOARD" --out "$$OUT/c" --optimize "$$OPTIMIZE" $(ARGS)
+
+firmware: setup $(filter search compile,$(MAKECMDGOALS))  ## MODEL.tflite to an ELF for BOARD
+	@$(MCUNAS) build "$$MODEL" --board "$$BOARD" --out "$$OUT/firmware" --optimize "$$OPTIMIZE" $(ARGS)
+
+run: setup $(filter search compile firmware,$(MAKECMDGOALS))  ## run MODEL once on BOARD
+	@$(MCUNAS) run "$$MODEL" --board "$$BOARD" --optimize "$$OPTIMIZE" $(ARGS)
+
+validate: setup $(filter search compile firmware run,$(MAKECMDGOALS))  ## compare every output byte, measure RAM, flash and instructions
+	@$(MCUNAS) validate "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" $(ARGS)
+
+report: setup $(filter search compile firmware run validate,$(MAKECMDGOALS))  ## write OUT/report.html
+	@$(MCUNAS) report "$$OUT" $(ARGS)
+
+lock: setup  ## resolve pyproject.toml again into requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade --target build/lock uv==0.13.9
+	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --extra test --no-emit-package torch --custom-compile-command "make lock" \
+	    --output-file requirements.lock pyproject.toml
+
+clean:  ## remove build products (not .venv, not runs)
+	@rm -rf build dist
