@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiler: Graph -> C. Passes, operator order, memory plan, emission."""

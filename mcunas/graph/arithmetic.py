@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TFLite Micro's fixed-point arithmetic in numpy: double rounding, gemmlowp's semantics.
+
+A real multiplier is stored as a Q31 mantissa and a power of two. Scaling rounds twice: a saturating rounding doubling
+high multiply (ties up), then a rounding right shift (ties away from zero). pruning-methods.md section 9.
+"""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+INT8_MIN, INT8_MAX = -128, 127
+_INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """A positive real multiplier as (mantissa in [2^30, 2^31), shift): real ~ mantissa * 2^(shift - 31)."""
+    if real == 0.0:
+        return 0, 0
+    fraction, shift = math.frexp(real)
+    mantissa = _round_half_away(fraction * (1 << 31))
+    if mantissa == 1 << 31:
+        mantissa, shift = mantissa // 2, shift + 1
+    if shift < -31:
+        return 0, 0
+    return mantissa, shift
+
+
+def _round_half_away(value: float) -> int:
+    return int(math.floor(abs(value) + 0.5)) * (1 if value >= 0 else -1)
+
+
+def doubling_high_multiply(a: np.ndarray, b: np.ndarray | int) -> np.ndarray:
+    """SRDHM: round(a * b / 2^31) of int32 values, ties up, saturated for the single overflow. int64 in and out."""
+    product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
+    nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    total = product + nudge
+    quotient = np.where(total >= 0, total >> 31, -((-total) >> 31))     # C's division truncates towards zero
+    return np.minimum(quotient, _INT32_MAX)
+
+
+def rounding_shift_right(x: np.ndarray, exponent: np.ndarray | int) -> np.ndarray:
+    """x / 2^exponent rounded to nearest, ties away from zero (gemmlowp's RoundingDivideByPOT)."""
+    x, exponent = np.asarray(x, np.int64), np.asarray(exponent, np.int64)
+    mask = (np.int64(1) << exponent) - 1
+    threshold = (mask >> 1) + (x < 0)
+    return (x >> exponent) + ((x & mask) > threshold)
+
+
+def wrap32(x: np.ndarray) -> np.ndarray:
+    """Two's-complement int32 of int64 values, kept as int64."""
+    return ((np.asarray(x, np.int64) + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+
+
+def scale_int32(x: np.ndarray, mantissa: np.ndarray | int, shift: np.ndarray | int) -> np.ndarray:
+    """x times the real multiplier (mantissa, shift) with double rounding; broadcasts. int64 in int32 range."""
+    shift = np.asarray(shift, np.int64)
+    left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
+    return rounding_shift_right(doubling_high_multiply(wrap32(np.asarray(x, np.int64) << left), mantissa), right)
+
+
+def clamp_int8(x: np.ndarray, low: int = INT8_MIN, high: int = INT8_MAX) -> np.ndarray:
+    return np.clip(x, low, high).astype(np.int8)
+
+
+def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
+    """int8 clamp limits of a fused activation. TFLite: CalculateActivationRangeQuantized."""
+    def quantize(real: float) -> int:
+        return zero_point + _round_half_away(np.float32(np.float32(real) / np.float32(scale)))
+
+    low, high = INT8_MIN, INT8_MAX
+    if activation in ("RELU", "RELU6"):
+        low = max(low, quantize(0.0))
+    if activation == "RELU6":
+        high = min(high, quantize(6.0))
+    if activation == "RELU_N1_TO_1":
+        low, high = max(low, quantize(-1.0)), min(high, quantize(1.0))
+    return low, high
