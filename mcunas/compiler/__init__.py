@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiler: Graph -> C. Passes, operator order, memory plan, emission."""
+"""Compiler: Graph -> C. Lowering to kernel calls, operator order, memory plan, emission."""
+from mcunas.compiler.compile import OPTIMIZE, Compiled, compile_graph, weight_bytes
+from mcunas.compiler.plan import Plan, plan
+
+__all__ = ["OPTIMIZE", "Compiled", "Plan", "compile_graph", "plan", "weight_bytes"]

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every kernel that generated code may call.
+#ifndef MN_KERNELS_H
+#define MN_KERNELS_H
+
+#include "mn_nn.h"
+#include "mn_tensor.h"
+
+#endif

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""compile_graph: Graph + board -> model.c, model.h and a manifest with every number that the board must confirm."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mcunas.compiler.emit import digest, emit_header, emit_source
+from mcunas.compiler.plan import Plan, plan
+from mcunas.errors import DoesNotFit, InputError
+from mcunas.graph.ir import Graph
+from mcunas.graph.tflite_reader import identifier
+from mcunas.graph.verify import verify
+
+if TYPE_CHECKING:
+    from mcunas.board import Board
+
+OPTIMIZE = {"balanced": "-O2", "ram": "-O2", "cycles": "-O3", "flash": "-Os"}     # goal -> compiler level
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """kernels: names of the sources in firmware/kernels that the model calls; optimize: the goal it was compiled for."""
+
+    graph: Graph
+    model_id: str
+    model_c: str
+    model_h: str
+    manifest: dict[str, Any]
+    kernels: tuple[str, ...]
+    plan: Plan
+    optimize: str
+
+
+def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_id: str | None = None) -> Compiled:
+    """Compile a verified int8 Graph for `board`.
+
+    Raises InputError for an unknown goal or an illegal graph, DoesNotFit when the arena exceeds the board's RAM or the
+    weights alone exceed its flash.
+    """
+    if optimize not in OPTIMIZE:
+        raise InputError(f"unknown optimization goal {optimize!r}", fix=f"use one of {', '.join(OPTIMIZE)}")
+    verify(graph)
+    model_id = identifier(model_id or graph.name)
+    planned = plan(graph)
+    weights = weight_bytes(graph)
+    if planned.arena_bytes > board.ram_bytes:
+        step = max(range(len(planned.order)), key=lambda s: planned.live_bytes_per_step[s])
+        raise DoesNotFit(f"the arena needs {planned.arena_bytes} bytes (peak at {graph.where(planned.order[step])}), "
+                         f"{board.key} has {board.ram_bytes} for it", where=graph.name,
+                         fix="use a smaller model or a larger board")
+    if weights > board.flash_bytes:
+        raise DoesNotFit(f"the weights need {weights} bytes of flash, {board.key} has {board.flash_bytes} for a model",
+                         where=graph.name, fix="use a smaller model or a larger board")
+    header, source = emit_header(graph, planned, model_id), emit_source(graph, planned, model_id)
+    kernels = tuple(sorted({c.kernel for calls in planned.program.calls for c in calls}))
+    manifest = _manifest(graph, planned, board, optimize, model_id, kernels)
+    manifest["source_sha256"] = digest(header, source)
+    return Compiled(graph, model_id, source, header, manifest, kernels, planned, optimize)
+
+
+def weight_bytes(graph: Graph) -> int:
+    """int8 weights and int32 biases as the .tflite stores them."""
+    found = {t for op in graph.ops for t in op.inputs
+             if t >= 0 and graph.tensors[t].is_const and op.kind in _WEIGHTED}
+    return sum(graph.tensors[t].size_bytes for t in found if graph.tensors[t].dtype == "int8"
+               or len(graph.tensors[t].shape) == 1 and graph.tensors[t].quant is not None)
+
+
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "ADD", "SUB", "MUL",
+             "MAXIMUM", "MINIMUM")
+
+
+def _manifest(graph: Graph, planned: Plan, board: Board, optimize: str, model_id: str,
+              kernels: tuple[str, ...]) -> dict[str, Any]:
+    calls = planned.program.calls
+    step_of = {op: s for s, op in enumerate(planned.order)}
+    layers = []
+    for i, op in enumerate(graph.ops):
+        sizes = {"weights": 0, "bias": 0, "requant": 0, "table": 0}
+        for call in calls[i]:
+            for value in call.params.values():
+                if hasattr(value, "role"):
+                    sizes[value.role] += value.data.nbytes
+        out = graph.tensors[op.outputs[0]]
+        layers.append({"index": i, "kind": op.kind, "name": out.name, "step": step_of[i], "output": list(out.shape),
+                       "kernels": [c.kernel for c in calls[i]], "macs": sum(c.macs for c in calls[i]),
+                       "weights_bytes": sizes["weights"], "bias_bytes": sizes["bias"],
+                       "table_bytes": sizes["requant"] + sizes["table"],
+                       "scratch_bytes": planned.program.scratch_bytes(i),
+                       "live_bytes": planned.live_bytes_per_step[step_of[i]]})
+    return {
+        "model": graph.name, "model_id": model_id, "board": board.key, "optimize": optimize,
+        "arena_bytes": planned.arena_bytes, "arena_bound_bytes": planned.bound_bytes,
+        "weight_bytes": weight_bytes(graph), "macs": sum(layer["macs"] for layer in layers),
+        "kernels": list(kernels), "inputs": [_io(graph, planned, t) for t in graph.inputs],
+        "outputs": [_io(graph, planned, t) for t in graph.outputs], "layers": layers, "order": list(planned.order),
+        "plan": [{"name": b.name, "tensors": list(b.tensors), "bytes": b.size_bytes, "offset": at,
+                  "first": b.first, "last": b.last} for b, at in zip(planned.buffers, planned.buffer_offsets)],
+    }
+
+
+def _io(graph: Graph, planned: Plan, index: int) -> dict[str, Any]:
+    tensor = graph.tensors[index]
+    scale, zero_point = tensor.quant.per_tensor if tensor.quant else (1.0, 0)
+    return {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype, "bytes": tensor.size_bytes,
+            "offset": planned.offsets[index], "scale": scale, "zero_point": zero_point}
