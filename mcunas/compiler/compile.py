@@ -9,6 +9,7 @@ from mcunas.compiler.emit import digest, emit_header, emit_source
 from mcunas.compiler.plan import Plan, plan
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph.ir import Graph
+from mcunas.graph.spec import data_inputs
 from mcunas.graph.tflite_reader import identifier
 from mcunas.graph.verify import verify
 
@@ -60,15 +61,15 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
 
 
 def weight_bytes(graph: Graph) -> int:
-    """int8 weights and int32 biases as the .tflite stores them."""
-    found = {t for op in graph.ops for t in op.inputs
-             if t >= 0 and graph.tensors[t].is_const and op.kind in _WEIGHTED}
-    return sum(graph.tensors[t].size_bytes for t in found if graph.tensors[t].dtype == "int8"
-               or len(graph.tensors[t].shape) == 1 and graph.tensors[t].quant is not None)
+    """int8 weights, int32 biases and constant operands as the .tflite stores them, each counted once."""
+    found = set()
+    for op in graph.ops:
+        parameters = op.inputs[1:] if op.kind in _WEIGHTED else data_inputs(op.kind, op.inputs)
+        found.update(t for t in parameters if t >= 0 and graph.tensors[t].is_const)
+    return sum(graph.tensors[t].size_bytes for t in found)
 
 
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "ADD", "SUB", "MUL",
-             "MAXIMUM", "MINIMUM")
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
 def _manifest(graph: Graph, planned: Plan, board: Board, optimize: str, model_id: str,
