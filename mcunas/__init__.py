@@ -12,7 +12,9 @@ The whole Python interface is here; each name is imported when it is first used,
 """
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -21,15 +23,18 @@ _HOMES = {
     "Board": "mcunas.board",
     "Budget": "mcunas.budget",
     "McunasError": "mcunas.errors",
-    "search": "mcunas.search",
-    "quantize": "mcunas.quantize",
     "build": "mcunas.device",
     "validate": "mcunas.device",
 }
 __all__ = ["Board", "Budget", "McunasError", "__version__", "build", "quantize", "search", "validate"]
 
 
+_VERBS = ("quantize", "search")     # packages that are also the function of the same name
+
+
 def __getattr__(name: str) -> Any:
+    if name in _VERBS:
+        return import_module(f"mcunas.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'mcunas' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
@@ -37,3 +42,22 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Verb(ModuleType):
+    """A package that can be called: ``mcunas.search(...)`` runs ``mcunas.search.search(...)``."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self, self.__name__.rpartition(".")[2])(*args, **kwargs)
+
+
+class _Package(ModuleType):
+    """Importing ``mcunas.search`` binds that package here, over any function of the name; so make it callable then."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _VERBS and isinstance(value, ModuleType):
+            value.__class__ = _Verb
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs that need no compiler and no emulator: boards, compile."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcunas.cli import options
+from mcunas.cli.output import kib, print_json, print_table
+
+if TYPE_CHECKING:
+    import mcunas.board
+
+
+def boards(
+    key: Annotated[str | None, typer.Argument(help="One board; all of them if left out.", show_default=False)] = None,
+    json: options.Json = False,
+) -> None:
+    """List the known boards, with what a model may use of each.
+
+    Example: mcunas boards mps2-an386
+    """
+    from mcunas.board import Board
+
+    found = [_board_facts(Board.load(k)) for k in ([key] if key else Board.keys())]
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ("board", "core", "kernels", "clock", "RAM", "flash", "runs in"),
+        [(b["key"], b["cpu"], b["isa"], f"{b['clock_hz'] / 1e6:g} MHz", kib(b["ram_bytes"]), kib(b["flash_bytes"]),
+          "QEMU" if b["qemu"] else "hardware") for b in found],
+    )
+    if key:
+        print_table((found[0]["name"], "kind", "origin", "size", "used for"),
+                    [(m["name"], m["kind"], f"{m['origin']:#010x}", kib(m["size"]), ", ".join(m["use"]))
+                     for m in found[0]["memories"]])
+    print("RAM and flash are what a model may use: the memory less the firmware's own share.")
+
+
+def _board_facts(board: mcunas.board.Board) -> dict[str, Any]:
+    return {"key": board.key, "name": board.name, "chip": board.chip, "cpu": board.cpu, "isa": board.isa,
+            "fpu": board.fpu, "clock_hz": board.clock_hz, "ram_bytes": board.ram_bytes,
+            "flash_bytes": board.flash_bytes, "qemu": board.emulate.qemu if board.emulate else None,
+            "memories": [{"name": m.name, "kind": m.kind, "origin": m.origin, "size": m.size, "use": list(m.use)}
+                         for m in board.memories]}
+
+
+def compile_model(
+    model: options.Model,
+    out: options.Out,
+    board: options.Board = "mps2-an386",
+    optimize: options.Optimized = options.Optimize.BALANCED,
+    json: options.Json = False,
+) -> None:
+    """Turn an int8 .tflite into model.c, model.h and manifest.json.
+
+    Example: mcunas compile kws.tflite --board mps2-an386 --out build/kws
+    """
+    compiled = compiled_for(model, board, optimize)
+    write_compiled(compiled, out)
+    if json:
+        print_json(compiled.manifest)
+        return
+    facts = compiled.manifest
+    print_table((str(model), "bytes"), [("arena (RAM)", f"{facts['arena_bytes']:,}"),
+                                        ("weights (flash)", f"{facts['weight_bytes']:,}")])
+    print(f"wrote model.c, model.h and manifest.json to {out}")
+
+
+def compiled_for(model: Path, board: str, optimize: options.Optimize) -> Any:
+    """Read `model` and compile it for the board of that key. Raises InputError, DoesNotFit."""
+    from mcunas.board import Board
+    from mcunas.compiler import compile_graph
+    from mcunas.graph import read_tflite
+
+    chosen = Board.load(board)      # first: the cheapest mistake to report
+    return compile_graph(read_tflite(model), chosen, optimize=optimize.value)
+
+
+def write_compiled(compiled: Any, folder: Path) -> None:
+    """model.c, model.h and manifest.json, each whole or not at all."""
+    from json import dumps
+
+    from mcunas.atomic import write_files
+
+    write_files(folder, {"model.c": compiled.model_c, "model.h": compiled.model_h,
+                         "manifest.json": dumps(compiled.manifest, indent=1) + "\n"})

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run as ``report.json`` (for programs) and ``report.html`` (one file, no network, no script).
+
+A run is a plain dict; every section but the title may be absent and is then left out of the page:
+
+    title, board {key, name, cpu, clock_hz}, model, verdict {ok, text}
+    quantities [{name, unit, start, budget, predicted, measured, source}]     RAM, flash, latency, ...
+    accuracy {metric, float, int8_host, int8_board, images}
+    match {inputs, bytes, mismatches}                 output bytes against the tflite-micro interpreter
+    history [{phase, loss, accuracy, ram_bytes, flash_bytes, latency_us}]     one entry per epoch
+    budget {ram_bytes, flash_bytes, latency_us}
+    widths [{name, before, after}]                    channels of each coupled group
+    plan {arena_bytes, steps [label], tensors [{name, offset, bytes, first, last}]}
+    layers [{name, kind, macs, weight_bytes, instructions}]
+    environment {name: version}, commands [line]
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mcunas.atomic import write_file
+from mcunas.errors import InputError
+
+JSON_NAME, HTML_NAME = "report.json", "report.html"
+
+
+def write_report(run: Mapping[str, Any], folder: str | Path) -> Path:
+    """Write report.json and report.html into `folder`; returns the page's path. Raises OSError."""
+    from mcunas.report.page import render
+
+    folder = Path(folder)
+    page = render(run)
+    write_file(folder / JSON_NAME, json.dumps(run, indent=1, allow_nan=False) + "\n")
+    write_file(folder / HTML_NAME, page)
+    return folder / HTML_NAME
+
+
+def read_report(folder: str | Path) -> dict[str, Any]:
+    """The run in `folder`/report.json. Raises InputError if there is none, or if it is not one of ours."""
+    path = Path(folder) / JSON_NAME
+    try:
+        run = json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"there is no report ({error.strerror})", where=str(path),
+                         fix="make one with mcunas quickstart, or mcunas validate --out DIR") from None
+    except ValueError:
+        raise InputError("this is not JSON", where=str(path), fix="run the command that wrote it again") from None
+    if not isinstance(run, dict) or "title" not in run:
+        raise InputError("this is not a report of mcunas", where=str(path))
+    return run

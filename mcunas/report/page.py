@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run to one HTML page: numbers to words and pictures here, the layout in ``page.html.j2``."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from mcunas.report import charts
+
+
+def render(run: Mapping[str, Any]) -> str:
+    """The page as text. `run` is described in mcunas.report."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["quantity"] = quantity
+    environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}\u00a0%"
+    template = environment.from_string(files("mcunas.report").joinpath("page.html.j2").read_text(encoding="utf-8"))
+    sections = ("board", "model", "verdict", "quantities", "accuracy", "match", "widths", "layers", "environment",
+                "commands")
+    return template.render({key: run.get(key) for key in sections} | {"title": run["title"]} | _pictures(run))
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A number with its unit as a person reads it; an en dash for what is not known."""
+    if value is None:
+        return "–"
+    if unit == "bytes":
+        return f"{value:,.0f}\u00a0B" if value < 1024 else f"{value:,.0f}\u00a0B ({value / 1024:,.1f}\u00a0KiB)"
+    if unit == "us":
+        return f"{value / 1000:,.2f}\u00a0ms"
+    return f"{value:,.0f} {unit}".rstrip()
+
+
+def _pictures(run: Mapping[str, Any]) -> dict[str, str]:
+    from markupsafe import Markup       # charts escape what they print, so their text is markup already
+
+    pictures = {
+        "use_chart": _use(run.get("history") or [], run.get("budget") or {}),
+        "accuracy_chart": _learning(run.get("history") or []),
+        "width_chart": charts.bars([(w["name"], (w["before"], w["after"])) for w in run.get("widths") or []],
+                                   ("channels before", "channels after"), same_scale=True),
+        "arena_chart": _arena(run.get("plan") or {}),
+        "layer_chart": _layers(run.get("layers") or []),
+    }
+    return {name: Markup(svg) for name, svg in pictures.items()}
+
+
+def _use(history: Sequence[Mapping[str, Any]], budget: Mapping[str, float | None]) -> str:
+    """Each resource as a multiple of its budget, per epoch; 1 is the limit."""
+    series = []
+    for key, name in (("ram_bytes", "RAM"), ("flash_bytes", "flash"), ("latency_us", "latency")):
+        limit = budget.get(key)
+        if limit and any(entry.get(key) for entry in history):
+            series.append(charts.Series(name, [entry[key] / limit if entry.get(key) else None for entry in history]))
+    if not series:
+        return ""
+    series.append(charts.Series("budget", [1.0] * len(history), dashed=True))
+    return charts.lines(series, "epoch", "use / budget", log=True)
+
+
+def _learning(history: Sequence[Mapping[str, Any]]) -> str:
+    if not any(entry.get("accuracy") is not None for entry in history):
+        return ""
+    values = [None if entry.get("accuracy") is None else 100 * entry["accuracy"] for entry in history]
+    return charts.lines([charts.Series("accuracy on the validation split, %", values)], "epoch", "accuracy, %")
+
+
+def _arena(plan: Mapping[str, Any]) -> str:
+    blocks = [charts.Block(t["name"], t["offset"], t["bytes"], t["first"], t["last"]) for t in plan.get("tensors", ())]
+    return charts.arena(blocks, plan.get("steps", ()), plan.get("arena_bytes", 0))
+
+
+def _layers(layers: Sequence[Mapping[str, Any]]) -> str:
+    columns = [("macs", "MACs"), ("weight_bytes", "weight bytes"), ("instructions", "instructions")]
+    present = [(key, name) for key, name in columns if any(layer.get(key) for layer in layers)]
+    rows = [(f"{i} {layer['kind']}", [layer.get(key) or 0 for key, _ in present]) for i, layer in enumerate(layers)]
+    return charts.bars(rows, [name for _, name in present]) if present else ""
