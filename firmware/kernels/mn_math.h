@@ -12,43 +12,43 @@
 // round(a * b / 2^31), ties up. Not defined for a = b = INT32_MIN, which no mantissa can cause.
 static inline int32_t mn_srdhm(int32_t a, int32_t b)
 {
-    return (int32_t)(((int64_t)a * b + (INT32_C(1) << 30)) >> 31);
+  return (int32_t)(((int64_t)a * b + (INT32_C(1) << 30)) >> 31);
 }
 
 // x / 2^exponent to nearest, ties away from zero; exponent 0..31.
 static inline int32_t mn_rounding_shift(int32_t x, int32_t exponent)
 {
-    const uint32_t mask = (UINT32_C(1) << exponent) - 1u;
-    const uint32_t half = (mask >> 1) + (x < 0 ? 1u : 0u);
+  const uint32_t mask = (UINT32_C(1) << exponent) - 1u;
+  const uint32_t half = (mask >> 1) + (x < 0 ? 1u : 0u);
 
-    return (x >> exponent) + (((uint32_t)x & mask) > half ? 1 : 0);
+  return (x >> exponent) + (((uint32_t)x & mask) > half ? 1 : 0);
 }
 
 // x * 2^exponent modulo 2^32; exponent 0..31.
 static inline int32_t mn_shift_left(int32_t x, int32_t exponent)
 {
-    return (int32_t)((uint32_t)x << exponent);
+  return (int32_t)((uint32_t)x << exponent);
 }
 
 // x times the real multiplier (mantissa, shift), rounded twice; shift -31..30, positive shifts come first and wrap.
 static inline int32_t mn_scale(int32_t x, int32_t mantissa, int32_t shift)
 {
-    if (shift > 0) {
-        return mn_srdhm(mn_shift_left(x, shift), mantissa);
-    }
-    return mn_rounding_shift(mn_srdhm(x, mantissa), -shift);
+  if (shift > 0) {
+    return mn_srdhm(mn_shift_left(x, shift), mantissa);
+  }
+  return mn_rounding_shift(mn_srdhm(x, mantissa), -shift);
 }
 
 // a + b modulo 2^32.
 static inline int32_t mn_add_wrap(int32_t a, int32_t b)
 {
-    return (int32_t)((uint32_t)a + (uint32_t)b);
+  return (int32_t)((uint32_t)a + (uint32_t)b);
 }
 
 // x limited to low..high, which lie within int8.
 static inline int8_t mn_clamp_s8(int32_t x, int32_t low, int32_t high)
 {
-    return (int8_t)(x < low ? low : x > high ? high : x);
+  return (int8_t)(x < low ? low : x > high ? high : x);
 }
 
 #endif

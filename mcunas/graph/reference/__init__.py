@@ -43,4 +43,4 @@ def run(graph: Graph, inputs: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
     return values
 
 
-from mcunas.graph.reference import convolution, elementwise, movement, pooling, resize  # noqa: E402,F401  registration
+from mcunas.graph.reference import convolution, elementwise, movement, pooling, resize, softmax  # noqa: E402,F401  registration
