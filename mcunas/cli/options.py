@@ -19,11 +19,11 @@ class Optimize(StrEnum):
 
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="An int8 .tflite file.", show_default=False)]
-Board = Annotated[str, typer.Option("--board", "-b", metavar="BOARD", help="A key from `mcunas boards`, or a .toml file.")]
+Board = Annotated[str, typer.Option("--board", "-b", metavar="BOARD", help="A key of `mcunas boards`, or a .toml file.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if it is missing.")]
 Optimized = Annotated[Optimize, typer.Option("--optimize", help="What to prefer where there is a choice.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same inputs, seed and versions give the same result.")]
 Ram = Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="Limit of the arena, like '64 KiB'.")]
-Flash = Annotated[str | None, typer.Option("--flash", metavar="SIZE", help="Limit of the model's flash, like '256 KiB'.")]
+Flash = Annotated[str | None, typer.Option("--flash", metavar="SIZE", help="Limit of its flash, like '256 KiB'.")]
 Latency = Annotated[str | None, typer.Option("--latency", metavar="TIME", help="Limit of one inference, like '50 ms'.")]

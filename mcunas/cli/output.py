@@ -14,15 +14,14 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
     """A table; columns after the first are right-aligned where every cell starts with a digit or a dash."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     rows = [tuple(map(str, row)) for row in rows]
-    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", header_style="bold underline", box=None, padding=(0, 2, 0, 0))
     for i, name in enumerate(columns):
         numeric = i > 0 and all(row[i][:1].isdigit() or row[i][:1] in ("–", "-", "") for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=i == 0)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or i == 0)
     for row in rows:
         table.add_row(*row)
     Console(highlight=False, markup=False).print(table)

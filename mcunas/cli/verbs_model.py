@@ -29,7 +29,7 @@ def boards(
         print_json(found)
         return
     print_table(
-        ("board", "core", "kernels", "clock", "RAM", "flash", "runs in"),
+        ("board", "core", "ISA", "clock", "RAM", "flash", "runs in"),
         [(b["key"], b["cpu"], b["isa"], f"{b['clock_hz'] / 1e6:g} MHz", kib(b["ram_bytes"]), kib(b["flash_bytes"]),
           "QEMU" if b["qemu"] else "hardware") for b in found],
     )

@@ -34,7 +34,7 @@ def quantity(value: float | None, unit: str) -> str:
 
 
 def _pictures(run: Mapping[str, Any]) -> dict[str, str]:
-    from markupsafe import Markup       # charts escape what they print, so their text is markup already
+    from markupsafe import Markup  # charts escape what they print, so their text is markup already
 
     pictures = {
         "use_chart": _use(run.get("history") or [], run.get("budget") or {}),

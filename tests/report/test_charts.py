@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Charts are well-formed, escape what they print, and stay inside their picture for any numbers."""
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcunas.report import charts
+
+NUMBERS = st.floats(1e-6, 1e12)
+
+
+def drawing(markup: str) -> ElementTree.Element:
+    return ElementTree.fromstring(f"<div>{markup}</div>").find("svg")
+
+
+@given(st.lists(st.one_of(st.none(), NUMBERS), min_size=1, max_size=30), st.booleans())
+def test_lines_stay_inside_the_picture(values: list[float | None], log: bool) -> None:
+    markup = charts.lines([charts.Series("a", values)], "epoch", "value", log=log, width=460, height=250)
+    if all(v is None for v in values):
+        assert markup == ""
+        return
+    for pair in drawing(markup).find("polyline").get("points").split():
+        x, y = map(float, pair.split(","))
+        assert 0 <= x <= 460 and 0 <= y <= 250
+
+
+def test_names_are_escaped() -> None:
+    nasty = "<script>alert(1)</script>&\""
+    markup = (charts.lines([charts.Series(nasty, [1.0, 2.0])], nasty, nasty)
+              + charts.bars([(nasty, (1.0,))], [nasty]) + charts.arena([charts.Block(nasty, 0, 8, 0, 0)], [nasty], 8))
+    assert "<script" not in markup
+    ElementTree.fromstring(f"<div>{markup}</div>")
+
+
+def test_a_tensor_is_drawn_at_its_bytes_and_steps() -> None:
+    markup = charts.arena([charts.Block("low", 0, 50, 0, 0), charts.Block("high", 50, 50, 0, 1)], ["a", "b"], 100)
+    low, high = ({k: float(r.get(k)) for k in ("x", "y", "width", "height")} for r in drawing(markup).iter("rect"))
+    assert high["y"] + high["height"] == low["y"] and high["height"] == low["height"]
+    assert high["x"] == low["x"] and high["width"] == 2 * low["width"]
+
+
+def test_bars_are_as_long_as_their_values() -> None:
+    markup = charts.bars([("a", (100.0, 7.0)), ("b", (50.0, 14.0))], ["macs", "bytes"])
+    widths = [float(width) for width in re.findall(r'<rect [^>]*width="([0-9.]+)"', markup)]
+    assert widths[0] == 2 * widths[2] and widths[3] == 2 * widths[1]
+
+
+def test_nothing_to_draw_is_an_empty_string() -> None:
+    assert charts.lines([], "x", "y") == charts.arena([], [], 0) == charts.bars([], []) == ""
