@@ -113,13 +113,18 @@ def softmax(graph: Graph, op: Op) -> SoftmaxParams:
     return SoftmaxParams(multiplier, shift, -floor(31 * (1 << 26) / (1 << shift)))
 
 
+def mean_scale(graph: Graph, op: Op) -> tuple[int, int]:
+    """MEAN's multiplier (mantissa, shift) before the division by the element count."""
+    return quantize_multiplier(graph.tensors[op.inputs[0]].quant.per_tensor[0]
+                               / graph.tensors[op.outputs[0]].quant.per_tensor[0])
+
+
 def mean(graph: Graph, op: Op) -> MeanParams:
     """MEAN: the division by the element count goes into the multiplier, truncated."""
     shape = graph.tensors[op.inputs[0]].shape
     axes = tuple(sorted({int(a) % len(shape) for a in graph.tensors[op.inputs[1]].data.reshape(-1)}))
-    input_scale, input_zero = graph.tensors[op.inputs[0]].quant.per_tensor
-    output_scale, output_zero = graph.tensors[op.outputs[0]].quant.per_tensor
-    multiplier, shift = quantize_multiplier(input_scale / output_scale)
+    input_zero, output_zero = (graph.tensors[t].quant.per_tensor[1] for t in (op.inputs[0], op.outputs[0]))
+    multiplier, shift = mean_scale(graph, op)
     count = prod(shape[a] for a in axes)
     widen = min(count.bit_length() - 1, 32, 31 + shift)
     return MeanParams(axes, count, (multiplier << widen) // count, shift - widen, input_zero, output_zero)

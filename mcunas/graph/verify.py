@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mcunas.errors import InputError
+from mcunas.graph import limits
 from mcunas.graph.ir import Graph, Op, Tensor
 from mcunas.graph.shapes import infer
 from mcunas.graph.spec import KINDS, data_inputs
@@ -92,6 +93,10 @@ def _verify_op(graph: Graph, op: Op, where: str) -> None:
         raise InputError(str(error), where=where) from None
     for t, shape in zip(op.outputs, shapes):
         _require(graph.tensors[t].shape == shape, f"output has shape {graph.tensors[t].shape}, expected {shape}", where)
+    try:
+        limits.check(graph, op)
+    except ValueError as error:
+        raise InputError(str(error), where=where) from None
 
 
 def _verify_types(graph: Graph, op: Op, where: str) -> None:

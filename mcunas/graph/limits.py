@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers that TFLite Micro refuses, stops on, or computes undefined results from: refused here with the reason.
+
+Called by `verify`, which puts the op's name before the message.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from mcunas.graph import integer_params
+from mcunas.graph.ir import Graph, Op
+
+_MAX_SHIFT = 30                  # a left shift by 31 overflows the constant that TFLite Micro multiplies by
+_MAX_SOFTMAX_DEPTH = 4095        # the Q12.19 sum of more exponentials can leave int32
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
+
+
+def check(graph: Graph, op: Op) -> None:
+    """Raise ValueError with the reason when the op's scales or sizes are outside what TFLite Micro computes."""
+    if op.attrs.get("activation", "NONE") in ("RELU6", "RELU_N1_TO_1"):
+        _activation(op.attrs["activation"], graph.tensors[op.outputs[0]].quant.per_tensor[0])
+    if op.kind in _WEIGHTED:
+        _multipliers(integer_params.requant(graph, op).shift)
+    if op.kind == "FULLY_CONNECTED" and integer_params.bias_input(op) >= 0:
+        _bias_scale(graph, op)
+    if op.kind == "MEAN":
+        _multipliers(np.array([integer_params.mean_scale(graph, op)[1]]))
+    if op.kind == "SOFTMAX":
+        _softmax(graph, op)
+
+
+def _activation(activation: str, scale: float) -> None:
+    bound = 6.0 if activation == "RELU6" else 1.0
+    if bound / scale >= 1 << _MAX_SHIFT:
+        raise ValueError(f"output scale {scale:g} is too small for a fused {activation}: its bound overflows int32")
+
+
+def _multipliers(shift: np.ndarray) -> None:
+    if (shift > _MAX_SHIFT).any():
+        raise ValueError(f"the input's (and weights') scale is more than 2^{_MAX_SHIFT} times the output's")
+
+
+def _bias_scale(graph: Graph, op: Op) -> None:
+    """TFLite Micro compares the bias scale of a per-tensor FULLY_CONNECTED with input scale x weight scale."""
+    weights, bias = graph.tensors[op.inputs[1]].quant, graph.tensors[integer_params.bias_input(op)].quant
+    if not weights.is_per_tensor:
+        return
+    product = graph.tensors[op.inputs[0]].quant.per_tensor[0] * weights.per_tensor[0]
+    bias_scale = float(bias.scale[0]) if bias is not None else 0.0
+    if abs(product - bias_scale) / graph.tensors[op.outputs[0]].quant.per_tensor[0] > 0.02:
+        raise ValueError(f"bias scale {bias_scale:g} is not input scale times weight scale, {product:g}")
+
+
+def _softmax(graph: Graph, op: Op) -> None:
+    x = graph.tensors[op.inputs[0]]
+    if not x.shape:
+        raise ValueError("a scalar has no axis to normalize over")
+    if x.shape[-1] > _MAX_SOFTMAX_DEPTH:
+        raise ValueError(f"{x.shape[-1]} classes, at most {_MAX_SOFTMAX_DEPTH} fit the fixed-point sum")
+    if not np.float32(op.attrs["beta"]) * x.quant.per_tensor[0] * (1 << 26) > 1.0:
+        raise ValueError(f"beta {op.attrs['beta']:g} times input scale {x.quant.per_tensor[0]:g} is too small")
