@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcunas.graph import integer_params
+from mcunas.graph import integer_params, limits_tensor
 from mcunas.graph.ir import Graph, Op
 
 _MAX_SHIFT = 30                  # a left shift by 31 overflows the constant that TFLite Micro multiplies by
@@ -27,6 +27,7 @@ def check(graph: Graph, op: Op) -> None:
         _multipliers(np.array([integer_params.mean_scale(graph, op)[1]]))
     if op.kind == "SOFTMAX":
         _softmax(graph, op)
+    limits_tensor.check(graph, op)
 
 
 def _activation(activation: str, scale: float) -> None:

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string.h>
+
+#include "mn_tensor.h"
+
+void mn_fill_s8(const struct mn_fill_s8 *p, int8_t *out)
+{
+  memset(out, (int)p->value, (uint32_t)p->count);
+}

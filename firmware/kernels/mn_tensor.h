@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernels that combine, map, move or resize whole tensors. Tensors are dense, NHWC, last axis innermost.
+//
+// Loops: a kernel that visits two tensors at once runs an innermost loop of `count` elements with one step per tensor,
+// inside `depth` outer loops (at most MN_MAX_LOOPS, outermost first). `loops` has three numbers for each outer loop:
+// how often it runs, and how far each tensor's offset moves when it goes on (the way back over the loops inside it is
+// already subtracted). depth 0: `loops` is not read.
+#ifndef MN_TENSOR_H
+#define MN_TENSOR_H
+
+#include <stdint.h>
+
+#define MN_MAX_LOOPS 5
+
+// out = zero_out + scale_out(scale0((in0 - zero0) * 2^20) + scale1((in1 - zero1) * 2^20)), limited to low..high.
+// Each scale is a Q31 mantissa and a right shift. negate: 0 adds, -1 subtracts the second term. Elements are written
+// in order; a broadcast input has a step of 0. The output may overwrite an input that is not broadcast.
+struct mn_add_s8 {
+  int32_t zero0, mantissa0, shift0;
+  int32_t zero1, mantissa1, shift1;
+  int32_t zero_out, mantissa_out, shift_out;
+  int32_t low, high;
+  int32_t negate;
+  int32_t count, step0, step1;
+  int32_t depth;
+  const int32_t *loops;
+};
+void mn_add_s8(const struct mn_add_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out);
+
+// out = zero_out + scale((in0 - zero0) * (in1 - zero1)), limited to low..high; the scale as in mn_scale.
+struct mn_mul_s8 {
+  int32_t zero0, zero1, zero_out;
+  int32_t mantissa, shift;
+  int32_t low, high;
+  int32_t count, step0, step1;
+  int32_t depth;
+  const int32_t *loops;
+};
+void mn_mul_s8(const struct mn_mul_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out);
+
+// The larger (maximum = 1) or smaller (0) of two values on one scale.
+struct mn_minmax_s8 {
+  int32_t maximum;
+  int32_t count, step0, step1;
+  int32_t depth;
+  const int32_t *loops;
+};
+void mn_minmax_s8(const struct mn_minmax_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out);
+
+// out = table[in] for `count` bytes; the table has 256 entries, indexed by the byte as unsigned. in may be out.
+struct mn_lut_s8 {
+  int32_t count;
+  const uint8_t *table;
+};
+void mn_lut_s8(const struct mn_lut_s8 *p, const void *in, void *out);
+
+// out = zero_point + round(in / scale), ties away from zero, saturated; NaN gives the zero point.
+// scale_bits: the float32 scale as its IEEE 754 bits.
+struct mn_quantize_f32_s8 {
+  uint32_t scale_bits;
+  int32_t zero_point;
+  int32_t count;
+};
+void mn_quantize_f32_s8(const struct mn_quantize_f32_s8 *p, const float *in, int8_t *out);
+
+// out = scale * (in - zero_point).
+struct mn_dequantize_s8_f32 {
+  uint32_t scale_bits;
+  int32_t zero_point;
+  int32_t count;
+};
+void mn_dequantize_s8_f32(const struct mn_dequantize_s8_f32 *p, const int8_t *in, float *out);
+
+// Copies bytes between two differently laid out tensors. Offsets and steps in bytes; step_in may be negative.
+struct mn_copy_s8 {
+  int32_t offset_in, offset_out;
+  int32_t count, step_in, step_out;
+  int32_t depth;
+  const int32_t *loops;
+};
+void mn_copy_s8(const struct mn_copy_s8 *p, const int8_t *in, int8_t *out);
+
+// out = value for `count` bytes. The input is not read.
+struct mn_fill_s8 {
+  int32_t value;
+  int32_t count;
+};
+void mn_fill_s8(const struct mn_fill_s8 *p, int8_t *out);
+
+// out[n][y][x] = in[n][rows[y]][columns[x]], `depth` bytes each.
+struct mn_resize_nearest_s8 {
+  int32_t batches, in_h, in_w, out_h, out_w, depth;
+  const uint16_t *rows, *columns;
+};
+void mn_resize_nearest_s8(const struct mn_resize_nearest_s8 *p, const int8_t *in, int8_t *out);
+
+// Bilinear interpolation at position max(0, i * step + start) of each axis, in 1/1024 pixel; rounds half away from zero.
+struct mn_resize_bilinear_s8 {
+  int32_t batches, in_h, in_w, out_h, out_w, depth;
+  int32_t step_h, start_h, step_w, start_w;
+};
+void mn_resize_bilinear_s8(const struct mn_resize_bilinear_s8 *p, const int8_t *in, int8_t *out);
+
+#endif

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Element-wise ops: sums and products with broadcasting, minimum and maximum, unary functions, borders to float32."""
+from __future__ import annotations
+
+import numpy as np
+
+from mcunas.graph.arithmetic import clamp_int8, scale_int32
+from mcunas.graph.elementwise_params import SUM_SHIFT, product_params, sum_params, unary_table
+from mcunas.graph.ir import Graph, Op
+from mcunas.graph.reference import Values, executes
+
+
+@executes("ADD", "SUB")
+def _sum(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
+    p = sum_params(graph, op)
+    a = scale_int32((inputs[0].astype(np.int64) - p.zero0) << SUM_SHIFT, *p.scale0)
+    b = scale_int32((inputs[1].astype(np.int64) - p.zero1) << SUM_SHIFT, *p.scale1)
+    total = a + b if op.kind == "ADD" else a - b
+    return [clamp_int8(scale_int32(total, *p.scale_out) + p.zero_out, p.low, p.high)]
+
+
+@executes("MUL")
+def _product(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
+    p = product_params(graph, op)
+    product = (inputs[0].astype(np.int64) - p.zero0) * (inputs[1].astype(np.int64) - p.zero1)
+    return [clamp_int8(scale_int32(product, *p.scale_out) + p.zero_out, p.low, p.high)]
+
+
+@executes("MAXIMUM", "MINIMUM")
+def _extreme(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
+    return [(np.maximum if op.kind == "MAXIMUM" else np.minimum)(*inputs)]
+
+
+@executes("LOGISTIC", "TANH", "RELU", "RELU6", "HARD_SWISH", "LEAKY_RELU")
+def _unary(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
+    return [unary_table(graph, op)[np.ascontiguousarray(inputs[0]).view(np.uint8)]]
+
+
+@executes("QUANTIZE")
+def _quantize(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
+    """float32 values beyond int32 saturate and NaN becomes the zero point, as on Arm (in C both are undefined)."""
+    if inputs[0].dtype != np.float32:
+        return _unary(graph, op, inputs)
+    quant = graph.tensors[op.outputs[0]].quant
+    with np.errstate(all="ignore"):
+        scaled = np.clip(np.nan_to_num(inputs[0] / quant.scale[0], nan=0.0), -512, 512).astype(np.float64)
+    rounded = np.where(scaled < 0, -np.floor(0.5 - scaled), np.floor(scaled + 0.5)).astype(np.int64)
+    return [clamp_int8(rounded + quant.zero_point[0])]
+
+
+@executes("DEQUANTIZE")
+def _dequantize(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
+    quant = graph.tensors[op.inputs[0]].quant
+    return [(quant.scale[0] * (inputs[0].astype(np.int64) - quant.zero_point[0]).astype(np.float32)).astype(np.float32)]
