@@ -51,4 +51,11 @@ static inline int8_t mn_clamp_s8(int32_t x, int32_t low, int32_t high)
   return (int8_t)(x < low ? low : x > high ? high : x);
 }
 
+// A layer's accumulator to its output byte.
+static inline int8_t mn_requantize_s8(uint32_t acc, int32_t mantissa, int32_t shift, int32_t zero_point, int32_t low,
+                                      int32_t high)
+{
+  return mn_clamp_s8(mn_add_wrap(mn_scale((int32_t)acc, mantissa, shift), zero_point), low, high);
+}
+
 #endif
