@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""exp, logistic and tanh in 32-bit fixed point, as gemmlowp computes them for TFLite Micro's int8 kernels.
+"""exp, 1/(1+x), logistic and tanh in 32-bit fixed point, as gemmlowp computes them for TFLite Micro's int8 kernels.
 
 Values are raw integers in int64 arrays; "Qi" means i integer bits and 31 - i fractional bits. exp multiplies factors
-exp(-2^k) for the set bits of the argument; the reciprocals take three Newton-Raphson steps. Only tables are built with
-this, offline, so it is plain rather than fast.
+exp(-2^k) for the set bits of the argument; the reciprocals take three Newton-Raphson steps. Used by the reference of
+SOFTMAX and to build tables, so it is plain rather than fast.
 """
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXP_MINUS_EIGHTH, _THIRD = 1895147668, 715827883           # Q0
 _48_OVER_17, _MINUS_32_OVER_17, _ONE_Q2 = 1515870810, -1010580540, 1 << 29      # Q2
 
 
-def _shift_left_saturating(x: np.ndarray, bits: int) -> np.ndarray:
+def shift_left_saturating(x: np.ndarray, bits: int) -> np.ndarray:
     return np.clip(x << bits, -(1 << 31), (1 << 31) - 1)
 
 
@@ -27,7 +27,7 @@ def exp_of_negative(a: np.ndarray, integer_bits: int) -> np.ndarray:
     fraction_bits = 31 - integer_bits
     quarter = 1 << (fraction_bits - 2)
     low = (a & (quarter - 1)) - quarter                     # a modulo 1/4, in [-1/4, 0)
-    x = _shift_left_saturating(low, integer_bits) + (1 << 28)
+    x = shift_left_saturating(low, integer_bits) + (1 << 28)
     x2 = doubling_high_multiply(x, x)
     x3, x4 = doubling_high_multiply(x2, x), doubling_high_multiply(x2, x2)
     tail = rounding_shift_right(doubling_high_multiply(rounding_shift_right(x4, 2) + x3, _THIRD) + x2, 1)
@@ -40,23 +40,23 @@ def exp_of_negative(a: np.ndarray, integer_bits: int) -> np.ndarray:
     return np.where(a == 0, ONE, result)
 
 
-def _reciprocal(a: np.ndarray) -> np.ndarray:
+def reciprocal(a: np.ndarray) -> np.ndarray:
     """2 / (1 + a) in Q2 for a in [0, 1], Q0."""
     half = (a + ONE + 1) >> 1
     x = _48_OVER_17 + doubling_high_multiply(half, _MINUS_32_OVER_17)
     for _ in range(3):
         error = _ONE_Q2 - doubling_high_multiply(half, x)
-        x = wrap32(x + _shift_left_saturating(doubling_high_multiply(x, error), 2))
+        x = wrap32(x + shift_left_saturating(doubling_high_multiply(x, error), 2))
     return x
 
 
 def logistic(a: np.ndarray, integer_bits: int) -> np.ndarray:
     """1 / (1 + exp(-a)) in Q0."""
-    positive = _shift_left_saturating(_reciprocal(exp_of_negative(-np.abs(a), integer_bits)), 1)
+    positive = shift_left_saturating(reciprocal(exp_of_negative(-np.abs(a), integer_bits)), 1)
     return np.where(a == 0, 1 << 30, np.where(a > 0, positive, ONE - positive))
 
 
 def tanh(a: np.ndarray, integer_bits: int) -> np.ndarray:
     """tanh(a) in Q0; exp takes 2a, which is the same raw number with one integer bit more."""
-    magnitude = _shift_left_saturating(_reciprocal(exp_of_negative(-np.abs(a), integer_bits + 1)) - _ONE_Q2, 2)
+    magnitude = shift_left_saturating(reciprocal(exp_of_negative(-np.abs(a), integer_bits + 1)) - _ONE_Q2, 2)
     return np.where(a == 0, 0, np.where(a > 0, magnitude, -magnitude))
