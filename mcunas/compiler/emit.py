@@ -97,7 +97,7 @@ class _Writer:
         fields = []
         for name, value in call.params.items():
             if isinstance(value, Table):
-                value = self.table(value.ctype, value.data, f"{name}_{op}")
+                value = self.table(value.ctype, value.data, f"{name}_{op}_{position}")
             elif isinstance(value, tuple):
                 value = "{" + ", ".join(str(v) for v in value) + "}"
             fields.append(f".{name} = {value}")
