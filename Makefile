@@ -5,7 +5,9 @@ BOARD    ?= mps2-an386
 TASK     ?= digits
 METHOD   ?= diffprune
 OPTIMIZE ?= balanced
-OUT      ?= runs/$(TASK)-$(METHOD)-$(BOARD)
+# A run of one's own model is named after it; otherwise the model is what the search of TASK left.
+NAME     := $(if $(MODEL),$(basename $(notdir $(MODEL))),$(TASK)-$(METHOD))
+OUT      ?= runs/$(NAME)-$(basename $(notdir $(BOARD)))
 MODEL    ?= $(OUT)/model.tflite
 ARGS     ?=
 # Recipes read these from the environment, so that names with spaces or quotes arrive whole.
@@ -17,6 +19,14 @@ PY     := .venv/bin/python
 MCUNAS := $(PY) -m mcunas
 READY  := .venv/ready
 PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc g++ libc6-dev make python3-venv python3-dev
+
+# A board that does not exist is said at once, before anything is installed.
+ifeq ($(wildcard boards/$(BOARD).toml)$(wildcard $(filter %.toml,$(BOARD))),)
+BOARDS := $(sort $(basename $(notdir $(wildcard boards/*.toml))))
+CLOSE  := $(shell "$(PYTHON)" -c 'import difflib, sys; print(*difflib.get_close_matches(sys.argv[1], sys.argv[2:], n=1))' \
+    '$(subst ',,$(BOARD))' $(BOARDS))
+$(error unknown board '$(BOARD)'$(if $(CLOSE),; did you mean $(CLOSE)?); known: $(BOARDS))
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup tools quickstart test lint boards search compile firmware run validate report lock clean

@@ -23,7 +23,7 @@ _HOMES = {
     "Board": "mcunas.board",
     "Budget": "mcunas.budget",
     "McunasError": "mcunas.errors",
-    "build": "mcunas.device",
+    "build": "mcunas.api",
     "validate": "mcunas.device",
 }
 __all__ = ["Board", "Budget", "McunasError", "__version__", "build", "quantize", "search", "validate"]

@@ -16,6 +16,7 @@ from mcunas.errors import McunasError
 
 INTERNAL_ERROR = 70     # sysexits.h EX_SOFTWARE: neither the input nor a check is at fault
 INTERRUPTED = 130
+LONGEST_LINE = 600
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,5 +50,7 @@ def explain(error: Exception) -> tuple[str, int]:
 
 
 def _complain(line: str, status: int) -> int:
-    print("error: " + " ".join(line.split()), file=sys.stderr)
+    # Names come from the model's file: no control characters reach the terminal, and no name fills the screen.
+    printable = "".join(c if c.isprintable() else "?" for c in " ".join(line.split()))
+    print("error: " + (printable if len(printable) <= LONGEST_LINE else printable[:LONGEST_LINE] + "…"), file=sys.stderr)
     return status

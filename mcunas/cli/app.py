@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import mcunas
-from mcunas.cli import verbs_model
+from mcunas.cli import verbs_device, verbs_model
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,5 +34,5 @@ def _options(
     """From a task and a board to a network that fits, as firmware that is proven on that board's core."""
 
 
-for verb in (verbs_model.boards, verbs_model.compile_model):
+for verb in (verbs_model.boards, verbs_model.compile_model, verbs_device.build):
     app.command(verb.__name__.removesuffix("_model"))(verb)

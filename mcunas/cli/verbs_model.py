@@ -2,7 +2,6 @@
 """Verbs that need no compiler and no emulator: boards, compile."""
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,32 +58,18 @@ def compile_model(
 
     Example: mcunas compile kws.tflite --board mps2-an386 --out build/kws
     """
-    compiled = compiled_for(model, board, optimize)
-    write_compiled(compiled, out)
+    from json import dumps
+
+    from mcunas import api
+    from mcunas.atomic import write_files
+
+    compiled, _ = api.compile_model(model, board, optimize.value)
+    write_files(out, {"model.c": compiled.model_c, "model.h": compiled.model_h,
+                      "manifest.json": dumps(compiled.manifest, indent=1) + "\n"})
     if json:
         print_json(compiled.manifest)
         return
     facts = compiled.manifest
-    print_table((str(model), "bytes"), [("arena (RAM)", f"{facts['arena_bytes']:,}"),
+    print_table((model.name, "bytes"), [("arena (RAM)", f"{facts['arena_bytes']:,}"),
                                         ("weights (flash)", f"{facts['weight_bytes']:,}")])
     print(f"wrote model.c, model.h and manifest.json to {out}")
-
-
-def compiled_for(model: Path, board: str, optimize: options.Optimize) -> Any:
-    """Read `model` and compile it for the board of that key. Raises InputError, DoesNotFit."""
-    from mcunas.board import Board
-    from mcunas.compiler import compile_graph
-    from mcunas.graph import read_tflite
-
-    chosen = Board.load(board)      # first: the cheapest mistake to report
-    return compile_graph(read_tflite(model), chosen, optimize=optimize.value)
-
-
-def write_compiled(compiled: Any, folder: Path) -> None:
-    """model.c, model.h and manifest.json, each whole or not at all."""
-    from json import dumps
-
-    from mcunas.atomic import write_files
-
-    write_files(folder, {"model.c": compiled.model_c, "model.h": compiled.model_h,
-                         "manifest.json": dumps(compiled.manifest, indent=1) + "\n"})

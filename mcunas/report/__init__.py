@@ -7,7 +7,7 @@ A run is a plain dict; every section but the title may be absent and is then lef
     quantities [{name, unit, start, budget, predicted, measured, source}]     RAM, flash, latency, ...
     accuracy {metric, float, int8_host, int8_board, images}
     match {inputs, bytes, mismatches}                 output bytes against the tflite-micro interpreter
-    history [{phase, loss, accuracy, ram_bytes, flash_bytes, latency_us}]     one entry per epoch
+    history [{phase, loss, validation, ram_bytes, flash_bytes, latency_us}]   one entry per epoch
     budget {ram_bytes, flash_bytes, latency_us}
     widths [{name, before, after}]                    channels of each coupled group
     plan {arena_bytes, steps [label], tensors [{name, offset, bytes, first, last}]}

@@ -61,9 +61,9 @@ def _use(history: Sequence[Mapping[str, Any]], budget: Mapping[str, float | None
 
 
 def _learning(history: Sequence[Mapping[str, Any]]) -> str:
-    if not any(entry.get("accuracy") is not None for entry in history):
+    if not any(entry.get("validation") is not None for entry in history):
         return ""
-    values = [None if entry.get("accuracy") is None else 100 * entry["accuracy"] for entry in history]
+    values = [None if entry.get("validation") is None else 100 * entry["validation"] for entry in history]
     return charts.lines([charts.Series("accuracy on the validation split, %", values)], "epoch", "accuracy, %")
 
 

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a model in any form to firmware: what ``mcunas.build`` and the command line's ``compile`` and ``build`` share."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcunas.board import Board
+from mcunas.budget import Budget
+from mcunas.errors import InputError
+
+if TYPE_CHECKING:
+    from mcunas.compiler import Compiled
+    from mcunas.device import Image
+    from mcunas.graph import Graph
+
+
+def load_model(model: Any) -> tuple[Graph, bytes]:
+    """(graph, .tflite bytes) of a path, of .tflite bytes, of a Graph, or of what mcunas.quantize returned.
+
+    A file's bytes are kept as they are, because the oracle must see what the user has. Raises InputError.
+    """
+    from mcunas.graph import Graph, read_tflite, write_tflite
+
+    if isinstance(model, str | Path):
+        path = Path(model)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot read the model ({error.strerror})", str(path), "name a .tflite file") from None
+        return read_tflite(path), data
+    if isinstance(model, bytes):
+        return read_tflite(model), model
+    graph = getattr(model, "graph", model)
+    if not isinstance(graph, Graph):
+        raise InputError(f"a {type(model).__name__} is not a model", fix="give a .tflite file or a quantized model")
+    return graph, write_tflite(graph)
+
+
+def compile_model(model: Any, board: Board | str, optimize: str = "balanced") -> tuple[Compiled, bytes]:
+    """(compiled, .tflite bytes). Raises InputError, DoesNotFit."""
+    from mcunas.compiler import compile_graph
+
+    chosen = board if isinstance(board, Board) else Board.load(board)   # first: the cheapest mistake to report
+    graph, data = load_model(model)
+    return compile_graph(graph, chosen, optimize=optimize), data
+
+
+def build(model: Any, board: Board | str, out: str | Path | None = None, *, budget: Budget | None = None,
+          optimize: str = "balanced", debug: bool = False) -> Image:
+    """Firmware (ELF, bin, hex, manifest) for `model` in folder `out`, by default build/<model>-<board>.
+
+    model: see `load_model`. budget: limits that the linker enforces; by default what the board has.
+    Raises InputError, ToolMissing, DoesNotFit.
+    """
+    from mcunas.device.build import build as build_firmware
+
+    chosen = board if isinstance(board, Board) else Board.load(board)
+    limits = (budget or Budget()).for_board(chosen)
+    compiled, data = compile_model(model, chosen, optimize)
+    folder = Path("build") / f"{compiled.model_id}-{chosen.key}" if out is None else Path(out)
+    return build_firmware(compiled, chosen, folder, debug=debug, tflite=data, ram_bytes=limits.ram_bytes,
+                          flash_bytes=limits.flash_bytes)

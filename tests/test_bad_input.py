@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever a user gives: one line with what and what to do, exit 2 (1 for "does not fit"), nothing half-written."""
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcunas.cli import main
+from mcunas.errors import McunasError
+from mcunas.graph import Graph, Op, Quant, Tensor, read_tflite, write_tflite
+
+
+def dense(inputs: int, outputs: int, kind: str = "FULLY_CONNECTED") -> Graph:
+    """One fully connected layer, (1, inputs) -> (1, outputs)."""
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-127, 128, (outputs, inputs)).astype(np.int8)
+    tensors = (Tensor("x", (1, inputs), "int8", Quant.of(0.5)),
+               Tensor("weights", weights.shape, "int8", Quant.of(0.01), weights),
+               Tensor("bias", (outputs,), "int32", Quant.of(0.5 * np.float32(0.01)), np.zeros(outputs, np.int32)),
+               Tensor("y", (1, outputs), "int8", Quant.of(1.0)))
+    attrs = {"activation": "NONE", "keep_dims": False}
+    return Graph(tensors, (Op(kind, (0, 1, 2), (3,), attrs),), (0,), (3,), "dense")
+
+
+@pytest.fixture(scope="module")
+def valid() -> bytes:
+    return write_tflite(dense(8, 4))
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Run a verb on a model; it must end with that status and one line, and leave the output folder unmade."""
+    def run(model: bytes, status: int, *options: str, verb: str = "compile") -> str:
+        path, out = tmp_path / "model.tflite", tmp_path / "out"
+        path.write_bytes(model)
+        with pytest.raises(SystemExit) as leave:
+            main([verb, str(path), "--out", str(out), *options])
+        said = capsys.readouterr()
+        assert leave.value.code == status, said.err
+        assert said.out == "" and said.err.startswith("error: ") and said.err.count("\n") == 1
+        assert not out.exists()
+        return said.err
+    return run
+
+
+@pytest.mark.parametrize("verb", ["compile", "build", "validate"])
+def test_a_file_that_is_no_model(refused, verb: str) -> None:
+    assert "not a .tflite file" in refused(b"hello, world, this is text", 2, verb=verb)
+    assert "not a .tflite file" in refused(b"", 2, verb=verb)
+
+
+@pytest.mark.parametrize("verb", ["compile", "build", "validate"])
+def test_a_model_without_its_end(refused, valid: bytes, verb: str) -> None:
+    assert "model.tflite" in refused(valid[:len(valid) // 2], 2, verb=verb)
+
+
+def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leave:
+        main(["compile", str(tmp_path / "absent.tflite"), "--out", str(tmp_path / "out")])
+    said = capsys.readouterr().err
+    assert leave.value.code == 2 and "absent.tflite" in said and said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_float_model(refused, data_dir: Path) -> None:
+    model = next((data_dir / "mlperf_tiny").rglob("*float*.tflite"), None)
+    if model is None:
+        pytest.skip("no float .tflite among the models")
+    assert "int8" in refused(model.read_bytes(), 2)
+
+
+def test_an_operator_that_is_not_supported_is_named(refused, valid: bytes) -> None:
+    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+
+    fields = schema.ModelT.InitFromPackedBuf(valid, 0)
+    fields.operatorCodes[0].builtinCode = schema.BuiltinOperator.SEGMENT_SUM
+    fields.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.SEGMENT_SUM
+    fields.subgraphs[0].operators[0].builtinOptions = None
+    fields.subgraphs[0].operators[0].builtinOptionsType = 0
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(fields.Pack(builder), b"TFL3")
+    said = refused(bytes(builder.Output()), 2)
+    assert 'op 0 SEGMENT_SUM (tensor "y")' in said and "FULLY_CONNECTED" in said
+
+
+@pytest.mark.parametrize("verb", ["compile", "build", "validate"])
+def test_an_unknown_board_gets_a_suggestion(refused, valid: bytes, verb: str) -> None:
+    assert "did you mean 'mps2-an386'" in refused(valid, 2, "--board", "mps2-an38", verb=verb)
+
+
+@pytest.mark.parametrize(("graph", "what"), [(dense(16000, 4), "arena"), (dense(4000, 100), "weights")])
+def test_a_model_that_does_not_fit_is_status_1(refused, graph: Graph, what: str) -> None:
+    said = refused(write_tflite(graph), 1, "--board", "microbit")
+    assert what in said and "larger board" in said
+
+
+def test_a_missing_toolchain_is_named(refused, valid: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    assert "arm-none-eabi-gcc" in refused(valid, 2, verb="build")
+
+
+def test_an_output_folder_that_is_a_file(valid: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.tflite").write_bytes(valid)
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(SystemExit) as leave:
+        main(["compile", str(tmp_path / "model.tflite"), "--out", str(tmp_path / "taken")])
+    assert leave.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_damaged_files_never_crash_the_reader(valid: bytes) -> None:
+    """Flipped, cut, repeated: each is either a legal graph or one McunasError of one line."""
+    rng = random.Random(0)
+    for _ in range(600):
+        data = bytearray(valid)
+        for _ in range(rng.choice((1, 1, 2, 8))):
+            data[rng.randrange(len(data))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        if rng.random() < 0.25:
+            del data[rng.randrange(len(data)):]
+        try:
+            read_tflite(bytes(data))
+        except McunasError as error:
+            assert "\n" not in str(error)
