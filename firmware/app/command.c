@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands: ASCII words, one space apart, ended by '%'. Every answer ends with the line m-ready. The commands up to
+// `help` and their answers are those of MLPerf Tiny's runner; the others are ours.
+#include <string.h>
+
+#include "app.h"
+#include "platform.h"
+
+#define LINE_BYTES 96u
+#define MAX_WORDS 4u
+
+static bool to_u32(const char *text, uint32_t *value) {
+  uint32_t sum = 0;
+  const char *at = text;
+  for (; *at >= '0' && *at <= '9'; at++) {
+    if (sum > (UINT32_MAX - 9u) / 10u)
+      return false;
+    sum = sum * 10u + (uint32_t)(*at - '0');
+  }
+  *value = sum;
+  return at != text && !*at;
+}
+
+static void do_name(const uint32_t *n) {
+  (void)n;
+  put_text("m-name-dut-[mcunas]\r\n");
+}
+
+static void do_profile(const uint32_t *n) {
+  (void)n;
+  put_text("m-profile-[ULPMark for tinyML Firmware V0.0.1]\r\nm-model-[");
+  put_clean(app_model->name);
+  put_text("]\r\n");
+}
+
+static void do_timestamp(const uint32_t *n) {
+  (void)n;
+  put_text("m-lap-us-");
+  put_u64(clock_us());
+  put_end();
+}
+
+static void do_load(const uint32_t *n) {
+  input_expect(n[0]);
+}
+
+static void do_print(const uint32_t *n) {
+  (void)n;
+  input_print();
+}
+
+static void do_infer(const uint32_t *n) {
+  infer(n[0], n[1]);
+}
+
+static void do_results(const uint32_t *n) {
+  (void)n;
+  infer_print_results();
+}
+
+static void do_out(const uint32_t *n) {
+  (void)n;
+  infer_print_output();
+}
+
+static void do_seed(const uint32_t *n) {
+  input_seed(n[0]);
+}
+
+static void do_raw(const uint32_t *n) {
+  (void)n;
+  input_receive();
+}
+
+static void do_mem(const uint32_t *n) {
+  (void)n;
+  measure_memory();
+}
+
+static void do_bench(const uint32_t *n) {
+  (void)n;
+  measure_instructions();
+}
+
+static void do_io(const uint32_t *n) {
+  (void)n;
+  measure_tensors();
+}
+
+static void do_help(const uint32_t *n);
+
+static const struct command {
+  const char *words;       // the fixed words
+  uint8_t least, most;     // numbers that follow
+  void (*run)(const uint32_t *numbers);
+  const char *help;
+} commands[] = {
+    {"name", 0, 0, do_name, ""},
+    {"profile", 0, 0, do_profile, ""},
+    {"timestamp", 0, 0, do_timestamp, ""},
+    {"db load", 1, 1, do_load, " N: announce the input, N bytes"},
+    {"db print", 0, 0, do_print, ", db HEX: the input's bytes"},
+    {"infer", 1, 2, do_infer, " N W: N inferences after W warm-ups"},
+    {"results", 0, 0, do_results, ""},
+    {"help", 0, 0, do_help, ""},
+    {"out", 0, 0, do_out, ": the outputs' bytes"},
+    {"seed", 1, 1, do_seed, " S: pseudo-random input"},
+    {"raw", 0, 0, do_raw, ": the input as bytes follows"},
+    {"mem", 0, 0, do_mem, ": arena and stack use"},
+    {"bench", 0, 0, do_bench, ": ticks of one inference"},
+    {"io", 0, 0, do_io, ": tensors"},
+};
+
+static void do_help(const uint32_t *n) {
+  (void)n;
+  for (uint32_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+    put_text("m-help-[");
+    put_text(commands[i].words);
+    put_text(commands[i].help);
+    put_text("]\r\n");
+  }
+}
+
+// Numbers behind the fixed words; `text` is at its end or at the space before the first number.
+static bool read_numbers(char *text, const struct command *command, uint32_t *numbers) {
+  uint32_t count = 0;
+  while (*text) {
+    char *word = ++text;
+    while (*text && *text != ' ')
+      text++;
+    const char end = *text;
+    *text = 0;
+    const bool is_number = count < command->most && to_u32(word, &numbers[count]);
+    *text = end;
+    if (!is_number)
+      return false;
+    count++;
+  }
+  return count >= command->least;
+}
+
+static void answer(char *line) {
+  for (uint32_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+    const size_t length = strlen(commands[i].words);
+    uint32_t numbers[2] = {0, 0};
+    if (strncmp(line, commands[i].words, length) == 0 && (line[length] == 0 || line[length] == ' ')) {
+      if (read_numbers(line + length, &commands[i], numbers)) {
+        commands[i].run(numbers);
+        return;
+      }
+      break;
+    }
+  }
+  put_text("e-[Unknown command: ");
+  put_clean(line);
+  put_text("]\r\n");
+}
+
+void command_loop(void) {
+  static char line[LINE_BYTES];
+  for (;;) {
+    uint32_t length = 0;
+    bool is_data = false, is_overlong = false;
+    for (char c = uart_getc(); c != '%'; c = uart_getc()) {
+      if (is_data) {
+        input_line_digit(c);
+      } else if (length == 3u && memcmp(line, "db ", 3) == 0 && c != 'l' && c != 'p') {
+        is_data = true;  // hex digits go straight into the input
+        input_line_begin();
+        input_line_digit(c);
+      } else if (length == LINE_BYTES - 1u) {
+        is_overlong = true;
+      } else if (length || (c != '\r' && c != '\n')) {
+        line[length++] = c;
+      }
+    }
+    line[length] = 0;
+    if (is_data)
+      input_line_end();
+    else if (is_overlong)
+      put_error("Command too long");
+    else
+      answer(line);
+    put_text("m-ready\r\n");
+  }
+}

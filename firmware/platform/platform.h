@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the application needs of a chip: a serial port, a timer, and the memory that the linker script laid out.
+// Drivers are chosen by the board file: uart_<driver>.c and timer_<driver>.c implement the functions below.
+#ifndef MCUNAS_PLATFORM_H
+#define MCUNAS_PLATFORM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define REG32(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+#define STACK_PAINT 0xC5C5C5C5u
+#define STACK_GUARD_BYTES 16u  // the lowest bytes of the stack; touched means overflown
+
+// Waiting for a byte sleeps until its interrupt is pending. It is never taken: PRIMASK stays set, as reset leaves it.
+#define NVIC_ENABLE(irq) (REG32(0xE000E100u + (irq) / 32u * 4u) = 1u << (irq) % 32u)
+#define NVIC_CLEAR(irq) (REG32(0xE000E280u + (irq) / 32u * 4u) = 1u << (irq) % 32u)
+
+static inline void wait_for_interrupt(void) {
+  __asm volatile("dsb\n wfi" ::: "memory");
+}
+
+void uart_init(void);
+void uart_putc(char c);
+char uart_getc(void);  // waits
+
+void timer_start(void);      // (re)start from zero
+uint32_t timer_ticks(void);  // since timer_start, modulo 2^32, at BOARD_TIMER_HZ
+
+void fault_handler(void);
+void reset_handler(void);
+
+// Symbols of the linker script; only their addresses mean something.
+extern uint32_t _stack_bottom[], _stack_top[];
+extern uint32_t _data_load[], _data_start[], _data_end[], _bss_start[], _bss_end[];
+extern uint8_t _guard_start[], _guard_end[];  // behind the arena
+extern uint8_t _spare_start[], _spare_end[];  // RAM behind the guard that nothing else uses
+
+#endif

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Board: one TOML file per board, read strictly. It feeds the search's limits, the compiler flags, the linker script,
+the firmware's constants and the emulator's command line, so that all of them agree.
+
+Integers are bytes and hertz. The fields of the dataclasses below are the schema: a key that is not a field is an
+error with a suggestion, and a missing one is named. boards/*.toml is the list of known boards.
+"""
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from mcunas.errors import InputError
+from mcunas.paths import boards_dir
+
+# What generated code and kernels may use of the stack. [reserve].stack is this much more than the firmware's own use.
+MODEL_STACK_BYTES = 1024
+USES = ("data", "stack", "arena")
+ISAS = ("scalar", "dsp", "mve")
+
+
+@dataclass(frozen=True)
+class Core:
+    cpu: str                        # as arm-none-eabi-gcc's -mcpu names it
+    isa: str                        # scalar | dsp | mve: picks kernels
+    clock_hz: int
+    fpu: str = ""                   # as -mfpu names it; empty = soft float
+    trap_unaligned: bool = False    # make unaligned accesses fault on a core that would allow them
+
+
+@dataclass(frozen=True)
+class Memory:
+    name: str
+    kind: str                       # flash | ram
+    origin: int
+    size: int                       # bytes
+    use: tuple[str, ...] = ()       # of a RAM region: data, stack, arena
+
+    @property
+    def end(self) -> int:
+        return self.origin + self.size
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """What the firmware takes before the model does, in bytes; tests/boards measures it."""
+
+    flash: int
+    ram: int                        # .data and .bss and the guard behind the arena
+    stack: int                      # the firmware's own and MODEL_STACK_BYTES
+
+
+@dataclass(frozen=True)
+class Console:
+    driver: str                     # firmware/platform/uart_<driver>.c
+    base: int
+    irq: int                        # of received bytes; the core sleeps until it is pending
+    baud: int
+    tx: int = 0                     # pin numbers, where the driver routes pins
+    rx: int = 0
+
+
+@dataclass(frozen=True)
+class Timer:
+    driver: str                     # firmware/platform/timer_<driver>.c
+    base: int
+    hz: int
+
+
+@dataclass(frozen=True)
+class Emulate:
+    qemu: str                       # machine name
+    icount_shift: int               # one instruction is 2^shift ns of virtual time; slower than the timer's tick
+
+
+@dataclass(frozen=True)
+class CycleModel:
+    """Plain cycles per instruction of a core, with its error bar and where it comes from (boards/cost/*.toml)."""
+
+    core: str
+    cycles_per_instruction: float
+    low: float
+    high: float
+    source: str
+
+
+@dataclass(frozen=True)
+class _File:
+    """The layout of a board file."""
+
+    name: str
+    chip: str
+    family: str
+    core: Core
+    memory: tuple[Memory, ...]
+    reserve: Reserve
+    console: Console
+    timer: Timer
+    cost: str                       # boards/cost/<cost>.toml
+    emulate: Emulate | None = None
+
+
+@dataclass(frozen=True)
+class Board:
+    key: str
+    name: str
+    chip: str
+    family: str
+    core: Core
+    memories: tuple[Memory, ...]
+    reserve: Reserve
+    console: Console
+    timer: Timer
+    cost_table: str
+    emulate: Emulate | None
+    path: Path = field(compare=False)
+
+    @staticmethod
+    def keys() -> tuple[str, ...]:
+        """The known boards, sorted."""
+        return tuple(sorted(path.stem for path in boards_dir().glob("*.toml")))
+
+    @staticmethod
+    def load(key_or_path: str | Path) -> Board:
+        """A board by key ("mps2-an386") or from a .toml file. Raises InputError."""
+        text = str(key_or_path)
+        path = Path(text) if text.endswith(".toml") else boards_dir() / f"{text}.toml"
+        if path.parent == boards_dir() and text not in Board.keys() and not text.endswith(".toml"):
+            raise InputError(f"unknown board {text!r}", fix=_did_you_mean(text, Board.keys(), "boards"))
+        return _load(path)
+
+    @property
+    def cpu(self) -> str:
+        return self.core.cpu
+
+    @property
+    def fpu(self) -> str:
+        return self.core.fpu
+
+    @property
+    def isa(self) -> str:
+        return self.core.isa
+
+    @property
+    def clock_hz(self) -> int:
+        return self.core.clock_hz
+
+    @property
+    def flash(self) -> Memory:
+        """The region that holds code, weights and tables."""
+        return next(memory for memory in self.memories if memory.kind == "flash")
+
+    def ram_for(self, use: str) -> Memory:
+        """The RAM region for "data", "stack" or "arena"."""
+        return next(memory for memory in self.memories if use in memory.use)
+
+    @property
+    def flash_bytes(self) -> int:
+        """Flash a model may use: weights, tables, its code and kernels."""
+        return self.flash.size - self.reserve.flash
+
+    @property
+    def ram_bytes(self) -> int:
+        """RAM a model may use: its arena. The arena's region less what else lives there."""
+        arena = self.ram_for("arena")
+        taken = sum(size for use, size in (("data", self.reserve.ram), ("stack", self.reserve.stack)) if use in arena.use)
+        return arena.size - taken
+
+    @property
+    def cflags(self) -> tuple[str, ...]:
+        """Architecture flags for arm-none-eabi-gcc."""
+        fpu = ("-mfloat-abi=hard", f"-mfpu={self.fpu}") if self.fpu else ("-mfloat-abi=soft",)
+        return ("-mthumb", f"-mcpu={self.cpu}", *fpu)
+
+    @cached_property
+    def cycle_model(self) -> CycleModel:
+        beside = self.path.parent / "cost" / f"{self.cost_table}.toml"
+        path = beside if beside.exists() else boards_dir() / "cost" / f"{self.cost_table}.toml"
+        return _record(CycleModel, _toml(path), str(path))
+
+
+def _load(path: Path) -> Board:
+    where = str(path)
+    f = _record(_File, _toml(path), where)
+    board = Board(path.stem, f.name, f.chip, f.family, f.core, f.memory, f.reserve, f.console, f.timer, f.cost,
+                  f.emulate, path)
+    _check(board, where)
+    return board
+
+
+def _check(board: Board, where: str) -> None:
+    def demand(holds: bool, what: str, fix: str = "") -> None:
+        if not holds:
+            raise InputError(what, where, fix)
+
+    demand(board.isa in ISAS, f"[core] isa {board.isa!r} is unknown", f"use one of {', '.join(ISAS)}")
+    for memory in board.memories:
+        demand(memory.kind in ("flash", "ram"), f"memory {memory.name!r} has kind {memory.kind!r}", "use flash or ram")
+        demand(0 <= memory.origin and 0 < memory.size and memory.end <= 1 << 32,
+               f"memory {memory.name!r} is not inside the 32-bit address space")
+        for use in memory.use:
+            demand(memory.kind == "ram" and use in USES, f"memory {memory.name!r} cannot be used for {use!r}",
+                   f"a ram region is used for {', '.join(USES)}")
+    ordered = sorted(board.memories, key=lambda memory: memory.origin)
+    for low, high in zip(ordered, ordered[1:]):
+        demand(low.end <= high.origin, f"memories {low.name!r} and {high.name!r} overlap")
+    demand(sum(memory.kind == "flash" for memory in board.memories) == 1, "there must be one memory of kind flash")
+    for use in USES:
+        demand(sum(use in memory.use for memory in board.memories) == 1, f"one ram region must be used for {use!r}")
+    for name, size in (("clock_hz", board.clock_hz), ("timer.hz", board.timer.hz), ("console.baud", board.console.baud),
+                       ("reserve.stack", board.reserve.stack)):
+        demand(size > 0, f"{name} must be positive")
+    demand(board.reserve.flash >= 0 and board.reserve.ram >= 0 and board.reserve.stack % 8 == 0,
+           "[reserve] must not be negative and its stack must be a multiple of 8")
+    demand(board.ram_bytes > 0 and board.flash_bytes > 0, "[reserve] leaves nothing for a model")
+    if board.emulate:
+        demand(10**9 / board.timer.hz < 2**board.emulate.icount_shift,
+               "the timer is too slow to count single instructions", "raise [emulate] icount_shift")
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", str(path), "name a board or a .toml file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"is not TOML: {error}", str(path)) from None
+
+
+def _record(cls: type, table: dict[str, Any], where: str) -> Any:
+    """A dataclass from a TOML table, with every key and type checked."""
+    hints = get_type_hints(cls)
+    for key in table:
+        if key not in hints:
+            raise InputError(f"unknown key {key!r}", where, _did_you_mean(key, tuple(hints), "keys"))
+    values = {}
+    for f in fields(cls):
+        if f.name in table:
+            values[f.name] = _value(hints[f.name], table[f.name], f"{where}: {f.name}")
+        elif f.default is MISSING:
+            raise InputError(f"key {f.name!r} is missing", where)
+    return cls(**values)
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if isinstance(hint, types.UnionType):
+        hint = get_args(hint)[0]
+    if hasattr(hint, "__dataclass_fields__"):
+        if not isinstance(value, dict):
+            raise InputError("must be a table", where)
+        return _record(hint, value, where)
+    if get_args(hint):
+        if not isinstance(value, list):
+            raise InputError("must be a list", where)
+        return tuple(_value(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise InputError(f"must be of type {hint.__name__}, not {type(value).__name__}", where)
+    return value
+
+
+def _did_you_mean(word: str, known: tuple[str, ...], what: str) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return (f"did you mean {close[0]!r}? " if close else "") + f"known {what}: {', '.join(known)}"

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The generated sources around a model: board.h (constants of the board), link.ld, image.c (the arena)."""
+from __future__ import annotations
+
+from string import Template
+
+from mcunas.board import Board
+from mcunas.paths import firmware_dir
+
+GUARD_BYTES = 64    # painted bytes behind the arena
+
+_IMAGE_C = """\
+#include "model.h"
+#include "mn_model.h"
+
+extern const struct mn_model *const app_model;
+extern uint8_t app_arena[];
+
+const struct mn_model *const app_model = &mn_model_{id};
+__attribute__((section(".arena"), aligned(MN_ARENA_ALIGN))) uint8_t app_arena[MN_{upper}_ARENA_BYTES];
+"""
+
+
+def board_h(board: Board) -> str:
+    """Constants for the drivers, as a C header."""
+    constants = {
+        "CLOCK_HZ": f"{board.clock_hz}u",
+        "UART_BASE": f"0x{board.console.base:08X}u",
+        "UART_BAUD": f"{board.console.baud}u",
+        "UART_IRQ": f"{board.console.irq}u",
+        "UART_TX": f"{board.console.tx}u",
+        "UART_RX": f"{board.console.rx}u",
+        "TIMER_BASE": f"0x{board.timer.base:08X}u",
+        "TIMER_HZ": f"{board.timer.hz}u",
+        "TRAP_UNALIGNED": str(int(board.core.trap_unaligned)),
+    }
+    return "".join(f"#define BOARD_{name} {value}\n" for name, value in constants.items())
+
+
+def linker_script(board: Board, ram_budget_bytes: int, flash_budget_bytes: int) -> str:
+    """The linker script; it refuses an arena or an image beyond the budgets (bytes a model may use)."""
+    access = {"flash": "rx", "ram": "rwx"}
+    memories = (f"  {m.name} ({access[m.kind]}) : ORIGIN = 0x{m.origin:08X}, LENGTH = 0x{m.size:X}" for m in board.memories)
+    template = Template((firmware_dir() / "platform" / "link.ld").read_text())
+    return template.safe_substitute(
+        memories="\n".join(memories), flash=board.flash.name, data=board.ram_for("data").name,
+        stack=board.ram_for("stack").name, arena=board.ram_for("arena").name, stack_bytes=board.reserve.stack,
+        guard_bytes=GUARD_BYTES, ram_budget_bytes=ram_budget_bytes, flash_budget_bytes=flash_budget_bytes,
+        flash_reserve_bytes=board.reserve.flash)
+
+
+def image_c(model_id: str) -> str:
+    """Ties the model to the application and gives it its arena."""
+    return _IMAGE_C.format(id=model_id, upper=model_id.upper())

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host's end of the command protocol (firmware/app/command.c), over any byte stream: QEMU's pipe or a serial port.
+
+A command ends with '%'; its answer is lines up to `m-ready`. A line `e-[...]` is the firmware's error, lines `e-fault-...`
+are the fault handler's last words: both become exceptions here.
+"""
+from __future__ import annotations
+
+import re
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mcunas.device.elf import locate, read_elf
+from mcunas.errors import CheckFailed
+
+_COMMAND_S = 10.0       # for an answer to begin, or to go on
+_INFER_S = 120.0        # for one inference: an emulated Cortex-M0+ on a busy machine takes its time
+_BYTES_PER_S = 2000.0   # that a link carries at the very least
+
+_CFSR_BITS = {0: "instruction access violation", 1: "data access violation", 3: "unstacking failed (MPU)",
+              4: "stacking failed (MPU)", 8: "instruction bus error", 9: "precise data bus error",
+              10: "imprecise data bus error", 11: "unstacking failed", 12: "stacking failed", 16: "undefined instruction",
+              17: "invalid state", 18: "invalid PC load", 19: "no coprocessor", 20: "stack limit", 24: "unaligned access",
+              25: "division by zero"}
+_STACK_BITS = 1 << 4 | 1 << 12 | 1 << 20
+
+
+class ByteStream(Protocol):
+    def read(self, timeout_s: float) -> bytes: ...
+
+    def write(self, data: bytes, timeout_s: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class DeviceError(CheckFailed):
+    """The firmware answered a command with an error."""
+
+
+class TargetFault(CheckFailed):
+    """The core took a fault. registers: pc, lr, sp, and cfsr, hfsr, mmfar, bfar where the core has them."""
+
+    def __init__(self, kind: str, registers: dict[str, int], elf: Path | None) -> None:
+        self.kind, self.registers = kind, registers
+        self.is_stack_overflow = bool(registers.get("cfsr", 0) & _STACK_BITS)
+        where = {}
+        if elf is not None:
+            symbols = read_elf(elf).symbols
+            self.is_stack_overflow |= not symbols["_stack_bottom"] <= registers.get("sp", 0) <= symbols["_stack_top"]
+            where = {name: locate(elf, registers[name]) for name in ("pc", "lr") if registers.get(name)}
+        self.where = where.get("pc", "")
+        reasons = [text for bit, text in _CFSR_BITS.items() if registers.get("cfsr", 0) >> bit & 1]
+        if self.is_stack_overflow:
+            reasons.insert(0, "stack overflow")
+        shown = ", ".join(f"{name.upper()} {value:#010x}{f' {where[name]}' if where.get(name) else ''}"
+                          for name, value in registers.items())
+        super().__init__(f"the core stopped with a {kind}{': ' if reasons else ''}{', '.join(reasons)} ({shown})")
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Measured on the target, in bytes. arena_used: the highest byte of the arena that an inference touches."""
+
+    arena: int
+    arena_used: int
+    stack: int
+    stack_used: int
+    input: int
+    input_kept: bool
+
+
+class Link:
+    """Commands to a firmware that has booted. elf: names functions and lines in faults."""
+
+    def __init__(self, stream: ByteStream, elf: Path | None = None) -> None:
+        self._stream, self._elf, self._buffer = stream, elf, b""
+
+    def wait_for_boot(self) -> None:
+        """Up to the first m-ready."""
+        self._answer("boot", _COMMAND_S)
+
+    def command(self, text: str, payload: bytes = b"", timeout_s: float = _COMMAND_S) -> list[str]:
+        """The lines of the answer, without m-ready. timeout_s: silence that ends the wait.
+
+        Raises DeviceError, TargetFault, CheckFailed (no answer).
+        """
+        data = text.encode("ascii") + b"%" + payload
+        self._stream.write(data, timeout_s + len(data) / _BYTES_PER_S)
+        return self._answer(text, timeout_s + len(payload) / _BYTES_PER_S)
+
+    def load(self, data: bytes) -> None:
+        """The input tensors' bytes, one after another."""
+        self._check_input(self.command("raw", data), data)
+
+    def seed(self, seed: int, expected: bytes) -> None:
+        """Let the firmware draw the input itself (random_input.py) and check that it drew `expected`."""
+        self._check_input(self.command(f"seed {seed}"), expected)
+
+    def infer(self, inferences: int = 1, warmups: int = 0) -> int:
+        """Run the model; the target's time for `inferences` in microseconds (emulated time means nothing)."""
+        lines = self.command(f"infer {inferences} {warmups}", timeout_s=_INFER_S * (inferences + warmups))
+        laps = [int(line.removeprefix("m-lap-us-")) for line in lines if line.startswith("m-lap-us-")]
+        if len(laps) != 2:
+            raise CheckFailed(f"an answer to infer without two laps: {lines}")
+        return laps[1] - laps[0]
+
+    def output(self) -> bytes:
+        """The output tensors' bytes, one after another."""
+        lines = self.command("out")
+        data = bytes.fromhex(_bracket(lines, "m-out-"))
+        if zlib.crc32(data) != int(_bracket(lines, "m-out-crc32-"), 16):
+            raise CheckFailed("an output was damaged on the serial line")
+        return data
+
+    def memory(self) -> MemoryUse:
+        """Two inferences over painted memory."""
+        return MemoryUse(**_fields(self.command("mem", timeout_s=3 * _INFER_S), "m-mem-"))
+
+    def ticks(self) -> tuple[int, int]:
+        """Timer ticks of one inference, and of a call of nothing."""
+        fields = _fields(self.command("bench", timeout_s=_INFER_S), "m-bench-")
+        return fields["ticks"], fields["empty"]
+
+    def _check_input(self, lines: list[str], expected: bytes) -> None:
+        if int(_bracket(lines, "m-input-crc32-"), 16) != zlib.crc32(expected):
+            raise CheckFailed("the firmware holds another input than the host sent")
+
+    def _answer(self, command: str, timeout_s: float) -> list[str]:
+        lines: list[str] = []
+        while (line := self._line(command, timeout_s)) != "m-ready":
+            if line.startswith("e-fault-["):
+                self._fault(line)
+            lines.append(line)
+        error = next((line for line in lines if line.startswith("e-[")), None)
+        if error is not None:
+            raise DeviceError(f"the firmware answers {command.split(' ')[0]!r} with: {error[3:].removesuffix(']')}")
+        return lines
+
+    def _line(self, command: str, timeout_s: float) -> str:
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._buffer:
+            data = self._stream.read(max(0.0, deadline - time.monotonic()))
+            if not data:
+                raise CheckFailed(f"the firmware did not answer {command.split(' ')[0]!r} within {timeout_s:g} s")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.decode("ascii", errors="replace").strip("\r\0")
+
+    def _fault(self, line: str) -> None:
+        registers: dict[str, int] = {}
+        kind = line.removeprefix("e-fault-[").removesuffix("]")
+        while (line := self._line("fault", _COMMAND_S)) != "e-fault-stop":
+            match = re.fullmatch(r"e-fault-(\w+)-\[0x([0-9a-f]{8})\]", line)
+            if match:
+                registers[match.group(1)] = int(match.group(2), 16)
+        raise TargetFault(kind, registers, self._elf)
+
+
+def _bracket(lines: list[str], start: str) -> str:
+    for line in lines:
+        if line.startswith(start + "[") and line.endswith("]"):
+            return line[len(start) + 1:-1]
+    raise CheckFailed(f"an answer without a line {start}[...]: {lines}")
+
+
+def _fields(lines: list[str], start: str) -> dict[str, int]:
+    return {name: int(value) for name, _, value in (part.partition("=") for part in _bracket(lines, start).split(","))}

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""QEMU as a byte stream: one process per firmware, its first serial port on a pair of pipes.
+
+Pipes, because they are the fastest of what QEMU offers (tests/bench/serial.py measures it). -icount makes the emulated time
+a function of the executed instructions alone, so that counts repeat to the instruction.
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import tempfile
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
+from mcunas.board import Board
+from mcunas.device.toolchain import tool
+from mcunas.errors import CheckFailed, InputError
+
+
+class Qemu:
+    """A running emulator; a context manager, and killed with its object at the latest.
+
+    Raises InputError (board without emulator), ToolMissing, and CheckFailed when the process has ended.
+    """
+
+    def __init__(self, board: Board, elf: Path) -> None:
+        if board.emulate is None:
+            raise InputError("has no emulator", board.key, "choose a board with an [emulate] section")
+        self._messages = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [tool("qemu-system-arm"), "-machine", board.emulate.qemu, "-icount", f"shift={board.emulate.icount_shift}",
+             "-display", "none", "-monitor", "none", "-serial", "stdio", "-kernel", str(elf)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._messages, bufsize=0)
+        assert self._process.stdin and self._process.stdout
+        self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(self._in, False)
+        self._finalizer = weakref.finalize(self, _end, self._process)
+
+    def read(self, timeout_s: float) -> bytes:
+        """What has come, at least one byte; b"" when nothing comes in time."""
+        if not select.select([self._out], [], [], timeout_s)[0]:
+            return b""
+        data = os.read(self._out, 65536)
+        if not data:
+            raise CheckFailed(self._last_words())
+        return data
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        """All of `data`. Raises CheckFailed when the firmware does not take it in time."""
+        deadline = time.monotonic() + timeout_s
+        view = memoryview(data)
+        while view:
+            if not select.select([], [self._in], [], max(0.0, deadline - time.monotonic()))[1]:
+                raise CheckFailed(f"the firmware took {len(data) - len(view)} of {len(data)} bytes in {timeout_s:g} s")
+            try:
+                view = view[os.write(self._in, view[:4096]):]
+            except BlockingIOError:
+                pass
+            except BrokenPipeError:
+                raise CheckFailed(self._last_words()) from None
+
+    def close(self) -> None:
+        """Kill the process and wait for it."""
+        self._finalizer()
+        self._messages.close()
+
+    def __enter__(self) -> Qemu:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1)
+        self._messages.seek(0)
+        lines = self._messages.read().decode(errors="replace").strip().splitlines()
+        return f"QEMU ended with status {self._process.returncode}: {lines[0] if lines else 'no message'}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""validate: every output byte of the firmware against TFLite Micro's interpreter, every promised number against a
+measured one (design.md section 3). The keys of `ValidationReport.to_json` are what benchmarks rely on.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mcunas.board import Board
+from mcunas.device.build import Image
+from mcunas.device.link import Link
+from mcunas.device.random_input import random_inputs
+from mcunas.device.run import connect, input_bytes
+from mcunas.errors import InputError
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Bytes, instructions and cycles of one inference; None where nothing is known.
+
+    ram_bytes: the arena. flash_bytes: the whole image. weight_bytes: weights, biases and constant operands as the
+    .tflite holds them. code_bytes: the rest of the image. cycles: see cycles_source.
+    """
+
+    ram_bytes: int | None
+    flash_bytes: int | None
+    code_bytes: int | None
+    weight_bytes: int | None
+    stack_bytes: int | None
+    instructions: int | None
+    cycles: int | None
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first differing byte: `input` counts inferences, `output` the model's outputs, `byte` within that output."""
+
+    input: int
+    output: int
+    byte: int
+    expected: int
+    found: int
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """mismatches: differing output bytes over all inputs."""
+
+    board: str
+    model: str
+    inputs: int
+    mismatches: int
+    first_mismatch: Mismatch | None
+    measured: Figures
+    predicted: Figures
+    cycles_source: str
+    input_kept: bool
+
+    @property
+    def passed(self) -> bool:
+        """All bytes equal, and the arena is the promised size."""
+        return self.mismatches == 0 and self.measured.ram_bytes == self.predicted.ram_bytes
+
+    def to_json(self) -> dict[str, Any]:
+        return {"board": self.board, "model": self.model, "inputs": self.inputs, "mismatches": self.mismatches,
+                **asdict(self.measured), "cycles_source": self.cycles_source, "predicted": asdict(self.predicted),
+                "first_mismatch": asdict(self.first_mismatch) if self.first_mismatch else None,
+                "input_kept": self.input_kept, "passed": self.passed}
+
+
+def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] | None = None, *, n_random: int = 20,
+             seed: int = 0) -> ValidationReport:
+    """Run `inputs` (each one inference; default: `n_random` pseudo-random ones from `seed` on) on the target.
+
+    Raises InputError (no model beside the image, wrong inputs), ToolMissing, CheckFailed (the target fails to run).
+    """
+    from mcunas.device.oracle import Oracle
+    from mcunas.graph import read_tflite
+
+    if image.tflite is None:
+        raise InputError("the firmware has no model.tflite beside it", str(image.folder), "build it with tflite=...")
+    data = image.tflite.read_bytes()
+    oracle = Oracle(read_tflite(data), data)
+    count = n_random if inputs is None else len(inputs)
+    if count < 1:
+        raise InputError("nothing to validate with: no inputs", fix="give at least one")
+    mismatches, first = 0, None
+    with connect(image) as link:
+        for i in range(count):
+            arrays = _load(link, image, None if inputs is None else inputs[i], seed + i)
+            link.infer()
+            found = np.frombuffer(link.output(), np.uint8)
+            expected = [np.frombuffer(np.ascontiguousarray(a).tobytes(), np.uint8) for a in oracle.outputs(arrays)]
+            differs = np.flatnonzero(found != np.concatenate(expected))
+            mismatches += differs.size
+            if differs.size and first is None:
+                first = _mismatch(i, int(differs[0]), expected, found)
+        instructions = _instructions(link, image, None if inputs is None else inputs[0], seed)
+        _load(link, image, None if inputs is None else inputs[0], seed)
+        memory = link.memory()
+    model, build = image.manifest, image.manifest["build"]
+    measured = Figures(memory.arena_used, build["flash_bytes"], build["flash_bytes"] - model["weight_bytes"],
+                       model["weight_bytes"], memory.stack_used, instructions, cycles(image.board, instructions))
+    return ValidationReport(image.board.key, model["model"], count, mismatches, first, measured,
+                            _predicted(image, data), cycles_source(image.board), bool(memory.input_kept))
+
+
+def cycles(board: Board, instructions: int) -> int:
+    """Modelled cycles; `cycles_source` says how."""
+    return round(instructions * board.cycle_model.cycles_per_instruction)
+
+
+def cycles_source(board: Board) -> str:
+    model = board.cycle_model
+    return (f"modelled: instructions counted in QEMU x {model.cycles_per_instruction:g} cycles per instruction of "
+            f"{model.core} ({model.low:g} to {model.high:g}; {model.source})")
+
+
+def instructions_of(board: Board, ticks: int) -> int:
+    """Executed instructions in `ticks` of the emulated timer, which started between two instructions (exact)."""
+    assert board.emulate is not None
+    return -(-ticks * 10**9 // (board.timer.hz << board.emulate.icount_shift))
+
+
+def _load(link: Link, image: Image, inputs: Sequence[np.ndarray] | np.ndarray | None, seed: int) -> list[np.ndarray]:
+    """Give the target its input, and return it."""
+    if inputs is not None:
+        link.load(input_bytes(image, inputs))
+        return [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
+    arrays = random_inputs(seed, [(tuple(t["shape"]), t["dtype"]) for t in image.manifest["inputs"]])
+    link.seed(seed, input_bytes(image, arrays))
+    return arrays
+
+
+def _instructions(link: Link, image: Image, inputs: Sequence[np.ndarray] | np.ndarray | None, seed: int) -> int:
+    _load(link, image, inputs, seed)
+    ticks, empty = link.ticks()
+    return instructions_of(image.board, ticks) - instructions_of(image.board, empty)
+
+
+def _mismatch(index: int, byte: int, expected: list[np.ndarray], found: np.ndarray) -> Mismatch:
+    at = byte
+    for output, part in enumerate(expected):
+        if at < part.size:
+            return Mismatch(index, output, at, int(part[at]), int(found[byte]))
+        at -= part.size
+    raise AssertionError("a byte outside of the outputs")
+
+
+def _predicted(image: Image, tflite: bytes) -> Figures:
+    """What the compiler and the cost model promise before anything is built; a core without tables gets no estimates."""
+    from mcunas.cost import estimate
+    from mcunas.graph import read_tflite
+
+    model, reserve = image.manifest, image.board.reserve
+    try:
+        cost = estimate(read_tflite(tflite), image.board)
+    except InputError:
+        return Figures(model["arena_bytes"], None, None, model["weight_bytes"], reserve.stack, None, None)
+    flash_bytes = cost.flash_bytes + reserve.flash
+    return Figures(model["arena_bytes"], flash_bytes, flash_bytes - cost.weight_bytes, cost.weight_bytes, reserve.stack,
+                   cost.instructions, cost.cycles)
