@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a model in any form to firmware: what ``mcunas.build`` and the command line's ``compile`` and ``build`` share."""
+"""From a model in any form to firmware: what ``mcunas.build`` and the command line share."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,6 +10,8 @@ from mcunas.budget import Budget
 from mcunas.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mcunas.compiler import Compiled
     from mcunas.device import Image
     from mcunas.graph import Graph
@@ -35,6 +37,21 @@ def load_model(model: Any) -> tuple[Graph, bytes]:
     if not isinstance(graph, Graph):
         raise InputError(f"a {type(model).__name__} is not a model", fix="give a .tflite file or a quantized model")
     return graph, write_tflite(graph)
+
+
+def load_array(path: Path) -> np.ndarray:
+    """The array in a .npy file. Raises InputError."""
+    import numpy as np
+
+    try:
+        array = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error})", str(path), "name a .npy file") from None
+    except (ValueError, EOFError):
+        raise InputError("is not a .npy file", str(path), "write it with numpy.save") from None
+    if not isinstance(array, np.ndarray):
+        raise InputError("holds several arrays", str(path), "write one array with numpy.save")
+    return array
 
 
 def compile_model(model: Any, board: Board | str, optimize: str = "balanced") -> tuple[Compiled, bytes]:

@@ -52,5 +52,6 @@ def explain(error: Exception) -> tuple[str, int]:
 def _complain(line: str, status: int) -> int:
     # Names come from the model's file: no control characters reach the terminal, and no name fills the screen.
     printable = "".join(c if c.isprintable() else "?" for c in " ".join(line.split()))
-    print("error: " + (printable if len(printable) <= LONGEST_LINE else printable[:LONGEST_LINE] + "…"), file=sys.stderr)
+    ending = "…" if len(printable) > LONGEST_LINE else ""
+    print(f"error: {printable[:LONGEST_LINE]}{ending}", file=sys.stderr)
     return status

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import mcunas
-from mcunas.cli import verbs_device, verbs_model
+from mcunas.cli import verbs_device, verbs_model, verbs_search
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,5 +34,16 @@ def _options(
     """From a task and a board to a network that fits, as firmware that is proven on that board's core."""
 
 
-for verb in (verbs_model.boards, verbs_model.compile_model, verbs_device.build):
-    app.command(verb.__name__.removesuffix("_model"))(verb)
+VERBS = {
+    "boards": verbs_model.boards,
+    "search": verbs_search.search,
+    "quantize": verbs_search.quantize,
+    "compile": verbs_model.compile_model,
+    "build": verbs_device.build,
+    "run": verbs_device.run,
+    "validate": verbs_device.validate,
+    "report": verbs_search.report,
+    "quickstart": verbs_search.quickstart,
+}
+for name, verb in VERBS.items():
+    app.command(name)(verb)

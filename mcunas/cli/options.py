@@ -19,7 +19,7 @@ class Optimize(StrEnum):
 
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="An int8 .tflite file.", show_default=False)]
-Board = Annotated[str, typer.Option("--board", "-b", metavar="BOARD", help="A key of `mcunas boards`, or a .toml file.")]
+Board = Annotated[str, typer.Option("--board", "-b", metavar="BOARD", help="A key of `mcunas boards`, or a file.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if it is missing.")]
 Optimized = Annotated[Optimize, typer.Option("--optimize", help="What to prefer where there is a choice.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

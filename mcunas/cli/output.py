@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
+
+_NUMBER = re.compile(r"[\d,.]*(\s[\w/%]+)?|–")
 
 
 def print_json(value: Any) -> None:
@@ -13,14 +17,14 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """A table; columns after the first are right-aligned where every cell starts with a digit or a dash."""
+    """A table; columns after the first are right-aligned where every cell is a number, a unit behind it, or a dash."""
     from rich.console import Console
     from rich.table import Table
 
     rows = [tuple(map(str, row)) for row in rows]
     table = Table(title=title, title_justify="left", header_style="bold underline", box=None, padding=(0, 2, 0, 0))
     for i, name in enumerate(columns):
-        numeric = i > 0 and all(row[i][:1].isdigit() or row[i][:1] in ("–", "-", "") for row in rows)
+        numeric = i > 0 and all(_NUMBER.fullmatch(row[i]) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or i == 0)
     for row in rows:
         table.add_row(*row)
@@ -31,3 +35,21 @@ def kib(size_bytes: int) -> str:
     """Bytes as KiB for a table: '64 KiB', '22.4 KiB'."""
     text = f"{size_bytes / 1024:,.1f}".removesuffix(".0")
     return f"{text} KiB"
+
+
+def print_quantities(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The headline table of a report: budget, predicted, measured, and the start where there was one."""
+    def shown(value: float | None, unit: str) -> str:
+        if value is None:
+            return "–"
+        return f"{value / 1000:,.2f} ms" if unit == "us" else f"{value:,.0f} {unit.replace('bytes', 'B')}".rstrip()
+
+    columns = [c for c in ("start", "budget", "predicted", "measured") if c != "start" or any(r["start"] for r in rows)]
+    print_table(("", *columns), [(r["name"], *(shown(r[c], r["unit"]) for c in columns)) for r in rows], title)
+
+
+def working(on: str) -> AbstractContextManager[Any]:
+    """A spinner on stderr (nothing where stderr is no terminal), so that --json on stdout stays clean."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(on)

@@ -2,8 +2,18 @@
 """Verbs that build firmware and run it: build, run, validate."""
 from __future__ import annotations
 
+import contextlib
+import shlex
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from mcunas.cli import options
-from mcunas.cli.output import kib, print_json, print_table
+from mcunas.cli.output import kib, print_json, print_quantities, print_table, working
+from mcunas.errors import CheckFailed
 
 
 def build(
@@ -30,6 +40,95 @@ def build(
     print_table((model.name, "bytes", ""), [
         ("arena (RAM)", f"{figures['arena_bytes']:,}", kib(figures["arena_bytes"])),
         ("image (flash)", f"{figures['flash_bytes']:,}", kib(figures["flash_bytes"])),
-        ("weights", f"{image.manifest['weight_bytes']:,}", kib(image.manifest["weight_bytes"])),
+        ("of it weights", f"{image.manifest['weight_bytes']:,}", kib(image.manifest["weight_bytes"])),
     ])
     print(f"wrote {image.elf.name}, {image.bin.name}, {image.hex.name} and manifest.json to {out}")
+
+
+def run(
+    model: options.Model,
+    board: options.Board = "mps2-an386",
+    input: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE.npy", help="One per input tensor; random if left out.")
+    ] = None,
+    seed: options.Seed = 0,
+    optimize: options.Optimized = options.Optimize.BALANCED,
+    json: options.Json = False,
+) -> None:
+    """Run one inference on the board's core and print the outputs.
+
+    Example: mcunas run kws.tflite --board mps2-an386 --input features.npy
+    """
+    from mcunas import api, device
+    from mcunas.device.random_input import random_inputs
+
+    with _folder(None) as folder, working("building and running"):
+        image = api.build(model, board, folder, optimize=optimize.value)
+        if input:
+            arrays = [api.load_array(path) for path in input]
+        else:
+            arrays = random_inputs(seed, [(tuple(t["shape"]), t["dtype"]) for t in image.manifest["inputs"]])
+        outputs = device.run(image, arrays)
+    named = [{"name": t["name"], "dtype": t["dtype"], "shape": t["shape"], "scale": t["scale"],
+              "zero_point": t["zero_point"], "values": array.ravel().tolist()}
+             for t, array in zip(image.manifest["outputs"], outputs)]
+    if json:
+        print_json({"board": image.board.key, "model": image.manifest["model"], "outputs": named})
+        return
+    print_table(("output", "type", "values"), [
+        (o["name"], f"{o['dtype']} {tuple(o['shape'])}",
+         " ".join(map(str, o["values"][:16])) + (" ..." if len(o["values"]) > 16 else "")) for o in named])
+
+
+def validate(
+    model: options.Model,
+    board: options.Board = "mps2-an386",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep the firmware and a report there.")
+    ] = None,
+    inputs: Annotated[int, typer.Option(min=1, max=100_000, help="How many random inputs.")] = 20,
+    seed: options.Seed = 0,
+    ram: options.Ram = None,
+    flash: options.Flash = None,
+    latency: options.Latency = None,
+    optimize: options.Optimized = options.Optimize.BALANCED,
+    json: options.Json = False,
+) -> None:
+    """Prove a model on the board's core: output bytes against tflite-micro, RAM, flash and instructions.
+
+    Example: mcunas validate kws.tflite --board mps2-an386 --json
+    """
+    from mcunas import api, device
+    from mcunas.budget import Budget
+    from mcunas.report import content, update_report
+
+    limits = Budget(ram, flash, latency)
+    with _folder(out) as folder:
+        with working("building"):
+            image = api.build(model, board, folder, budget=limits, optimize=optimize.value)
+        with working(f"running {inputs} inputs on {image.board.name}"):
+            report = device.validate(image, n_random=inputs, seed=seed)
+        sections = content.of_validation(report, image, limits.for_board(image.board))
+        if out:
+            update_report(out, image, f"{model.name} on {image.board.key}", sections, shlex.join(
+                ["mcunas", "validate", model.name, "--board", board, "--inputs", str(inputs), "--seed", str(seed),
+                 "--optimize", optimize.value]))
+    verdict = sections["verdict"]
+    if json:
+        print_json({**report.to_json(), "passed": verdict["ok"], "verdict": verdict["text"]})
+    else:
+        print_quantities(f"{model.name} on {image.board.name}", sections["quantities"])
+        print(f"{report.mismatches} of {sections['match']['bytes']} output bytes differ, over {report.inputs} inputs")
+        print(report.cycles_source)
+    if not verdict["ok"]:
+        raise CheckFailed(verdict["text"], where=model.name)
+
+
+@contextlib.contextmanager
+def _folder(out: Path | None) -> Iterator[Path]:
+    """Where firmware goes: inside `out`, or nowhere that lasts."""
+    if out:
+        yield out / "firmware"
+    else:
+        with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
+            yield Path(folder)

@@ -12,17 +12,22 @@ A run is a plain dict; every section but the title may be absent and is then lef
     widths [{name, before, after}]                    channels of each coupled group
     plan {arena_bytes, steps [label], tensors [{name, offset, bytes, first, last}]}
     layers [{name, kind, macs, weight_bytes, instructions}]
-    environment {name: version}, commands [line]
+    environment {name: version}, commands [line], model_sha256
 """
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcunas.atomic import write_file
 from mcunas.errors import InputError
+
+if TYPE_CHECKING:
+    from mcunas.device import Image
 
 JSON_NAME, HTML_NAME = "report.json", "report.html"
 
@@ -36,6 +41,24 @@ def write_report(run: Mapping[str, Any], folder: str | Path) -> Path:
     write_file(folder / JSON_NAME, json.dumps(run, indent=1, allow_nan=False) + "\n")
     write_file(folder / HTML_NAME, page)
     return folder / HTML_NAME
+
+
+def update_report(folder: str | Path, image: Image, title: str, sections: Mapping[str, Any], command: str) -> Path:
+    """Write what a command found about `image`'s model into the run in `folder`; returns the page's path.
+
+    Sections that an earlier command wrote about the same model stay, its commands too; of another model, nothing stays.
+    """
+    from mcunas.report.environment import environment
+
+    digest = hashlib.sha256(image.tflite.read_bytes()).hexdigest() if image.tflite else None
+    old: dict[str, Any] = {}
+    with contextlib.suppress(InputError):
+        old = read_report(folder)
+    if old.get("model_sha256") != digest:
+        old = {}
+    commands = [line for line in old.get("commands", ()) if line != command] + [command]
+    found = {"environment": environment(), "commands": commands, "model_sha256": digest}
+    return write_report({"title": title, **old, **sections, **found}, folder)
 
 
 def read_report(folder: str | Path) -> dict[str, Any]:

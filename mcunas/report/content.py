@@ -1,52 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sections of a report (see mcunas.report) from what the other rooms produce: boards, manifests, validations."""
+"""Sections of a report (see mcunas.report) from what the other rooms produce: images, validations, searches."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mcunas.board import Board
     from mcunas.budget import Budget
+    from mcunas.device import Image, ValidationReport
+    from mcunas.device.validate import Figures
+    from mcunas.search.result import Result
 
-RESOURCES = (("ram_bytes", "RAM (arena)", "bytes"), ("flash_bytes", "Flash (model)", "bytes"),
-             ("latency_us", "Latency", "us"))
+# key, name, unit; the first three have budgets
+ROWS = (("ram_bytes", "RAM (arena)", "bytes"), ("flash_bytes", "Flash (model)", "bytes"),
+        ("latency_us", "Latency (modelled)", "us"), ("instructions", "Instructions", ""), ("cycles", "Cycles (modelled)", ""), ("stack_bytes", "Stack", "bytes"))
+MODELLED = ("latency_us", "cycles")     # never shown without their source
 
 
-def of_board(board: Board) -> dict[str, Any]:
+def of_validation(report: ValidationReport, image: Image, budget: Budget,
+                  start: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Board, verdict, headline rows, byte comparison, memory plan and layers of a validated firmware.
+
+    budget: complete (Budget.for_board). start: figures of the network that a search began with.
+    """
+    limits = {"ram_bytes": budget.ram_bytes, "flash_bytes": budget.flash_bytes, "latency_us": budget.latency_us}
+    rows = _quantities(limits, _figures(report.predicted, image.board), _figures(report.measured, image.board),
+                       start or {}, report.cycles_source)
+    match = {"inputs": report.inputs, "bytes": report.inputs * sum(t["bytes"] for t in image.manifest["outputs"]),
+             "mismatches": report.mismatches}
+    return {"board": _board(image.board), "model": report.model, "verdict": _verdict(report, match, rows),
+            "quantities": rows, "match": match, "budget": limits, **_compiled(image.manifest)}
+
+
+def of_search(result: Result, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Training curves, widths before and after, and the accuracy of the float network."""
+    import torch
+
+    from mcunas.prune.groups import find_groups
+
+    height, width, depth = result.genotype.input_shape
+    dense = find_groups(result.genotype.build_dense(), torch.zeros(1, depth, height, width))
+    return {"history": [dict(entry) for entry in history],
+            "widths": [{"name": g.name, "before": g.channels, "after": result.genotype.widths.get(g.name, g.channels)}
+                       for g in dense.groups]}
+
+
+def _board(board: Board) -> dict[str, Any]:
     return {"key": board.key, "name": board.name, "cpu": board.cpu, "clock_hz": board.clock_hz}
 
 
-def of_budget(budget: Budget) -> dict[str, Any]:
-    return {"ram_bytes": budget.ram_bytes, "flash_bytes": budget.flash_bytes, "latency_us": budget.latency_us}
+def _figures(figures: Figures, board: Board) -> dict[str, float | None]:
+    """Figures of one inference with flash as the model's share and with the latency that the cycles mean."""
+    flash = None if figures.flash_bytes is None else figures.flash_bytes - board.reserve.flash
+    latency = None if figures.cycles is None else figures.cycles / board.clock_hz * 1e6
+    return {"ram_bytes": figures.ram_bytes, "flash_bytes": flash, "latency_us": latency, "cycles": figures.cycles,
+            "instructions": figures.instructions, "stack_bytes": figures.stack_bytes}
 
 
-def of_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _quantities(limits: Mapping[str, Any], predicted: Mapping[str, Any], measured: Mapping[str, Any],
+                start: Mapping[str, Any], source: str) -> list[dict[str, Any]]:
+    return [{"name": name, "unit": unit, "start": start.get(key), "budget": limits.get(key),
+             "predicted": predicted[key], "measured": measured[key], "source": source if key in MODELLED else None}
+            for key, name, unit in ROWS if predicted[key] is not None or measured[key] is not None]
+
+
+def _verdict(report: ValidationReport, match: Mapping[str, int], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """All that is wrong, in words; or that nothing is."""
+    wrong = []
+    if match["mismatches"]:
+        wrong.append(f"{match['mismatches']} of {match['bytes']} output bytes differ from tflite-micro")
+    if report.measured.ram_bytes != report.predicted.ram_bytes:
+        wrong.append(f"the inference touches {report.measured.ram_bytes} bytes of the arena, "
+                     f"{report.predicted.ram_bytes} were planned")
+    wrong += [f"{row['name']} exceeds its budget ({row['measured']:,.0f} > {row['budget']:,.0f} {row['unit']})"
+              for row in rows if row["budget"] is not None and row["measured"] is not None
+              and row["measured"] > row["budget"]]
+    if wrong:
+        return {"ok": False, "text": "; ".join(wrong)}
+    return {"ok": True, "text": f"it fits, and all {match['bytes']} output bytes are those of tflite-micro"}
+
+
+def _compiled(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The memory plan and the layers that the compiler decided on."""
     layers = manifest["layers"]
     steps = [""] * len(layers)
     for layer in layers:
         steps[layer["step"]] = f"{layer['index']} {layer['kind']}"
-    tensors = [{"name": b["name"], "offset": b["offset"], "bytes": b["bytes"], "first": b["first"], "last": b["last"]}
-               for b in manifest["plan"]]
-    return {
-        "plan": {"arena_bytes": manifest["arena_bytes"], "steps": steps, "tensors": tensors},
-        "layers": [{"name": layer["name"], "kind": layer["kind"], "macs": layer["macs"],
-                    "weight_bytes": layer["weights_bytes"] + layer["bias_bytes"]} for layer in layers],
-    }
-
-
-def quantities(budget: Mapping[str, Any], predicted: Mapping[str, Any], measured: Mapping[str, Any],
-               start: Mapping[str, Any] | None = None, source: str = "") -> list[dict[str, Any]]:
-    """The headline rows. Each mapping holds some of ram_bytes, flash_bytes, latency_us, instructions, cycles.
-
-    source: where latency and cycles come from; a time without it is never shown.
-    """
-    start = start or {}
-    rows = [(key, name, unit) for key, name, unit in RESOURCES]
-    rows += [("instructions", "Instructions", ""), ("cycles", "Cycles (modelled)", ""), ("stack_bytes", "Stack", "bytes")]
-    modelled = ("latency_us", "cycles")
-    return [{"name": name, "unit": unit, "start": start.get(key), "budget": budget.get(key),
-             "predicted": predicted.get(key), "measured": measured.get(key),
-             "source": source if key in modelled else None}
-            for key, name, unit in rows if any(side.get(key) is not None for side in (predicted, measured))]
+    tensors = [{key: block[key] for key in ("name", "offset", "bytes", "first", "last")} for block in manifest["plan"]]
+    return {"plan": {"arena_bytes": manifest["arena_bytes"], "steps": steps, "tensors": tensors},
+            "layers": [{"name": layer["name"], "kind": layer["kind"], "macs": layer["macs"],
+                        "weight_bytes": layer["weights_bytes"] + layer["bias_bytes"]} for layer in layers]}

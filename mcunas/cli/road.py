@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole road of a search: train and prune, quantize, compile, build, stream the test set through the board, report.
+
+Every step leaves what it made in the run's folder, and a step that finds its own finished work takes it as it is.
+"""
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcunas.board import Board
+from mcunas.budget import Budget
+
+MEASURED_INPUTS = 3     # inputs for RAM, stack and instructions, besides those that are streamed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to search: names as on the command line. images: most test inputs to stream to the board."""
+
+    task: str
+    board: Board
+    budget: Budget
+    method: str
+    out: Path
+    seed: int = 0
+    smoke: bool = False
+    resume: bool = True
+    images: int = 450
+
+    def command(self) -> str:
+        """The command line that runs this again."""
+        words = ["mcunas", "search", "--task", self.task, "--board", self.board.key, "--method", self.method, "--out",
+                 str(self.out), "--seed", str(self.seed)]
+        for name, limit, unit in (("ram", self.budget.ram_bytes, ""), ("flash", self.budget.flash_bytes, ""),
+                                  ("latency", self.budget.latency_us, " us")):
+            words += [f"--{name}", f"{limit:g}{unit}" if unit else str(limit)] if limit else []
+        return shlex.join(words + (["--smoke"] if self.smoke else []))
+
+
+def travel(plan: Plan) -> dict[str, Any]:
+    """Go the road; returns the report (see mcunas.report), which is also in `plan.out`.
+
+    Raises InputError, ToolMissing, DoesNotFit, CheckFailed.
+    """
+    from mcunas import api, quantize, search
+    from mcunas.device.toolchain import tool
+    from mcunas.report import content, read_report, update_report
+    from mcunas.search.progress import ProgressBars
+
+    for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
+        tool(program)       # before minutes of training, not after
+    with ProgressBars() as bars:
+        result = search(plan.task, plan.board, plan.budget, method=plan.method, out=plan.out, seed=plan.seed,
+                        smoke=plan.smoke, resume=plan.resume, progress=bars)
+        model = quantize(result, progress=bars, resume=plan.resume)
+        image = api.build(plan.out / "model.tflite", plan.board, plan.out / "firmware", budget=plan.budget)
+        on_board, report = _prove(image, plan, lambda done, of: bars("board", done, of, {}))
+    history = json.loads((plan.out / "history.json").read_text())
+    sections = {**content.of_search(result, history),
+                **content.of_validation(report, image, plan.budget.for_board(plan.board), result.metrics["dense"]),
+                "accuracy": {"metric": "accuracy", "float": result.metrics["float_accuracy"],
+                             "int8_host": model.metrics["int8_accuracy"], "int8_board": on_board,
+                             "images": report.inputs}}
+    update_report(plan.out, image, f"{plan.task} on {plan.board.key}, {plan.method}", sections, plan.command())
+    return read_report(plan.out)
+
+
+def _prove(image: Any, plan: Plan, progress: Callable[[int, int], None]) -> tuple[float, Any]:
+    """Stream test inputs through the board: (accuracy there, validation report over all of them)."""
+    from mcunas import device, tasks
+    from mcunas.device.oracle import Oracle
+    from mcunas.graph import read_tflite
+
+    split = tasks.load(plan.task).test
+    images, labels = split.images[:plan.images], split.labels[:plan.images]
+    found = device.stream(image, images, progress=lambda done: progress(done, len(images)))
+    data = image.tflite.read_bytes()
+    oracle = Oracle(read_tflite(data), data)
+    expected = np.concatenate([oracle.outputs([one[None]])[0] for one in images])
+    differing = int(np.count_nonzero(found.reshape(expected.shape) != expected))
+    report = device.validate(image, list(images[:MEASURED_INPUTS]))
+    report = dataclasses.replace(report, inputs=len(images), mismatches=max(differing, report.mismatches))
+    return float((found.argmax(-1) == labels).mean()), report

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs that train: search, quantize, quickstart; and report, which shows what a run left."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcunas.cli import options
+from mcunas.cli.output import print_json, print_quantities
+from mcunas.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from mcunas.cli.road import Plan
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.", show_default=False)]
+Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Continue what the folder holds, or start anew.")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="The same road with very little training (about a minute).")]
+
+# A quarter or less of what the starting network needs in each, so that nothing but pruning gets there.
+QUICKSTART = {"ram": "8 KiB", "flash": "24 KiB", "latency": "60 ms"}
+
+
+def search(
+    out: options.Out,
+    task: Annotated[str, typer.Option("--task", "-t", metavar="TASK", help="What to learn.")] = "digits",
+    board: options.Board = "mps2-an386",
+    method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD", help="How to search.")] = "diffprune",
+    ram: options.Ram = None,
+    flash: options.Flash = None,
+    latency: options.Latency = None,
+    seed: options.Seed = 0,
+    smoke: Smoke = False,
+    resume: Resume = True,
+    json: options.Json = False,
+) -> None:
+    """Find a network that fits, and prove it: train, prune, quantize, build, run on the board's core, report.
+
+    Example: mcunas search --task digits --board mps2-an386 --ram "16 KiB" --out runs/digits
+    """
+    from mcunas.board import Board
+    from mcunas.budget import Budget
+    from mcunas.cli.road import Plan
+
+    chosen = Board.load(board)
+    budget = Budget(ram, flash, latency)
+    budget.for_board(chosen)
+    _travel(Plan(task, chosen, budget, method, out, seed, smoke, resume), json)
+
+
+def quickstart(
+    board: options.Board = "mps2-an386",
+    out: options.Out = Path("runs/quickstart"),
+    smoke: Smoke = False,
+    json: options.Json = False,
+) -> None:
+    """Handwritten digits: prune a network that does not fit until it does, and prove it in QEMU.
+
+    Example: mcunas quickstart
+    """
+    from mcunas.board import Board
+    from mcunas.budget import Budget
+    from mcunas.cli.road import Plan
+
+    _travel(Plan("digits", Board.load(board), Budget(**QUICKSTART), "diffprune", out, smoke=smoke), json)
+
+
+def quantize(folder: Folder, resume: Resume = True, json: options.Json = False) -> None:
+    """Train a finished search's network for int8 and write model.tflite into its folder.
+
+    Example: mcunas quantize runs/digits
+    """
+    from mcunas.quantize import quantize as quantize_result
+    from mcunas.search.progress import ProgressBars
+    from mcunas.search.result import Result
+
+    with ProgressBars() as bars:
+        model = quantize_result(Result.load(folder), progress=bars, resume=resume)
+    if json:
+        print_json(model.metrics)
+        return
+    print(f"float {model.metrics['float_accuracy']:.2%}, int8 {model.metrics['int8_accuracy']:.2%} of "
+          f"{model.metrics['test_images']} test inputs; wrote {folder / 'model.tflite'}")
+
+
+def report(folder: Folder, json: options.Json = False) -> None:
+    """Show what a run found, and write its report.html again from report.json.
+
+    Example: mcunas report runs/quickstart
+    """
+    from mcunas.report import read_report, write_report
+
+    run = read_report(folder)
+    write_report(run, folder)
+    _show(run, folder, json)
+
+
+def _travel(plan: Plan, json: bool) -> None:
+    from mcunas.cli.road import travel
+
+    run = travel(plan)
+    _show(run, plan.out, json)
+    if not run["verdict"]["ok"]:
+        raise CheckFailed(run["verdict"]["text"], where=str(plan.out))
+
+
+def _show(run: dict[str, Any], folder: Path, json: bool) -> None:
+    """The run as JSON, or its headline table, accuracies and verdict."""
+    if json:
+        print_json(run)
+        return
+    if run.get("quantities"):
+        print_quantities(run["title"], run["quantities"])
+    accuracy, match = run.get("accuracy"), run.get("match")
+    if accuracy:
+        print(f"accuracy: float {accuracy['float']:.2%}, int8 on host {accuracy['int8_host']:.2%}, int8 on the board "
+              f"{accuracy['int8_board']:.2%} ({accuracy['images']} test inputs)")
+    if match:
+        print(f"mismatching output bytes: {match['mismatches']} of {match['bytes']}, over {match['inputs']} inputs")
+    for row in run.get("quantities") or []:
+        if row["unit"] == "us" and row["source"]:
+            print(f"latency: {row['source']}")
+    if run.get("verdict"):
+        print(run["verdict"]["text"])
+    print(f"report: {folder / 'report.html'}")
