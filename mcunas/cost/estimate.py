@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cost of an int8 Graph on a Board: RAM exactly as compiled, flash from measured code sizes, cycles from a fitted model.
+
+This is the independent checker of every method (pruning-methods.md section 11): it looks at the deployed Graph, never
+at the training network.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mcunas.compiler.lifetime import Program, buffers, live_bytes
+from mcunas.compiler.lower import KernelCall
+from mcunas.compiler.order import best_order
+from mcunas.compiler.place import place
+from mcunas.cost.features import op_features
+from mcunas.cost.tables import code_table, instruction_table
+from mcunas.graph.ir import Graph
+
+if TYPE_CHECKING:
+    from mcunas.board import Board
+
+
+@dataclass(frozen=True)
+class Cost:
+    """ram_bytes: the arena, exact. flash_bytes: the model's share: tables, parameters and code, of which weight_bytes are
+    weights and biases and code_bytes is code. instructions, cycles, latency_us: a model; `source` says which.
+
+    live_bytes_per_op: aligned bytes live while each op of the Graph runs (op order, not schedule order).
+    """
+
+    ram_bytes: int
+    flash_bytes: int
+    weight_bytes: int
+    code_bytes: int
+    macs: int
+    instructions: int
+    cycles: int
+    latency_us: float
+    live_bytes_per_op: tuple[int, ...]
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class Priced:
+    """A Program with its schedule and the bytes live at each op; `ram_bytes` places the buffers when first asked."""
+
+    program: Program
+    order: tuple[int, ...]
+    live_bytes_per_op: tuple[int, ...]
+    found: tuple
+
+    @staticmethod
+    def of(graph: Graph) -> Priced:
+        program = Program.of(graph)
+        order = best_order(program)
+        found = buffers(program, order)
+        live = live_bytes(found, len(order))
+        per_op = [0] * len(order)
+        for step, op in enumerate(order):
+            per_op[op] = live[step]
+        return Priced(program, order, tuple(per_op), tuple(found))
+
+    @property
+    def bound_bytes(self) -> int:
+        """No placement needs less."""
+        return max(self.live_bytes_per_op)
+
+    @property
+    def ram_bytes(self) -> int:
+        return place(list(self.found), self.bound_bytes)[0]
+
+
+def tables(call: KernelCall) -> dict[str, int]:
+    """Bytes of a call's constant arrays by role."""
+    sizes = {"weights": 0, "bias": 0, "requant": 0, "table": 0}
+    for value in call.params.values():
+        if hasattr(value, "role"):
+            sizes[value.role] += value.data.nbytes
+    return sizes
+
+
+def flash(program: Program, board: Board) -> tuple[int, int, int]:
+    """(all, weights and biases, code) in bytes."""
+    prices = code_table(board)
+    calls = [call for op in program.calls for call in op]
+    data = [tables(call) for call in calls]
+    weights = sum(d["weights"] + d["bias"] for d in data)
+    other = sum(d["requant"] + d["table"] for d in data) + sum(prices.params(c.kernel) for c in calls)
+    code = sum(prices.code(k) for k in sorted({c.kernel for c in calls}))
+    code += prices.model_bytes + prices.call_bytes * len(calls)
+    return weights + other + code, weights, code
+
+
+def instructions(program: Program, board: Board) -> float:
+    """Instructions of one inference by the core's table."""
+    prices, graph, total = instruction_table(board), program.graph, 0.0
+    for op, calls in zip(graph.ops, program.calls):
+        if calls:
+            shapes = [graph.tensors[t].shape if t >= 0 else () for t in op.inputs]
+            found = op_features(op.kind, op.attrs, shapes, graph.tensors[op.outputs[0]].shape)
+            total += sum(p * f for p, f in zip(prices.of(calls[0].kernel), found))
+    return total
+
+
+def estimate(graph: Graph, board: Board) -> Cost:
+    """The cost of `graph` (int8, verified) on `board`. Raises InputError when the board's cost tables are missing."""
+    priced = Priced.of(graph)
+    flash_bytes, weight_bytes, code_bytes = flash(priced.program, board)
+    count, model, table = instructions(priced.program, board), board.cycle_model, instruction_table(board)
+    cycles = count * model.cycles_per_instruction
+    source = (f"instructions: {table.source} (residual {table.error_percent:.1f} %); cycles: instructions x "
+              f"{model.cycles_per_instruction:g} ({model.low:g}..{model.high:g}), {model.source}")
+    return Cost(priced.ram_bytes, flash_bytes, weight_bytes, code_bytes,
+                sum(c.macs for calls in priced.program.calls for c in calls), round(count), round(cycles),
+                cycles / board.clock_hz * 1e6, priced.live_bytes_per_op, source)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cost tables of a core, read from boards/cost: code size per kernel and instructions per unit of work.
+
+`kernels-<core>.toml` is written by ``python -m mcunas.cost.measure_code``, `instructions-<core>.toml` by
+``python -m mcunas.cost.fit``. A kernel that a table lacks is priced by its family's default, and the source says so.
+"""
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcunas.cost.features import FEATURES
+from mcunas.errors import InputError
+from mcunas.paths import boards_dir
+
+if TYPE_CHECKING:
+    from mcunas.board import Board
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class CodeTable:
+    """code_bytes, params_bytes: kernel -> bytes of its code and of one parameter struct."""
+
+    code_bytes: dict[str, int]
+    params_bytes: dict[str, int]
+    model_bytes: int
+    call_bytes: int
+    source: str
+
+    def code(self, kernel: str) -> int:
+        return self.code_bytes.get(kernel, self.code_bytes[DEFAULT])
+
+    def params(self, kernel: str) -> int:
+        return self.params_bytes.get(kernel, self.params_bytes[DEFAULT])
+
+
+@dataclass(frozen=True)
+class InstructionTable:
+    """per_unit: kernel -> instructions per FEATURES. error_percent: the fit's residual over the fitted layers."""
+
+    per_unit: dict[str, tuple[float, ...]]
+    error_percent: float
+    source: str
+
+    def of(self, kernel: str) -> tuple[float, ...]:
+        return self.per_unit.get(kernel, self.per_unit[DEFAULT])
+
+
+def _path(board: Board, prefix: str) -> Path:
+    name = f"{prefix}-{board.cost_table}.toml"
+    beside = board.path.parent / "cost" / name
+    path = beside if beside.exists() else boards_dir() / "cost" / name
+    if not path.exists():
+        raise InputError(f"no cost table {name}", where=f"board {board.key}",
+                         fix=f"run python -m mcunas.cost.{'measure_code' if prefix == 'kernels' else 'fit'} "
+                             f"--board {board.key}")
+    return path
+
+
+def code_table(board: Board) -> CodeTable:
+    """Raises InputError when the table is missing or damaged."""
+    return _code(_path(board, "kernels"))
+
+
+def instruction_table(board: Board) -> InstructionTable:
+    """Raises InputError when the table is missing or damaged."""
+    return _instructions(_path(board, "instructions"))
+
+
+@lru_cache(maxsize=32)
+def _code(path: Path) -> CodeTable:
+    data = _read(path)
+    try:
+        kernels = data["kernels"]
+        return CodeTable({k: int(v["code"]) for k, v in kernels.items()}, {k: int(v["params"]) for k, v in kernels.items()},
+                         int(data["model_bytes"]), int(data["call_bytes"]), str(data["source"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"damaged cost table ({error!r})", where=str(path)) from None
+
+
+@lru_cache(maxsize=32)
+def _instructions(path: Path) -> InstructionTable:
+    data = _read(path)
+    try:
+        per_unit = {k: tuple(float(v[f]) for f in FEATURES) for k, v in data["kernels"].items()}
+        return InstructionTable(per_unit, float(data["error_percent"]), str(data["source"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"damaged cost table ({error!r})", where=str(path)) from None
+
+
+def _read(path: Path) -> dict:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read the cost table ({error})", where=str(path)) from None

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RAM per schedule step, flash and latency of a network as functions of its widths: exact, and differentiable.
+
+Peak RAM <= B is the same set as "live bytes at every step <= B", so RAM is a vector of constraints, one per op. The
+schedule, its lifetimes and the kernels' scratch come from the compiler at the nearest integer widths and are refreshed
+every epoch; between refreshes they are constant, which is the right derivative at the best order (pruning-methods.md
+section 1.4, Resources). The differentiable form equals the exact one where it was refreshed.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Sequence
+
+import numpy as np
+import torch
+
+from mcunas.budget import Budget
+from mcunas.cost.estimate import Priced, flash, instructions, tables
+from mcunas.cost.features import op_features
+from mcunas.cost.tables import instruction_table
+from mcunas.prune.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from mcunas.board import Board
+
+_SCRATCH_STEP = 4           # channels; scratch sizes are staircases of at most this pitch
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a network takes. live_bytes: per op of the graph; ram_bytes: their maximum, or the placed arena."""
+
+    ram_bytes: int
+    flash_bytes: int
+    latency_us: float
+    live_bytes: tuple[int, ...]
+
+    def ratios(self, budget: Budget) -> np.ndarray:
+        """(RAM, flash, latency, live bytes per op...) over the budget; 0 where there is no limit."""
+        latency = self.latency_us / budget.latency_us if budget.latency_us else 0.0
+        return np.array([self.ram_bytes / budget.ram_bytes, self.flash_bytes / budget.flash_bytes, latency,
+                         *(b / budget.ram_bytes for b in self.live_bytes)])
+
+    def fits(self, budget: Budget) -> bool:
+        return bool((self.ratios(budget) <= 1).all())
+
+
+class Resources:
+    """Prices one network (a Skeleton) on one board. `soft` needs a `refresh` at nearby integer widths first."""
+
+    def __init__(self, skeleton: Skeleton, board: Board) -> None:
+        self.skeleton, self.board = skeleton, board
+        self._us_per_instruction = board.cycle_model.cycles_per_instruction / board.clock_hz * 1e6
+        self._priced: dict[tuple[int, ...], Priced] = {}
+        self._placed: dict[tuple[int, ...], Usage] = {}
+        self._live_slope = self._live_shift = torch.zeros(0)
+        self._flash_shift = self._latency_shift = 0.0
+        self._per_weight: dict[int, float] = {}
+        self._kernels: list[str] = []
+
+    def _price(self, widths: Sequence[int]) -> Priced:
+        key = tuple(int(w) for w in widths)
+        if key not in self._priced:
+            self._priced[key] = Priced.of(self.skeleton.at(key))
+        return self._priced[key]
+
+    def bound(self, widths: Sequence[int]) -> Usage:
+        """Exact but for the arena, which is the liveness bound: what a perfect placement would need."""
+        priced = self._price(widths)
+        return Usage(priced.bound_bytes, flash(priced.program, self.board)[0],
+                     instructions(priced.program, self.board) * self._us_per_instruction, priced.live_bytes_per_op)
+
+    def exact(self, widths: Sequence[int]) -> Usage:
+        """The same numbers as `mcunas.cost.estimate` gives for the deployed Graph."""
+        key = tuple(int(w) for w in widths)
+        if key not in self._placed:
+            usage = self.bound(key)
+            self._placed[key] = Usage(self._price(key).ram_bytes, usage.flash_bytes, usage.latency_us, usage.live_bytes)
+        return self._placed[key]
+
+    def order(self, widths: Sequence[int]) -> tuple[int, ...]:
+        """The schedule at integer widths: op indices."""
+        return self._price(widths).order
+
+    def refresh(self, widths: Sequence[int]) -> Usage:
+        """Take schedule, lifetimes and kernel tables from the compiler at integer widths; returns the usage there."""
+        priced, graph = self._price(widths), self.skeleton.graph
+        groups = len(self.skeleton.full)
+        slope = np.zeros((len(graph.ops), groups))
+        step_of = {op: step for step, op in enumerate(priced.order)}
+        for buffer in priced.found:
+            if not buffer.tensors:
+                continue
+            largest = max(buffer.tensors, key=lambda t: np.prod(self.skeleton.shape(t, widths)))
+            per_group = self._bytes_per_channel(largest, widths)
+            for op, step in step_of.items():
+                if buffer.first <= step <= buffer.last:
+                    slope[op] += per_group
+        slope += self._scratch_slope(priced, widths)
+        usage, w = self.bound(widths), np.array(widths, float)
+        self._live_slope = torch.tensor(slope, dtype=torch.float32)
+        self._live_shift = torch.tensor(np.array(usage.live_bytes) - slope @ w, dtype=torch.float32)
+        self._per_weight = self._table_rates(priced)
+        self._kernels = [calls[0].kernel if calls else "" for calls in priced.program.calls]
+        self._flash_shift = self._latency_shift = 0.0
+        soft = self.soft(torch.tensor(w, dtype=torch.float32))
+        self._flash_shift = usage.flash_bytes - float(soft[1])
+        self._latency_shift = usage.latency_us - float(soft[2])
+        return usage
+
+    def _bytes_per_channel(self, tensor: int, widths: Sequence[int]) -> np.ndarray:
+        rates = np.zeros(len(self.skeleton.full))
+        shape = self.skeleton.shape(tensor, widths)
+        for axis, channels in self.skeleton.axes.get(tensor, {}).items():
+            others = np.prod([d for a, d in enumerate(shape) if a != axis])
+            for group, repeat, _ in channels.segments:
+                if group >= 0:
+                    rates[group] += others * repeat
+        return rates
+
+    def _scratch_slope(self, priced: Priced, widths: Sequence[int]) -> np.ndarray:
+        """Finite differences of each op's scratch bytes, one group at a time."""
+        ops = range(len(priced.order))
+        base = np.array([priced.program.scratch_bytes(i) for i in ops], float)
+        slope = np.zeros((len(base), len(widths)))
+        for g in range(len(widths)):
+            if base.any():
+                moved = [w + _SCRATCH_STEP * (i == g) for i, w in enumerate(widths)]
+                program = self._price(moved).program
+                slope[:, g] = (np.array([program.scratch_bytes(i) for i in ops]) - base) / _SCRATCH_STEP
+        return slope
+
+    def _table_rates(self, priced: Priced) -> dict[int, float]:
+        """Flash bytes per element of each weight and bias tensor, from the compiler's tables (packing, requantization)."""
+        rates: dict[int, float] = {}
+        graph = priced.program.graph
+        for op, calls in zip(graph.ops, priced.program.calls):
+            sizes = [tables(c) for c in calls]
+            constants = [t for t in op.inputs if t >= 0 and t in self.skeleton.axes and graph.tensors[t].is_const]
+            for t in constants:
+                per_channel = graph.tensors[t].dtype == "int32"
+                total = sum(s["bias"] + s["requant"] if per_channel else s["weights"] for s in sizes)
+                rates[t] = total / graph.tensors[t].elements
+        return rates
+
+    def soft(self, widths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(live bytes per op (S,), flash bytes, latency in us), differentiable in widths (G,)."""
+        skeleton, graph = self.skeleton, self.skeleton.graph
+        w = list(widths.unbind())
+        flash_bytes: torch.Tensor | float = self._flash_shift
+        for tensor, rate in self._per_weight.items():
+            elements: torch.Tensor | float = rate
+            for dim in skeleton.shape(tensor, w):
+                elements = elements * dim
+            flash_bytes = flash_bytes + elements
+        count: torch.Tensor | float = 0.0
+        for op, kernel in zip(graph.ops, self._kernels):
+            if kernel:
+                shapes = [skeleton.shape(t, w) if t >= 0 else () for t in op.inputs]
+                found = op_features(op.kind, op.attrs, shapes, skeleton.shape(op.outputs[0], w))
+                prices = instruction_table(self.board).of(kernel)
+                count = count + sum(p * f for p, f in zip(prices, found) if p)
+        latency = count * self._us_per_instruction + self._latency_shift
+        return self._live_slope @ widths + self._live_shift, torch.as_tensor(flash_bytes), torch.as_tensor(latency)

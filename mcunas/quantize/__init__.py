@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantization: from a searched float network to an int8 Graph, with training in the loop. Importing this is cheap."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcunas.quantize.model import QuantizedModel
+    from mcunas.search.result import Result
+    from mcunas.search.run import Progress
+
+__all__ = ["quantize"]
+
+
+def quantize(result: Result, progress: Progress | None = None, resume: bool = True) -> QuantizedModel:
+    """Fold batch norm, train with quantization in the loop, hand the learned scales to an int8 Graph.
+
+    Writes model.tflite and quantize.json into the search's folder; resumes an interrupted training epoch by epoch and
+    returns a finished one as it is. Raises InputError.
+    """
+    from mcunas.quantize.driver import run_quantize
+
+    return run_quantize(result, progress, resume)

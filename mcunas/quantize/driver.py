@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantization-aware training of a searched network: calibrate, train, checkpoint each epoch, export, measure once."""
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from mcunas import tasks
+from mcunas.errors import InputError
+from mcunas.graph import read_tflite
+from mcunas.quantize.model import QuantizedModel, accuracy
+from mcunas.quantize.qat import FakeQuantized
+from mcunas.tasks import Task
+
+CALIBRATION_IMAGES = 512
+FIRST_EPOCH = 100_000       # of the random streams: far from the float epochs'
+THREADS = 1
+
+
+def run_quantize(result: Any, progress: Any, resume: bool) -> QuantizedModel:
+    """See `mcunas.quantize`."""
+    from mcunas.tasks.training import batches, cosine, steps_per_epoch
+
+    out, schedule = result.out, result.schedule
+    report, checkpoint = out / "quantize.json", out / "quantize.pt"
+    fingerprint = result.metrics["asked"]["fingerprint"]
+    if resume and report.exists():
+        metrics = json.loads(report.read_text())
+        if metrics.get("fingerprint") == fingerprint:
+            return QuantizedModel(read_tflite(out / "model.tflite"), metrics)
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(result.seed)
+    started, task = time.process_time(), tasks.load(result.task)
+    images = torch.from_numpy(task.real(task.train.images[:CALIBRATION_IMAGES]))
+    quantized = FakeQuantized(result.model, images, task.input_quant, task.name)
+    weights, ranges = quantized.parameters()
+    optimizer = torch.optim.Adam([{"params": weights, "share": 1.0}, {"params": ranges, "share": 1.0}], lr=schedule.qat_rate)
+    epoch, samples, spent = 0, 0, 0.0
+    if resume and checkpoint.exists():
+        state = _load(checkpoint, fingerprint)
+        quantized.load(state["parameters"])
+        optimizer.load_state_dict(state["optimizer"])
+        epoch, samples, spent = state["epoch"], state["samples"], state["cpu_seconds"]
+    steps = steps_per_epoch(task, schedule.batch)
+    quantized.module.train()
+    while epoch < schedule.qat_epochs:
+        total = 0.0
+        for step, (x, labels) in enumerate(batches(task, result.seed, FIRST_EPOCH + epoch, schedule.batch)):
+            rate = cosine((epoch + step / steps) / schedule.qat_epochs, schedule.qat_rate)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["share"]
+            loss = F.cross_entropy(quantized.module(x), labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += float(loss.detach())
+            samples += len(labels)
+        epoch += 1
+        _save(checkpoint, {"fingerprint": fingerprint, "parameters": quantized.state(), "optimizer": optimizer.state_dict(),
+                           "epoch": epoch, "samples": samples, "cpu_seconds": spent + time.process_time() - started})
+        if progress:
+            progress("quantize", epoch, schedule.qat_epochs, {"loss": total / steps})
+    return _finish(result, task, quantized, fingerprint, samples, spent + time.process_time() - started)
+
+
+def _finish(result: Any, task: Task, quantized: FakeQuantized, fingerprint: str, samples: int,
+            cpu_seconds: float) -> QuantizedModel:
+    from mcunas.space.genotype import write_atomic
+
+    graph = quantized.export()
+    metrics = {"fingerprint": fingerprint, "seed": result.seed, "float_accuracy": result.metrics["float_accuracy"],
+               "int8_validation_accuracy": accuracy(graph, task.validation),
+               "int8_accuracy": accuracy(graph, task.test), "test_images": len(task.test),
+               "ranges_from_nncf": quantized.from_nncf, "ledger": {"samples": samples, "cpu_seconds": cpu_seconds}}
+    model = QuantizedModel(graph, metrics)
+    model.save(result.out / "model.tflite")
+    write_atomic(result.out / "quantize.json", json.dumps(metrics, indent=1) + "\n")
+    return model
+
+
+def _load(path: Path, fingerprint: str) -> dict[str, Any]:
+    fix = "delete it, or do not resume"
+    try:
+        state = torch.load(path, weights_only=True)
+    except Exception as error:
+        raise InputError(f"cannot read the checkpoint ({type(error).__name__})", where=str(path), fix=fix) from None
+    if not isinstance(state, dict) or state.get("fingerprint") != fingerprint:
+        raise InputError("the checkpoint belongs to another search", where=str(path), fix=fix)
+    return state
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    torch.save(state, temporary)
+    os.replace(temporary, path)

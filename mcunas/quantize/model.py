@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A quantized model: the int8 Graph, and how it was measured on the host."""
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcunas.graph import Graph, write_tflite
+from mcunas.tasks import Split
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedModel:
+    """graph: int8. metrics: accuracies and the ledger of the training with quantization in the loop."""
+
+    graph: Graph
+    metrics: dict[str, Any]
+
+    def save(self, path: str | Path) -> Path:
+        """Write a standard int8 .tflite, whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_bytes(write_tflite(self.graph))
+        os.replace(temporary, path)
+        return path
+
+
+def run_tflite(graph: Graph, images: np.ndarray) -> np.ndarray:
+    """TFLite Micro's own answer: int8 images (N, H, W, C) -> int8 outputs (N, ...)."""
+    from tflite_micro.python.tflite_micro import runtime
+
+    interpreter = runtime.Interpreter.from_bytes(write_tflite(graph))
+    outputs = []
+    for image in images:
+        interpreter.set_input(np.ascontiguousarray(image[None]), 0)
+        interpreter.invoke()
+        outputs.append(interpreter.get_output(0).copy())
+    return np.concatenate(outputs)
+
+
+def accuracy(graph: Graph, split: Split) -> float:
+    """Share of right answers of the int8 Graph."""
+    return float((run_tflite(graph, split.images).argmax(-1) == split.labels).mean())

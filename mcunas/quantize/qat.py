@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantization-aware training on the deployed graph's own edges, and the exact hand-over of what was learned.
+
+The folded network is lowered first; a quantizer then sits behind exactly those fx nodes that are tensors of the int8
+Graph, one per class of tensors that must share a scale. NNCF places and initialises; what it leaves out (the logits, for
+one) gets its quantizer here. Input and softmax-like outputs have fixed scales and do not learn.
+"""
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn.utils import parametrize
+
+from mcunas.graph.from_torch import calibrate, fixed_quants, scale_classes, to_int8
+from mcunas.graph.ir import Graph
+from mcunas.graph.torch_lower import Lowered, lower
+from mcunas.quantize import nncf_ranges as nq
+from mcunas.quantize.fold import fold
+
+# Ops that only move or select values: their output is on the grid already.
+_MOVES = ("PAD", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "MAXIMUM",
+          "MINIMUM")
+_WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+
+class _Call(nn.Module):
+    """A function or method node as a module, so that it has a name of its own."""
+
+    def __init__(self, node: fx.Node) -> None:
+        super().__init__()
+        self.target, self.is_method = node.target, node.op == "call_method"
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        if self.is_method:
+            return getattr(args[0], self.target)(*args[1:], **kwargs)
+        return self.target(*args, **kwargs)
+
+
+def flatten_names(traced: fx.GraphModule) -> fx.GraphModule:
+    """A copy in which every node calls a module that is a direct child named like the node."""
+    graph, root, renamed = fx.Graph(), {}, {}
+    for node in traced.graph.nodes:
+        new = graph.node_copy(node, lambda n: renamed[n])
+        if node.op == "call_module":
+            root[node.name] = copy.deepcopy(traced.get_submodule(node.target))
+            new.target = node.name
+        elif node.op in ("call_function", "call_method"):
+            root[node.name] = _Call(node)
+            new.op, new.target = "call_module", node.name
+        elif node.op == "get_attr":
+            root[node.target] = getattr(*_attribute(traced, node.target))
+        renamed[node] = new
+    return fx.GraphModule(root, graph)
+
+
+def _attribute(traced: fx.GraphModule, target: str) -> tuple[nn.Module, str]:
+    owner, _, leaf = target.rpartition(".")
+    return traced.get_submodule(owner), leaf
+
+
+class FakeQuantized:
+    """A folded network with NNCF quantizers on the Graph's edges. `module` is what to train and to run.
+
+    net: a float network in evaluation mode; images: calibration (N, C, H, W); input_quant: the deployed input's.
+    """
+
+    def __init__(self, net: nn.Module, images: torch.Tensor, input_quant: tuple[float, int], name: str = "model") -> None:
+        self.name, self.example, self.input_quant = name, images[:1], input_quant
+        self.folded = fold(net, self.example)
+        self.lowered = lower(self.folded, self.example, name)
+        self.classes = scale_classes(self.lowered.graph)
+        self.fixed = fixed_quants(self.lowered.graph, input_quant)
+        self.module = flatten_names(self.lowered.traced)
+        ranges, magnitudes = nq.place(flatten_names(self.lowered.traced), images)
+        self.quantizers = self._activation_quantizers(images, ranges)
+        self.from_nncf = sorted(set(ranges) & set(self.lowered.node_of.values()))
+        self._insert()
+        self._quantize_weights(magnitudes)
+
+    def _activation_quantizers(self, images: torch.Tensor, ranges: dict[str, tuple[float, float]]) -> dict[int, nn.Module]:
+        """class -> quantizer, from NNCF's ranges, or from the data where NNCF placed none."""
+        measured = calibrate(self.lowered, images, self.input_quant)
+        quantizers: dict[int, nn.Module] = {}
+        for root in dict.fromkeys(self.classes.values()):
+            nodes = [self.lowered.node_of.get(t) for t, r in self.classes.items() if r == root]
+            found = [ranges[n] for n in nodes if n in ranges]
+            scale, zero_point = self.fixed.get(root) or measured[root]
+            if root in self.fixed or not found:
+                low, high = scale * (-128 - zero_point), scale * (127 - zero_point)
+            else:
+                low, high = min(r[0] for r in found), max(r[1] for r in found)
+            quantizers[root] = nq.activation_quantizer(low, high)
+            if root in self.fixed:
+                quantizers[root].disable_gradients()
+        return quantizers
+
+    def _insert(self) -> None:
+        nodes = {n.name: n for n in self.module.graph.nodes}
+        producers = self.lowered.graph.producer()
+        for tensor, root in self.classes.items():
+            if tensor in producers and self.lowered.graph.ops[producers[tensor]].kind in _MOVES:
+                continue
+            name, node = f"quantizer_{root}", nodes[self.lowered.node_of[tensor]]
+            if not hasattr(self.module, name):
+                self.module.add_module(name, self.quantizers[root])
+            with self.module.graph.inserting_after(node):
+                new = self.module.graph.call_module(name, (node,))
+            node.replace_all_uses_with(new)
+            new.args = (node,)
+        self.module.recompile()
+
+    def _quantize_weights(self, magnitudes: dict[str, torch.Tensor]) -> None:
+        self.weighted = {}          # module path in the folded network -> flat name
+        for node in self.lowered.traced.graph.nodes:
+            layer = self.module.get_submodule(node.name) if node.op == "call_module" else None
+            if isinstance(layer, _WEIGHTED):
+                axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+                others = tuple(a for a in range(layer.weight.dim()) if a != axis)
+                magnitude = magnitudes.get(node.name)
+                if magnitude is None or len(magnitude) != layer.weight.shape[axis]:
+                    magnitude = layer.weight.detach().abs().amax(others)
+                quantizer = nq.weight_quantizer(magnitude, layer.weight.dim(), axis)
+                parametrize.register_parametrization(layer, "weight", quantizer)
+                self.weighted[str(node.target)] = node.name
+
+    def parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """(weights and biases, quantizer ranges) that learn."""
+        ranges = {id(p) for m in self.module.modules() if isinstance(m, nq.BaseQuantizer) for p in m.parameters()}
+        learning = [p for p in self.module.parameters() if p.requires_grad]
+        return [p for p in learning if id(p) not in ranges], [p for p in learning if id(p) in ranges]
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Raw parameters. NNCF's state_dict would round-trip ranges through exp and log, which is not exact."""
+        return {n: p.detach().clone() for n, p in self.module.named_parameters()}
+
+    def load(self, state: dict[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.module.named_parameters():
+                parameter.copy_(state[name])
+
+    def export(self) -> Graph:
+        """The int8 Graph with exactly the learned scales and the weights that training saw."""
+        deployed, scales = copy.deepcopy(self.folded), {}
+        with torch.no_grad():
+            for path, name in self.weighted.items():
+                layer, source = deployed.get_submodule(path), self.module.get_submodule(name)
+                layer.weight.copy_(source.weight)           # the fake-quantized one
+                if layer.bias is not None:
+                    layer.bias.copy_(source.bias)
+                scales[path] = nq.weight_scale(source.parametrizations.weight[0]).numpy()
+        lowered: Lowered = lower(deployed, self.example, self.name)
+        learned = {root: self.fixed.get(root) or nq.activation_quant(q) for root, q in self.quantizers.items()}
+        return to_int8(lowered, {t: learned[root] for t, root in self.classes.items()}, scales)
+
+

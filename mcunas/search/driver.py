@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The road that all methods share: price the dense start, let the method choose widths, train the rest, measure once."""
+from __future__ import annotations
+
+import json
+import platform
+import time
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mcunas import tasks
+from mcunas.board import Board
+from mcunas.budget import Budget
+from mcunas.cost import estimate
+from mcunas.errors import InputError
+from mcunas.search import METHODS
+from mcunas.search.result import Result, finish
+from mcunas.search.run import CHECKPOINT, SMOKE, Progress, Run, Schedule
+from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
+from mcunas.space import Genotype
+
+THREADS = 1     # fixed: another number would sum in another order; and on nets this small a second thread only waits
+
+
+def run_search(task_name: str, board: Board, budget: Budget, method: str, out: Path, seed: int, smoke: bool, resume: bool,
+               progress: Progress | None, start: str, options: dict, schedule: Schedule | None) -> Result:
+    """See `mcunas.search`."""
+    torch.set_num_threads(THREADS)
+    task, budget = tasks.load(task_name), budget.for_board(board)
+    genotype = Genotype(start, options, task.input_shape, task.classes, {})
+    schedule = schedule or (SMOKE if smoke else Schedule())
+    started = time.process_time()
+    run = Run(task, board, budget, method, genotype, schedule, seed, out, progress)
+    finished = _finished(run) if resume else None
+    if finished:
+        return finished
+    if not resume:
+        for name in (CHECKPOINT, "metrics.json"):
+            (out / name).unlink(missing_ok=True)
+    dense = run.resources.exact(run.widths)
+    if not (resume and run.load()):
+        run.ledger.charge("setup", time.process_time() - started)
+    _shape(run, method)
+    _train_rest(run)
+    return _measure(run, asdict(dense))
+
+
+def _finished(run: Run) -> Result | None:
+    try:
+        asked = json.loads((run.out / "metrics.json").read_text())["asked"]
+    except (OSError, ValueError, KeyError):
+        return None
+    if asked.get("fingerprint") != run.fingerprint():
+        raise InputError("the folder holds a search with other settings", where=str(run.out),
+                         fix="choose another out folder, or do not resume")
+    return Result.load(run.out)
+
+
+def _shape(run: Run, method: str) -> None:
+    started = time.process_time()
+    already = sum(run.ledger.cpu_seconds.values())
+    import_module(METHODS[method]).shape(run)
+    booked = sum(run.ledger.cpu_seconds.values()) - already
+    run.ledger.charge("shape", max(time.process_time() - started - booked, 0.0))
+
+
+def _train_rest(run: Run) -> None:
+    """Train at the final widths; the learning rate goes on where the method left it."""
+    steps, total = steps_per_epoch(run.task, run.schedule.batch), run.schedule.float_epochs
+    while run.epoch < total:
+        started, epoch = time.process_time(), run.epoch
+        loss = train_epoch(run.net, run.optimizer, batches(run.task, run.seed, epoch, run.schedule.batch),
+                           lambda step, epoch=epoch: cosine((epoch + step / steps) / total, run.schedule.rate))
+        run.end_epoch("finetune", started, {"loss": loss, "validation": accuracy(run.net, run.task, run.task.validation)})
+
+
+def _measure(run: Run, dense: dict[str, Any]) -> Result:
+    """Price the deployed graph by itself, check it against the budget, and read the test split once."""
+    cost = estimate(run.resources.skeleton.at(run.widths), run.board)
+    usage = {"ram": cost.ram_bytes / run.budget.ram_bytes, "flash": cost.flash_bytes / run.budget.flash_bytes}
+    over = {"ram": dense["ram_bytes"] / run.budget.ram_bytes, "flash": dense["flash_bytes"] / run.budget.flash_bytes}
+    if run.budget.latency_us:
+        usage["latency"] = cost.latency_us / run.budget.latency_us
+        over["latency"] = dense["latency_us"] / run.budget.latency_us
+    metrics = {
+        "validation_accuracy": accuracy(run.net, run.task, run.task.validation),
+        "float_accuracy": accuracy(run.net, run.task, run.task.test), "test_images": len(run.task.test),
+        "budget_use": usage, "dense_over_budget": over, "dense": dense, "widths": list(run.widths),
+        "parameters": sum(p.numel() for p in run.net.parameters()), "ledger": asdict(run.ledger),
+        "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
+        "threads": torch.get_num_threads(),
+    }
+    return finish(run, cost, metrics)

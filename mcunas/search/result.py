@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a search leaves behind: genotype.json, model.pt, history.json, metrics.json; and how to read it back."""
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from mcunas.board import Board
+from mcunas.budget import Budget
+from mcunas.cost import Cost
+from mcunas.errors import InputError
+from mcunas.prune.groups import find_groups
+from mcunas.prune.slicing import slice_to
+from mcunas.search.run import Run, Schedule
+from mcunas.space import Genotype
+from mcunas.space.genotype import write_atomic
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """genotype: widths. cost: of the int8 Graph at these widths. metrics: accuracies, ledger, versions.
+
+    model: the trained float network (evaluation mode). out: the folder that holds it all.
+    """
+
+    genotype: Genotype
+    cost: Cost
+    metrics: dict[str, Any]
+    model: nn.Module
+    task: str
+    board: Board
+    budget: Budget
+    seed: int
+    schedule: Schedule
+    out: Path
+
+    @staticmethod
+    def load(out: str | Path) -> Result:
+        """The finished search in a folder. Raises InputError when there is none."""
+        out = Path(out)
+        try:
+            metrics = json.loads((out / "metrics.json").read_text())
+            asked = metrics["asked"]
+            cost = Cost(**{**metrics["cost"], "live_bytes_per_op": tuple(metrics["cost"]["live_bytes_per_op"])})
+            weights = torch.load(out / "model.pt", weights_only=True)
+            schedule, budget = Schedule(**asked["schedule"]), Budget(**asked["budget"])
+        except Exception as error:
+            raise InputError(f"holds no finished search ({type(error).__name__})", where=str(out),
+                             fix="run the search to its end first") from None
+        genotype = Genotype.load(out / "genotype.json")
+        return Result(genotype, cost, metrics, build_model(genotype, weights), asked["task"],
+                      Board.load(asked["board_file"]), budget, asked["seed"], schedule, out)
+
+
+def build_model(genotype: Genotype, weights: dict[str, torch.Tensor]) -> nn.Module:
+    """The genotype's network with these weights, in evaluation mode. Raises InputError when they do not fit."""
+    net = genotype.build_dense()
+    height, width, depth = genotype.input_shape
+    channels = find_groups(net, torch.zeros(1, depth, height, width))
+    try:
+        slice_to(net, channels, [genotype.widths.get(g.name, g.channels) for g in channels.groups])
+        net.load_state_dict(weights)
+    except (RuntimeError, IndexError) as error:
+        raise InputError(f"the weights do not fit the genotype ({str(error).splitlines()[0]})",
+                         fix="run the search again") from None
+    return net.eval()
+
+
+def finish(run: Run, cost: Cost, metrics: dict[str, Any]) -> Result:
+    """Write the artefacts of a finished search; metrics.json comes last and stands for all of them."""
+    board = run.board.key if run.board.key in Board.keys() else str(run.board.path)
+    asked = {"task": run.task.name, "board": run.board.key, "board_file": board, "budget": asdict(run.budget),
+             "method": run.method, "seed": run.seed, "schedule": asdict(run.schedule), "fingerprint": run.fingerprint()}
+    metrics = {"asked": asked, "cost": asdict(cost), **metrics}
+    run.out.mkdir(parents=True, exist_ok=True)
+    genotype = run.genotype()
+    genotype.save(run.out / "genotype.json")
+    write_atomic(run.out / "history.json", json.dumps(run.history, indent=1) + "\n")
+    temporary = run.out / "model.pt.tmp"
+    torch.save(run.net.state_dict(), temporary)
+    temporary.replace(run.out / "model.pt")
+    write_atomic(run.out / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    return Result(genotype, cost, metrics, run.net.eval(), run.task.name, run.board, run.budget, run.seed, run.schedule,
+                  run.out)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One search in progress: network, widths, ledger, history, and a checkpoint per epoch that resumes to the same result."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+
+import torch
+from torch import nn
+
+from mcunas.board import Board
+from mcunas.budget import Budget
+from mcunas.errors import InputError
+from mcunas.graph.torch_lower import lower
+from mcunas.prune.groups import find_groups
+from mcunas.prune.resources import Resources
+from mcunas.prune.skeleton import Skeleton
+from mcunas.prune.slicing import slice_to
+from mcunas.tasks.training import steps_per_epoch
+from mcunas.space import Genotype
+from mcunas.tasks import Task
+
+Progress = Callable[[str, int, int, dict[str, Any]], None]      # phase, epochs done, epochs in all, figures to show
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Epochs of the float phases and of quantization-aware training, and the optimizers' settings.
+
+    prune_epochs: until the projection; methods that choose widths without training spend them on training instead.
+    """
+
+    prune_epochs: int = 32
+    finetune_epochs: int = 24
+    qat_epochs: int = 12
+    warmup_epochs: int = 2
+    batch: int = 64
+    rate: float = 0.1
+    width_rate: float = 0.03
+    qat_rate: float = 0.001
+    weight_decay: float = 5e-4
+
+    @property
+    def float_epochs(self) -> int:
+        return self.prune_epochs + self.finetune_epochs
+
+
+SMOKE = Schedule(prune_epochs=6, finetune_epochs=2, qat_epochs=2, warmup_epochs=1, width_rate=0.15)
+
+
+@dataclass
+class Ledger:
+    """What a run has spent: training samples seen, and process CPU seconds per phase."""
+
+    samples: int = 0
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+
+    def charge(self, phase: str, cpu_seconds: float, samples: int = 0) -> None:
+        self.samples += samples
+        self.cpu_seconds[phase] = self.cpu_seconds.get(phase, 0.0) + cpu_seconds
+
+
+class Run:
+    """State of one search. `epoch` counts finished float epochs; `notes` is the method's own resumable state."""
+
+    def __init__(self, task: Task, board: Board, budget: Budget, method: str, start: Genotype, schedule: Schedule,
+                 seed: int, out: Path, progress: Progress | None) -> None:
+        self.task, self.board, self.budget, self.method = task, board, budget, method
+        self.start, self.schedule, self.seed, self.out = start, schedule, seed, out
+        self.progress = progress or (lambda *unused: None)
+        self.epoch, self.history, self.ledger = 0, [], Ledger()
+        self.notes: dict[str, Any] = {}
+        self.is_projected = False
+        torch.manual_seed(seed)
+        self.net: nn.Module = start.build_dense()
+        height, width, depth = task.input_shape
+        example = torch.zeros(1, depth, height, width)
+        self.dense_channels = self.channels = find_groups(self.net, example)
+        skeleton = Skeleton.of(lower(self.net.eval(), example, task.name), self.channels)
+        self.resources = Resources(skeleton, board)
+        self.optimizer = self.new_optimizer()
+
+    def new_optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.net.parameters(), lr=self.schedule.rate, momentum=0.9, nesterov=True,
+                               weight_decay=self.schedule.weight_decay)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return tuple(g.channels for g in self.channels.groups)
+
+    @property
+    def samples_per_epoch(self) -> int:
+        return steps_per_epoch(self.task, self.schedule.batch) * self.schedule.batch
+
+    def genotype(self) -> Genotype:
+        names = {g.name: g.channels for g in self.channels.groups}
+        return Genotype(self.start.start, self.start.options, self.start.input_shape, self.start.classes, names)
+
+    def fingerprint(self) -> str:
+        """What must be equal for a checkpoint to be this run's."""
+        said = [self.task.name, self.board.key, asdict(self.budget), self.method, asdict(self.start),
+                asdict(self.schedule), self.seed, torch.__version__]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def end_epoch(self, phase: str, started: float, figures: dict[str, Any]) -> None:
+        """Book an epoch, show it, save it. started: time.process_time() at its beginning."""
+        self.epoch += 1
+        self.ledger.charge(phase, time.process_time() - started, self.samples_per_epoch)
+        self.history.append({"epoch": self.epoch, "phase": phase, "widths": list(self.widths), **figures})
+        self.progress(phase, self.epoch, self.schedule.float_epochs, figures)
+        self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint whole or not at all."""
+        state = {"fingerprint": self.fingerprint(), "epoch": self.epoch, "widths": list(self.widths),
+                 "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "notes": self.notes,
+                 "history": json.dumps(self.history), "ledger": asdict(self.ledger), "is_projected": self.is_projected}
+        self.out.mkdir(parents=True, exist_ok=True)
+        temporary = self.out / (CHECKPOINT + ".tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, self.out / CHECKPOINT)
+
+    def load(self) -> bool:
+        """Continue from the checkpoint in `out`; False when there is none. Raises InputError for another run's."""
+        path = self.out / CHECKPOINT
+        if not path.exists():
+            return False
+        fix = "choose another out folder, or do not resume"
+        try:
+            state = torch.load(path, weights_only=True)
+        except Exception as error:
+            raise InputError(f"cannot read the checkpoint ({type(error).__name__})", where=str(path), fix=fix) from None
+        if not isinstance(state, dict) or state.get("fingerprint") != self.fingerprint():
+            raise InputError("the checkpoint belongs to a search with other settings", where=str(path), fix=fix)
+        self.reshape(state["widths"])
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.notes, self.is_projected = state["epoch"], state["notes"], state["is_projected"]
+        self.history, self.ledger = json.loads(state["history"]), Ledger(**state["ledger"])
+        return True
+
+    def reshape(self, widths: list[int] | tuple[int, ...]) -> None:
+        """Give the network integer widths, keeping the first channels of each group; a fresh optimizer."""
+        self.channels = slice_to(self.net, self.channels, list(widths))
+        self.optimizer = self.new_optimizer()
