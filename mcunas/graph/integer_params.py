@@ -2,9 +2,9 @@
 """Integer parameters of the layers that multiply or average: derived once, used by the reference and the lowering.
 
 Every function gives what TFLite Micro's Prepare step computes from the float scales: multipliers (Q31 mantissa and
-power of two), zero points and clamp limits. Which products are formed in float32 and which in double is part of the
-result's last bit: convolutions multiply in double throughout; FULLY_CONNECTED with a single weight scale rounds
-input scale x weight scale to float32 first, and with several scales does not. (pruning-methods.md section 9.)
+power of two), zero points and clamp limits. All scale products are formed in double from the float32 scales; that
+decides the result's last bit. (TFLite Micro's sources of August 2026 still rounded input scale x weight scale to
+float32 for a FULLY_CONNECTED with one weight scale; the released interpreter of October does not.)
 """
 from __future__ import annotations
 
@@ -80,11 +80,7 @@ def requant(graph: Graph, op: Op) -> Requant:
     input_scale, input_zero = graph.tensors[data_input(op)].quant.per_tensor
     output_scale, output_zero = graph.tensors[op.outputs[0]].quant.per_tensor
     scales = graph.tensors[op.inputs[1]].quant.scale
-    if op.kind == "FULLY_CONNECTED" and scales.size == 1:
-        reals = [float(np.float32(input_scale) * scales[0]) / output_scale]
-    else:
-        reals = [input_scale * float(s) / output_scale for s in scales]
-    pairs = [quantize_multiplier(real) for real in reals]
+    pairs = [quantize_multiplier(input_scale * float(s) / output_scale) for s in scales]
     low, high = activation_range(op.attrs["activation"], output_scale, output_zero)
     return Requant(np.array([m for m, _ in pairs], np.int64), np.array([s for _, s in pairs], np.int64),
                    input_zero, output_zero, low, high)

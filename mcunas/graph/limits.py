@@ -21,6 +21,8 @@ def check(graph: Graph, op: Op) -> None:
         _activation(op.attrs["activation"], graph.tensors[op.outputs[0]].quant.per_tensor[0])
     if op.kind in _WEIGHTED:
         _multipliers(integer_params.requant(graph, op).shift)
+    if op.kind == "DEPTHWISE_CONV_2D" and len(op.inputs) == 3 and op.inputs[2] < 0:
+        raise ValueError("TFLite Micro crashes on an empty bias input here; leave the third input out")
     if op.kind == "FULLY_CONNECTED" and integer_params.bias_input(op) >= 0:
         _bias_scale(graph, op)
     if op.kind == "MEAN":
