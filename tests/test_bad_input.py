@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mcunas.cli import main
 from mcunas.errors import McunasError
-from mcunas.graph import Graph, Op, Quant, Tensor, read_tflite, write_tflite
-
-
-def dense(inputs: int, outputs: int, kind: str = "FULLY_CONNECTED") -> Graph:
-    """One fully connected layer, (1, inputs) -> (1, outputs)."""
-    rng = np.random.default_rng(0)
-    weights = rng.integers(-127, 128, (outputs, inputs)).astype(np.int8)
-    tensors = (Tensor("x", (1, inputs), "int8", Quant.of(0.5)),
-               Tensor("weights", weights.shape, "int8", Quant.of(0.01), weights),
-               Tensor("bias", (outputs,), "int32", Quant.of(0.5 * np.float32(0.01)), np.zeros(outputs, np.int32)),
-               Tensor("y", (1, outputs), "int8", Quant.of(1.0)))
-    attrs = {"activation": "NONE", "keep_dims": False}
-    return Graph(tensors, (Op(kind, (0, 1, 2), (3,), attrs),), (0,), (3,), "dense")
+from mcunas.graph import Graph, read_tflite, write_tflite
+from tests.small_models import dense
 
 
 @pytest.fixture(scope="module")
@@ -65,26 +56,38 @@ def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert not (tmp_path / "out").exists()
 
 
-def test_a_float_model(refused, data_dir: Path) -> None:
-    model = next((data_dir / "mlperf_tiny").rglob("*float*.tflite"), None)
-    if model is None:
-        pytest.skip("no float .tflite among the models")
-    assert "int8" in refused(model.read_bytes(), 2)
+def edited(model: bytes, change: Callable[[Any], None]) -> bytes:
+    """The file with `change` made to its fields (flatbuffers' object interface)."""
+    import flatbuffers
+    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+
+    fields = schema.ModelT.InitFromPackedBuf(model, 0)
+    change(fields)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(fields.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_a_float_model(refused, valid: bytes) -> None:
+    def to_float(fields: Any) -> None:
+        for tensor in fields.subgraphs[0].tensors:
+            elements = int(np.prod(tensor.shape))
+            if fields.buffers[tensor.buffer].data is not None:
+                fields.buffers[tensor.buffer].data = np.zeros(4 * elements, np.uint8)
+            tensor.type, tensor.quantization = 0, None
+
+    said = refused(edited(valid, to_float), 2)
+    assert "float32, not int8" in said and "quantize it" in said
 
 
 def test_an_operator_that_is_not_supported_is_named(refused, valid: bytes) -> None:
-    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+    segment_sum = 125
 
-    fields = schema.ModelT.InitFromPackedBuf(valid, 0)
-    fields.operatorCodes[0].builtinCode = schema.BuiltinOperator.SEGMENT_SUM
-    fields.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.SEGMENT_SUM
-    fields.subgraphs[0].operators[0].builtinOptions = None
-    fields.subgraphs[0].operators[0].builtinOptionsType = 0
-    import flatbuffers
+    def to_segment_sum(fields: Any) -> None:
+        fields.operatorCodes[0].builtinCode = fields.operatorCodes[0].deprecatedBuiltinCode = segment_sum
+        fields.subgraphs[0].operators[0].builtinOptions, fields.subgraphs[0].operators[0].builtinOptionsType = None, 0
 
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(fields.Pack(builder), b"TFL3")
-    said = refused(bytes(builder.Output()), 2)
+    said = refused(edited(valid, to_segment_sum), 2)
     assert 'op 0 SEGMENT_SUM (tensor "y")' in said and "FULLY_CONNECTED" in said
 
 

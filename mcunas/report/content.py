@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 # key, name, unit; the first three have budgets
 ROWS = (("ram_bytes", "RAM (arena)", "bytes"), ("flash_bytes", "Flash (model)", "bytes"),
-        ("latency_us", "Latency (modelled)", "us"), ("instructions", "Instructions", ""), ("cycles", "Cycles (modelled)", ""), ("stack_bytes", "Stack", "bytes"))
+        ("latency_us", "Latency (modelled)", "us"), ("instructions", "Instructions", ""),
+        ("cycles", "Cycles (modelled)", ""), ("stack_bytes", "Stack", "bytes"))
 MODELLED = ("latency_us", "cycles")     # never shown without their source
 
 
