@@ -64,6 +64,5 @@ void infer_print_output(void);
 // measure.c
 void measure_memory(void);
 void measure_instructions(void);
-void measure_tensors(void);
 
 #endif

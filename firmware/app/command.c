@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands: ASCII words, one space apart, ended by '%'. Every answer ends with the line m-ready. The commands up to
 // `help` and their answers are those of MLPerf Tiny's runner; the others are ours.
-#include <string.h>
+#include <stddef.h>
 
 #include "app.h"
 #include "platform.h"
@@ -82,11 +82,6 @@ static void do_bench(const uint32_t *n) {
   measure_instructions();
 }
 
-static void do_io(const uint32_t *n) {
-  (void)n;
-  measure_tensors();
-}
-
 static void do_help(const uint32_t *n);
 
 static const struct command {
@@ -108,7 +103,6 @@ static const struct command {
     {"raw", 0, 0, do_raw, ": the input as bytes follows"},
     {"mem", 0, 0, do_mem, ": arena and stack use"},
     {"bench", 0, 0, do_bench, ": ticks of one inference"},
-    {"io", 0, 0, do_io, ": tensors"},
 };
 
 static void do_help(const uint32_t *n) {
@@ -139,16 +133,21 @@ static bool read_numbers(char *text, const struct command *command, uint32_t *nu
   return count >= command->least;
 }
 
+// Where `line` goes on after `words`, or NULL.
+static char *after_words(char *line, const char *words) {
+  while (*words)
+    if (*line++ != *words++)
+      return NULL;
+  return *line == 0 || *line == ' ' ? line : NULL;
+}
+
 static void answer(char *line) {
   for (uint32_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-    const size_t length = strlen(commands[i].words);
+    char *rest = after_words(line, commands[i].words);
     uint32_t numbers[2] = {0, 0};
-    if (strncmp(line, commands[i].words, length) == 0 && (line[length] == 0 || line[length] == ' ')) {
-      if (read_numbers(line + length, &commands[i], numbers)) {
-        commands[i].run(numbers);
-        return;
-      }
-      break;
+    if (rest && read_numbers(rest, &commands[i], numbers)) {
+      commands[i].run(numbers);
+      return;
     }
   }
   put_text("e-[Unknown command: ");
@@ -164,7 +163,7 @@ void command_loop(void) {
     for (char c = uart_getc(); c != '%'; c = uart_getc()) {
       if (is_data) {
         input_line_digit(c);
-      } else if (length == 3u && memcmp(line, "db ", 3) == 0 && c != 'l' && c != 'p') {
+      } else if (length == 3u && line[0] == 'd' && line[1] == 'b' && line[2] == ' ' && c != 'l' && c != 'p') {
         is_data = true;  // hex digits go straight into the input
         input_line_begin();
         input_line_digit(c);

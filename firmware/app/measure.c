@@ -76,22 +76,3 @@ void measure_instructions(void) {
   put_field(",empty=", empty);
   put_text("]\r\n");
 }
-
-static void put_tensors(const char *side, const struct mn_tensor *tensor, uint32_t count) {
-  static const char *const names[3] = {"int8", "uint8", "float32"};
-  for (; count--; tensor++) {
-    put_text("m-");
-    put_text(side);
-    put_text("-[");
-    put_text(names[tensor->dtype]);
-    for (uint32_t i = 0; i < tensor->rank; i++)
-      put_field(i ? "x" : ",", tensor->dims[i]);
-    put_field(",", tensor->bytes);
-    put_text("]\r\n");
-  }
-}
-
-void measure_tensors(void) {
-  put_tensors("in", app_model->input, app_model->inputs);
-  put_tensors("out", app_model->output, app_model->outputs);
-}

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcunas.board import Board
+from mcunas.atomic import write_files
+from mcunas.board import MODEL_STACK_BYTES, Board
 from mcunas.compiler import OPTIMIZE
 from mcunas.device.elf import read_elf
 from mcunas.device.layout import board_h, image_c, linker_script
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 # its speed does not matter, and every byte it takes is one that no model can have.
 FIRMWARE_OPTIMIZE = "-Os"
 _FLAGS = ("-std=c11", "-masm-syntax-unified", "-g", "-ffunction-sections", "-fdata-sections",
-          "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow")
+          "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wvla",
+          f"-Wframe-larger-than={MODEL_STACK_BYTES // 2}")
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,9 @@ def build(compiled: Compiled, board: Board, out_dir: str | Path, *, debug: bool 
     Raises DoesNotFit, ToolMissing, InputError.
     """
     gcc, out_dir = tool("arm-none-eabi-gcc"), Path(out_dir)
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be created ({error.strerror})", str(out_dir), "name another folder") from None
     model_id = _model_id(compiled.model_h)
     budgets = (ram_bytes or board.ram_bytes, flash_bytes or board.flash_bytes)
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=out_dir) as temporary:
+    with tempfile.TemporaryDirectory(prefix="mcunas-") as temporary:
         work = Path(temporary).resolve()
         texts = {"model.c": compiled.model_c, "model.h": compiled.model_h, "image.c": image_c(model_id),
                  "board.h": board_h(board), "link.ld": linker_script(board, *budgets)}
@@ -93,8 +91,8 @@ def build(compiled: Compiled, board: Board, out_dir: str | Path, *, debug: bool 
         for suffix, form in (("bin", "binary"), ("hex", "ihex")):
             _run([tool("arm-none-eabi-objcopy"), "-O", form, "firmware.elf", f"firmware.{suffix}"], work)
         manifest = {**compiled.manifest, "build": _figures(work, board, f"{compiler_version(gcc)} {level}")}
-        (work / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-        _move(work, out_dir)
+        (work / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+        _publish(work, out_dir)
     return _image(out_dir, manifest, board)
 
 
@@ -201,9 +199,12 @@ def _figures(work: Path, board: Board, compiler: str) -> dict[str, Any]:
             "spare_ram_bytes": info.between("_spare_start", "_spare_end")}
 
 
-def _move(work: Path, out_dir: Path) -> None:
-    """Replace file by file, the manifest last: it stands for a whole build."""
-    (out_dir / "manifest.json").unlink(missing_ok=True)
-    files = [path for path in work.iterdir() if path.is_file()]
-    for path in sorted(files, key=lambda path: (path.name == "manifest.json", path.name)):
-        path.replace(out_dir / path.name)
+def _publish(work: Path, out_dir: Path) -> None:
+    """Write every file whole, the manifest last: it stands for a complete build."""
+    files = {path.name: path.read_bytes() for path in sorted(work.iterdir()) if path.is_file()}
+    manifest = files.pop("manifest.json")
+    try:
+        (out_dir / "manifest.json").unlink(missing_ok=True)
+        write_files(out_dir, files | {"manifest.json": manifest})
+    except OSError as error:
+        raise InputError(f"cannot be written ({error.strerror})", str(out_dir), "name another folder") from None

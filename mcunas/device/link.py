@@ -41,17 +41,22 @@ class DeviceError(CheckFailed):
 
 
 class TargetFault(CheckFailed):
-    """The core took a fault. registers: pc, lr, sp, and cfsr, hfsr, mmfar, bfar where the core has them."""
+    """The core took a fault. registers: pc, lr, sp, and cfsr, hfsr, mmfar, bfar where the core has them.
+
+    A stack overflow may have left no room for the core to save pc and lr; then they are missing.
+    """
 
     def __init__(self, kind: str, registers: dict[str, int], elf: Path | None) -> None:
-        self.kind, self.registers = kind, registers
         self.is_stack_overflow = bool(registers.get("cfsr", 0) & _STACK_BITS)
         where = {}
         if elf is not None:
             symbols = read_elf(elf).symbols
             self.is_stack_overflow |= not symbols["_stack_bottom"] <= registers.get("sp", 0) <= symbols["_stack_top"]
             where = {name: locate(elf, registers[name]) for name in ("pc", "lr") if registers.get(name)}
-        self.where = where.get("pc", "")
+        self.location = where.get("pc", "")
+        if self.is_stack_overflow and not self.location:
+            registers = {name: value for name, value in registers.items() if name not in ("pc", "lr")}
+        self.kind, self.registers = kind, registers
         reasons = [text for bit, text in _CFSR_BITS.items() if registers.get("cfsr", 0) >> bit & 1]
         if self.is_stack_overflow:
             reasons.insert(0, "stack overflow")

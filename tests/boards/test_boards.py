@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Board files: what ships is sound and the compiler agrees with it; what is wrong is said in one line."""
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mcunas.board import Board
+from mcunas.errors import InputError
+from mcunas.paths import boards_dir
+
+# (RAM, flash) of the whole board, from the vendors' manuals; written down here a second time on purpose.
+SIZES = {
+    "microbit": (16 * 1024, 256 * 1024),
+    "mps2-an385": (4 << 20, 4 << 20),
+    "mps2-an385-m0plus": (4 << 20, 4 << 20),
+    "mps2-an386": (4 << 20, 4 << 20),
+    "mps2-an500": (4 << 20, 4 << 20),
+    "mps2-an505": (4 << 20, 4 << 20),
+    "mps3-an547": (512 * 1024, 512 * 1024),
+}
+MACROS = {
+    "cortex-m0": "__ARM_ARCH_6M__", "cortex-m0plus": "__ARM_ARCH_6M__", "cortex-m3": "__ARM_ARCH_7M__",
+    "cortex-m4": "__ARM_ARCH_7EM__", "cortex-m7": "__ARM_ARCH_7EM__", "cortex-m33": "__ARM_ARCH_8M_MAIN__",
+    "cortex-m55": "__ARM_ARCH_8M_MAIN__",
+}
+
+
+def test_the_boards_are_these() -> None:
+    assert Board.keys() == tuple(sorted(SIZES))
+
+
+@pytest.mark.parametrize("key", Board.keys())
+def test_sizes_are_the_manuals(key: str) -> None:
+    board = Board.load(key)
+    assert (board.ram_for("arena").size, board.flash.size) == SIZES[key]
+    assert board.ram_bytes == board.ram_for("arena").size - board.reserve.ram - board.reserve.stack
+    assert board.flash_bytes == board.flash.size - board.reserve.flash
+
+
+@pytest.mark.parametrize("key", Board.keys())
+def test_the_compiler_knows_the_core_as_the_file_describes_it(key: str) -> None:
+    board = Board.load(key)
+    done = subprocess.run(["arm-none-eabi-gcc", *board.cflags, "-dM", "-E", "-x", "c", "/dev/null"],
+                          capture_output=True, text=True, check=True)
+    macros = {line.split()[1] for line in done.stdout.splitlines()}
+    assert MACROS[board.cpu] in macros
+    isa = "mve" if "__ARM_FEATURE_MVE" in macros else "dsp" if "__ARM_FEATURE_DSP" in macros else "scalar"
+    assert board.isa == isa
+    assert bool(board.fpu) == ("__ARM_FP" in macros)
+
+
+@pytest.mark.parametrize("key", Board.keys())
+def test_cycles_per_instruction_have_a_source_and_a_bar(key: str) -> None:
+    model = Board.load(key).cycle_model
+    assert model.core == Board.load(key).cpu and model.source
+    assert 0.5 < model.low < model.cycles_per_instruction < model.high < 4
+
+
+@pytest.mark.parametrize("path", sorted(boards_dir().glob("*.toml")), ids=lambda path: path.stem)
+def test_a_board_file_is_short_and_names_its_sources(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 45
+    assert "# Sources: " in text
+
+
+def test_an_unknown_key_suggests_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"unknown board 'mps2-an368'; did you mean 'mps2-an38\d'\?"):
+        Board.load("mps2-an368")
+
+
+def edited(tmp_path: Path, *edits: tuple[str, str]) -> Path:
+    text = (boards_dir() / "mps2-an386.toml").read_text()
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_path_is_as_good_as_a_key(tmp_path: Path) -> None:
+    path = edited(tmp_path, ("0x40_0000", "0x08_0000"))
+    board = Board.load(path)
+    assert board.key == "mine" and board.flash.size == 0x8_0000
+    assert board.cycle_model == Board.load("mps2-an386").cycle_model
+    assert Board.load(str(path)) == board
+
+
+@pytest.mark.parametrize(("edit", "message"), [
+    (("clock_hz", "clok_hz"), "core: unknown key 'clok_hz'; did you mean 'clock_hz'"),
+    (("timer  ", "tiemr  "), "unknown key 'tiemr'; did you mean 'timer'"),
+    (("25_000_000\n\n[[memory]]", '"25 MHz"\n\n[[memory]]'), "core: clock_hz: must be of type int, not str"),
+    (('isa      = "dsp"\n', ""), "core: key 'isa' is missing"),
+    (('isa      = "dsp"', 'isa      = "simd"'), "isa 'simd' is unknown; use one of scalar, dsp, mve"),
+    (("origin = 0x2000_0000", "origin = 0x003F_FFFF"), "memories 'ssram1' and 'ssram23' overlap"),
+    (('"stack", "arena"]', '"stack"]'), "one ram region must be used for 'arena'"),
+    (('"stack", "arena"]', '"stack", "arena", "heap"]'), "cannot be used for 'heap'"),
+    (('kind   = "ram"', 'kind   = "rom"'), "kind 'rom'; use flash or ram"),
+    (("icount_shift = 6", "icount_shift = 5"), "timer is too slow"),
+    (("[core]", "[core"), "is not TOML"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, edit: tuple[str, str], message: str) -> None:
+    path = edited(tmp_path, edit)
+    with pytest.raises(InputError) as raised:
+        Board.load(path)
+    assert message in str(raised.value) and str(path) in str(raised.value)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        Board.load(tmp_path / "none.toml")
