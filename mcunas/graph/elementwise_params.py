@@ -7,8 +7,8 @@ because the last bit of a multiplier decides output bytes. A unary op on 8-bit v
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 

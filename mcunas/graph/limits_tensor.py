@@ -5,13 +5,14 @@ Our output must equal the interpreter's byte for byte, so they are refused with 
 """
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 
 from mcunas.graph.elementwise_params import product_params, sum_params, unary_table
 from mcunas.graph.ir import Graph, Op
 from mcunas.graph.resize_params import bilinear_axis
+from mcunas.graph.shapes import squeezed_axes
 
 _MAX_RANK = {"TRANSPOSE": 5, "PAD": 5, "STRIDED_SLICE": 4}
 _INT32_INPUTS = {"TRANSPOSE": (1,), "PAD": (1,), "STRIDED_SLICE": (1, 2, 3), "SPLIT": (0,), "EXPAND_DIMS": (1,),
@@ -78,9 +79,10 @@ def _expand_dims(graph: Graph, op: Op) -> None:
 
 
 def _squeeze(graph: Graph, op: Op) -> None:
+    """In the schema an empty list of axes means all of them, so a SQUEEZE that keeps every axis of 1 has no form."""
     before, after = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
-    if tuple(d for d in before if d > 1) != tuple(d for d in after if d > 1):
-        raise ValueError(f"the output has shape {after}, which is not {before} with axes of 1 taken out")
+    if not squeezed_axes(before, after) and 1 in before:
+        raise ValueError(f"it takes no axis out of {before}")
 
 
 _CHECKS: dict[str, Callable[[Graph, Op], object]] = {

@@ -38,7 +38,8 @@ def bilinear_axis(op: Op, size_in: int, size_out: int) -> BilinearAxis:
     """Raises ValueError where rounding of the step carries TFLite Micro past the end of the input."""
     if op.attrs["align_corners"] and op.attrs["half_pixel_centers"]:
         raise ValueError("align_corners and half_pixel_centers exclude each other")
-    span_in, span_out = (size_in - 1, size_out - 1) if op.attrs["align_corners"] and size_out > 1 else (size_in, size_out)
+    corner = 1 if op.attrs["align_corners"] and size_out > 1 else 0         # first and last pixels coincide
+    span_in, span_out = size_in - corner, size_out - corner
     step = (FRACTION * span_in + span_out // 2) // span_out
     start = step // 2 - FRACTION // 2 if op.attrs["half_pixel_centers"] else 0
     last = (size_out - 1) * step + start

@@ -29,6 +29,18 @@ def broadcast(a: Shape, b: Shape) -> Shape:
     return tuple(y if x == 1 else x for x, y in zip(left, right))
 
 
+def squeezed_axes(before: Shape, after: Shape) -> list[int]:
+    """The axes of 1 that SQUEEZE takes out. Raises ValueError when `after` is not such a shape."""
+    dropped: list[int] = []
+    for axis, size in enumerate(before):
+        kept = axis - len(dropped)
+        if size == 1 and (kept >= len(after) or after[kept] != 1):
+            dropped.append(axis)
+    if tuple(d for i, d in enumerate(before) if i not in dropped) != after:
+        raise ValueError(f"the output has shape {after}, which is not {before} with axes of 1 taken out")
+    return dropped
+
+
 def slice_ranges(graph: Graph, op: Op) -> list[tuple[int, int, int, bool]]:
     """STRIDED_SLICE: (begin, step, count, keep axis) per input axis, masks and negative indices resolved."""
     shape = graph.tensors[op.inputs[0]].shape

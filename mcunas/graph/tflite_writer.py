@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mcunas.graph.ir import Graph, Op, Tensor
+from mcunas.graph.shapes import squeezed_axes
 from mcunas.graph.spec import KINDS
 from mcunas.graph.verify import verify
 
@@ -28,7 +29,7 @@ def write_tflite(graph: Graph) -> bytes:
     subgraph.name = graph.name
     subgraph.tensors = [_tensor(schema, tensor, model.buffers) for tensor in graph.tensors]
     subgraph.inputs, subgraph.outputs = list(graph.inputs), list(graph.outputs)
-    subgraph.operators = [_operator(schema, op, kinds.index(op.kind)) for op in graph.ops]
+    subgraph.operators = [_operator(schema, graph, op, kinds.index(op.kind)) for op in graph.ops]
     model.subgraphs = [subgraph]
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
@@ -62,7 +63,7 @@ def _tensor(schema: object, tensor: Tensor, buffers: list) -> object:
     return out
 
 
-def _operator(schema: object, op: Op, code: int) -> object:
+def _operator(schema: object, graph: Graph, op: Op, code: int) -> object:
     out = schema.OperatorT()
     out.opcodeIndex, out.inputs, out.outputs = code, list(op.inputs), list(op.outputs)
     spec = KINDS[op.kind]
@@ -71,6 +72,8 @@ def _operator(schema: object, op: Op, code: int) -> object:
         for name, attr in spec.attrs.items():
             value = op.attrs[name]
             setattr(options, attr.field, attr.choices.index(value) if attr.choices else value)
+        if op.kind == "SQUEEZE":            # the axes follow from the shapes; an empty list would mean all of 1
+            options.squeezeDims = squeezed_axes(*(graph.tensors[t].shape for t in (*op.inputs, *op.outputs)))
         out.builtinOptionsType = getattr(schema.BuiltinOptions, spec.options)
         out.builtinOptions = options
     return out

@@ -2,7 +2,7 @@
 """Many single-op graphs as one graph: their generated C is then built once for all of them."""
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings

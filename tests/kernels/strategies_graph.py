@@ -6,8 +6,8 @@ graph outputs while others still read them. Output scales follow the inputs' so 
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
-from typing import Callable
 
 import numpy as np
 from hypothesis import strategies as st
@@ -38,7 +38,8 @@ class Net:
         return Quant.of(float(np.float32(scale * self.draw(st.floats(0.5, 2.0)))), self.draw(_ZERO_POINTS))
 
     def random(self, low: int, high: int, shape: tuple[int, ...], dtype: str = "int8") -> np.ndarray:
-        return np.random.default_rng(self.draw(st.integers(0, 2 ** 32 - 1))).integers(low, high + 1, shape).astype(dtype)
+        rng = np.random.default_rng(self.draw(st.integers(0, 2 ** 32 - 1)))
+        return rng.integers(low, high + 1, shape).astype(dtype)
 
     def _tensor(self, shape: tuple[int, ...], quant: Quant | None, data: np.ndarray | None = None,
                 dtype: str = "int8") -> int:
@@ -121,7 +122,8 @@ def _extreme(net: Net, x: int) -> None:
 
 
 def _unary(net: Net, x: int) -> None:
-    kind, quant = net.pick("LOGISTIC", "TANH", "RELU", "RELU6", "HARD_SWISH", "LEAKY_RELU", "QUANTIZE"), net.tensors[x].quant
+    kind = net.pick("LOGISTIC", "TANH", "RELU", "RELU6", "HARD_SWISH", "LEAKY_RELU", "QUANTIZE")
+    quant = net.tensors[x].quant
     after = {"LOGISTIC": Quant.of(1 / 256, -128), "TANH": Quant.of(1 / 128, 0), "RELU6": quant}.get(
         kind, net.quant(quant.per_tensor[0]))
     net.add(kind, [x], after, {"alpha": 0.125} if kind == "LEAKY_RELU" else None)
@@ -143,7 +145,8 @@ def _move(net: Net, x: int) -> None:
     quant, (n, h, w, c) = tensor.quant, tensor.shape
     kind = net.pick("PAD", "TRANSPOSE", "STRIDED_SLICE", "SPLIT", "DEPTH_TO_SPACE", "RESHAPE")
     if kind == "PAD":
-        pads = [[0, 0], [net.pick(0, 1), net.pick(0, 1, 2)], [net.pick(0, 1), net.pick(0, 1, 2)], [0, net.pick(0, 0, 1)]]
+        sides = [[net.pick(0, 1), net.pick(0, 1, 2)] for _ in "hw"]
+        pads = [[0, 0], *sides, [0, net.pick(0, 0, 1)]]
         net.add(kind, [x, net.const(pads)], quant)
     elif kind == "TRANSPOSE":
         net.add(kind, [x, net.const([0, *net.draw(st.permutations([1, 2, 3]))])], quant)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from hypothesis import reject, strategies as st
+from hypothesis import reject
+from hypothesis import strategies as st
 
 from mcunas.errors import InputError
 from mcunas.graph import Graph, Op, Quant, Tensor, verify
@@ -241,8 +242,8 @@ def renaming(draw, kind: str) -> Case:
         out = (*shape[:axis], 1, *shape[axis:])
         extra = [_const("axis", axis - draw(st.sampled_from([0, len(out)])))]
     else:
-        shape = (*shape, 3)
-        out = tuple(d for d in shape if d > 1)
+        kept = [d > 1 or draw(st.booleans()) for d in shape]
+        out = tuple(d for d, keep in zip(shape, kept) if keep)
     tensors = [Tensor("x", shape, "int8", quant), *extra, Tensor("y", out, "int8", quant)]
     inputs = tuple(range(len(tensors) - 1))
     return draw(_case(Op(kind, inputs, (len(inputs),)), tensors, [0]))

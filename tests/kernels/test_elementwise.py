@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mcunas.errors import InputError
 from mcunas.graph import Graph, Op, Quant, Tensor, reference, verify

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mcunas.compiler.lower.loops import any_order, loop_params, merged
 from mcunas.errors import InputError
@@ -45,23 +46,25 @@ def test_a_long_strided_run_is_preferred_to_short_blocks():
     assert any_order(merged((1000, 64), (64, 1), (128, 1)))[-1].count == 64
 
 
-def _graph(kind, shape, out, constants, attrs, quants=(Quant.of(1.0), Quant.of(1.0))):
+def _graph(kind, shape, out, constants, attrs, out_scale=1.0):
     data = [np.array(c, np.int32) for c in constants]
-    tensors = (Tensor("x", shape, "int8", quants[0]), Tensor("y", out, "int8", quants[1]),
+    tensors = (Tensor("x", shape, "int8", Quant.of(1.0)), Tensor("y", out, "int8", Quant.of(out_scale)),
                *(Tensor(f"c{i}", d.shape, "int32", None, d) for i, d in enumerate(data)))
     return Graph(tensors, (Op(kind, (0, *range(2, 2 + len(data))), (1,), attrs),), (0,), (1,))
 
 
 _SLICE = {"begin_mask": 0, "end_mask": 0, "ellipsis_mask": 0, "new_axis_mask": 0, "shrink_axis_mask": 0}
+_DROP = _SLICE | {"shrink_axis_mask": 1}
 
 
 @pytest.mark.parametrize(("graph", "reason"), [
     (_graph("TRANSPOSE", (1, 1, 1, 1, 2, 3), (3, 1, 1, 1, 1, 2), [[5, 0, 1, 2, 3, 4]], {}), "at most 5"),
-    (_graph("STRIDED_SLICE", (1, 1, 1, 2, 3), (1, 1, 1, 1, 3), [[0] * 5, [1, 1, 1, 1, 3], [1] * 5], _SLICE), "at most 4"),
-    (_graph("STRIDED_SLICE", (4,), (), [[1], [2], [-1]], _SLICE | {"shrink_axis_mask": 1}), "negative stride"),
-    (_graph("STRIDED_SLICE", (4,), (), [[1], [2], [1]], _SLICE | {"shrink_axis_mask": 1, "begin_mask": 1}), "begin_mask"),
+    (_graph("STRIDED_SLICE", (1, 1, 1, 1, 2), (1, 1, 1, 1, 1), [[0] * 5, [1] * 5, [1] * 5], _SLICE), "at most 4"),
+    (_graph("STRIDED_SLICE", (4,), (), [[1], [2], [-1]], _DROP), "negative stride"),
+    (_graph("STRIDED_SLICE", (4,), (), [[1], [2], [1]], _DROP | {"begin_mask": 1}), "begin_mask"),
+    (_graph("SQUEEZE", (1, 3), (1, 3), [], {}), "takes no axis"),
     (_graph("EXPAND_DIMS", (2, 3), (2, 3, 1), [1], {}), "axis of 1 at 1"),
-    (_graph("PAD", (2,), (4,), [[[1, 1]]], {}, (Quant.of(1.0), Quant.of(0.5))), "share scale"),
+    (_graph("PAD", (2,), (4,), [[[1, 1]]], {}, 0.5), "share scale"),
 ])
 def test_what_tflite_micro_cannot_do_is_refused(graph, reason):
     with pytest.raises(InputError, match=reason):

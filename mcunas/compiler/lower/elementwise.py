@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Element-wise ops. Two operands share one loop nest (broadcast axes have a step of 0); a unary op is a table of 256."""
+"""Element-wise ops. Two operands share a loop nest (broadcast axes have a step of 0); a unary op is a table of 256."""
 from __future__ import annotations
 
 import numpy as np
@@ -11,13 +11,13 @@ from mcunas.graph.ir import Graph, Op
 
 
 def _binary(graph: Graph, op: Op, kernel: str, params: dict) -> list[KernelCall]:
-    out = graph.tensors[op.outputs[0]].shape
+    out, elements = graph.tensors[op.outputs[0]].shape, graph.tensors[op.outputs[0]].elements
     steps = []
     for t in op.inputs:
         shape = graph.tensors[t].shape
         own = dense_steps(shape)
         steps.append([0] * (len(out) - len(shape)) + [s if d > 1 else 0 for s, d in zip(own, shape)])
-    whole = tuple(k for k, t in enumerate(op.inputs) if graph.tensors[t].elements == graph.tensors[op.outputs[0]].elements)
+    whole = tuple(k for k, t in enumerate(op.inputs) if graph.tensors[t].elements == elements)
     loops = loop_params(merged(out, *steps), ("step0", "step1"))
     return [KernelCall(kernel, {**params, **loops}, op.inputs, op.outputs, in_place=whole)]
 

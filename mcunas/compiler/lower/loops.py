@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loop nests over two strided tensors: axes merged where both are contiguous, advances computed here, not on the target.
+"""Loop nests over two strided tensors: axes merged where both run on without a gap, advances computed offline.
 
 The form is the one that firmware/kernels/mn_tensor.h describes.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Sequence
 
 import numpy as np
 
 from mcunas.compiler.lower import Table
 
-_LOOP_COST, _STEP_COST, _BLOCK_COST = 30.0, 5.0, 0.5      # instructions: an outer iteration, a strided byte, a copied byte
+_LOOP_COST, _STEP_COST, _BLOCK_COST = 30.0, 5.0, 0.5     # instructions per outer iteration, strided and copied byte
 
 
 @dataclass(frozen=True)

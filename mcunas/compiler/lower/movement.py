@@ -2,7 +2,7 @@
 """Ops that move bytes: one strided copy per source or destination, and none where only the shape changes."""
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 from mcunas.compiler.lower import KernelCall, lowers
 from mcunas.compiler.lower.loops import any_order, dense_steps, loop_params, merged
