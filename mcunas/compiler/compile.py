@@ -43,11 +43,13 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
         raise InputError(f"unknown optimization goal {optimize!r}", fix=f"use one of {', '.join(OPTIMIZE)}")
     verify(graph)
     model_id = identifier(model_id or graph.name)
-    planned = plan(graph)
+    # RAM is what is scarce, so streams are used wherever they lower the peak; where speed or flash is the goal, only
+    # as far as the board's RAM demands.
+    planned = plan(graph, limit_bytes=board.ram_bytes if optimize in ("cycles", "flash") else 0)
     weights = weight_bytes(graph)
     if planned.arena_bytes > board.ram_bytes:
-        step = max(range(len(planned.order)), key=lambda s: planned.live_bytes_per_step[s])
-        raise DoesNotFit(f"the arena needs {planned.arena_bytes} bytes (peak at {graph.where(planned.order[step])}), "
+        peak = max(planned.schedule.steps, key=lambda step: step.live_bytes)
+        raise DoesNotFit(f"the arena needs {planned.arena_bytes} bytes (peak at {graph.where(peak.ops[-1])}), "
                          f"{board.key} has {board.ram_bytes} for it", where=graph.name,
                          fix="use a smaller model or a larger board")
     if weights > board.flash_bytes:
@@ -75,7 +77,7 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"
 def _manifest(graph: Graph, planned: Plan, board: Board, optimize: str, model_id: str,
               kernels: tuple[str, ...]) -> dict[str, Any]:
     calls = planned.program.calls
-    step_of = {op: s for s, op in enumerate(planned.order)}
+    step_of = planned.schedule.step_of
     layers = []
     for i, op in enumerate(graph.ops):
         sizes = {"weights": 0, "bias": 0, "requant": 0, "table": 0}

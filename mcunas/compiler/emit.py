@@ -12,6 +12,7 @@ import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Table
 from mcunas.compiler.plan import Plan
+from mcunas.compiler.stream import Stream
 from mcunas.graph.ir import Graph, Tensor
 
 _DTYPE_ENUM = {"int8": "MN_INT8", "uint8": "MN_UINT8", "float32": "MN_FLOAT32"}
@@ -43,7 +44,7 @@ extern const struct mn_model mn_model_{model_id};
 
 def emit_source(graph: Graph, plan: Plan, model_id: str) -> str:
     writer = _Writer(graph, plan)
-    body = [line for op in plan.order for line in writer.op(op)]
+    body = [line for index in range(len(plan.schedule.steps)) for line in writer.step(index)]
     inputs = _tensor_table("inputs", [graph.tensors[t] for t in graph.inputs], [plan.offsets[t] for t in graph.inputs])
     outputs = _tensor_table("outputs", [graph.tensors[t] for t in graph.outputs],
                             [plan.offsets[t] for t in graph.outputs])
@@ -82,33 +83,57 @@ class _Writer:
     def tables_text(self) -> str:
         return "\n".join(self.text)
 
-    def op(self, index: int) -> Iterable[str]:
-        op = self.graph.ops[index]
-        yield f"  // op {index} {op.kind}"
-        for position, call in enumerate(self.plan.program.calls[index]):
-            yield self.call(call, index, position)
+    def step(self, index: int) -> Iterable[str]:
+        step, graph = self.plan.schedule.steps[index], self.graph
+        kinds = ", ".join(f"op {i} {graph.ops[i].kind}" for i in step.ops)
+        yield f"  // {kinds}{', row by row' if step.stream else ''}"
+        if step.stream:
+            yield from self.stream(index, step.stream)
+        else:
+            for position, call in enumerate(self.plan.program.calls[step.ops[0]]):
+                rows = (f"{call.rows.count}, 0" if step.ops[0] in self.plan.downwards else f"0, {call.rows.count}"
+                        ) if call.rows else ""
+                yield "  " + self.call(call, f"{step.ops[0]}_{position}", index, rows, {})
         yield "#ifdef MN_TAP"
-        for k, t in enumerate(op.outputs):
-            tensor = self.graph.tensors[t]
-            yield f"  mn_tap({index}, {k}, arena + {self.plan.offsets[t]}, {tensor.size_bytes});"
+        for k, t in enumerate(graph.ops[step.ops[-1]].outputs):
+            yield f"  mn_tap({step.ops[-1]}, {k}, arena + {self.plan.offsets[t]}, {graph.tensors[t].size_bytes});"
         yield "#endif"
 
-    def call(self, call: KernelCall, op: int, position: int) -> str:
+    def stream(self, index: int, stream: Stream) -> Iterable[str]:
+        ticks, table = len(stream.until) - 1, f"rows_{index}"
+        ctype = "uint8_t" if max(map(max, stream.until)) < 256 else "uint16_t"
+        rows = ",\n  ".join("{" + ", ".join(map(str, done)) + "}" for done in stream.until)
+        self.text.append(f"static const {ctype} {table}[{ticks + 1}][{len(stream.ops)}] = {{\n  {rows}\n}};\n")
+        yield f"  for (int32_t tick = 0; tick < {ticks}; tick++) {{"
+        for s, op in enumerate(stream.ops):
+            call = self.plan.program.calls[op][0]
+            span = f"{table}[tick][{s}], {table}[tick + 1][{s}]"
+            yield "    " + self.call(call, f"{op}_0", index, span, stream.rings)
+        yield "  }"
+
+    def call(self, call: KernelCall, suffix: str, step: int, rows: str, rings: dict[int, int]) -> str:
+        params = dict(call.params)
+        if call.rows:
+            params |= {how.ring: rings[t] for t, how in zip(call.inputs, call.rows.inputs) if t in rings}
+            if call.outputs[0] in rings:
+                params[call.rows.ring] = rings[call.outputs[0]]
         fields = []
-        for name, value in call.params.items():
+        for name, value in params.items():
             if isinstance(value, Table):
-                value = self.table(value.ctype, value.data, f"{name}_{op}_{position}")
+                value = self.table(value.ctype, value.data, f"{name}_{suffix}")
             elif isinstance(value, tuple):
                 value = "{" + ", ".join(str(v) for v in value) + "}"
             fields.append(f".{name} = {value}")
-        params = f"p{op}_{position}"
-        self.text.append(f"static const struct {call.kernel} {params} = {{{', '.join(fields)}}};\n")
-        arguments = [f"&{params}"]
+        name = f"p{suffix}"
+        self.text.append(f"static const struct {call.kernel} {name} = {{{', '.join(fields)}}};\n")
+        arguments = [f"&{name}"]
         arguments += [self.pointer(t, const=True) for t in call.inputs]
         arguments += [self.pointer(t, const=False) for t in call.outputs]
         if call.scratch_bytes:
-            arguments.append(f"arena + {self.plan.scratch_offsets[op]}")
-        return f"  {call.kernel}({', '.join(arguments)});"
+            arguments.append(f"arena + {self.plan.scratch_offsets[step]}")
+        if rows:
+            arguments.append(rows)
+        return f"{call.kernel}({', '.join(arguments)});"
 
     def pointer(self, tensor_index: int, const: bool) -> str:
         tensor = self.graph.tensors[tensor_index]

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which tensors need storage, which share it, and when each storage is live.
+"""Which tensors need storage, which share it, and what an op leaves alive: the facts that order and schedule build on.
 
-Time is counted in ops of the Graph (a schedule step = one op). A tensor is live from the step that writes it to the
-last step that reads it, both included; graph inputs are live from the first step, graph outputs to the last.
+A storage is named by its representative tensor: a RESHAPE's output lives in its input's storage. Graph inputs are live
+from the start to their last use, graph outputs to the end; an op's inputs and outputs are all live while it runs,
+except where its kernel may write the output over a dying input.
 """
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from mcunas.compiler.lower import KernelCall, lower
+from mcunas.compiler.lower import KernelCall, Overlap, lower
 from mcunas.errors import InputError
 from mcunas.graph.ir import Graph
 
@@ -19,23 +21,9 @@ def aligned(size_bytes: int) -> int:
     return -(-size_bytes // ALIGN_BYTES) * ALIGN_BYTES
 
 
-@dataclass(frozen=True)
-class Buffer:
-    """Storage in the arena. tensors: those that live in it; () for an op's scratch. first, last: steps, inclusive."""
-
-    name: str
-    tensors: tuple[int, ...]
-    size_bytes: int
-    first: int
-    last: int
-
-
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A Graph with its kernel calls per op, storage classes resolved.
-
-    storage: tensor -> representative tensor (a RESHAPE's output lives in its input's storage).
-    """
+    """A Graph with its kernel calls per op. storage: tensor that lives in RAM -> representative tensor."""
 
     graph: Graph
     calls: tuple[tuple[KernelCall, ...], ...]
@@ -57,72 +45,49 @@ class Program:
         return {self.storage[t] for t in self.graph.ops[op_index].inputs if t in self.storage}
 
     def writes(self, op_index: int) -> set[int]:
-        return {self.storage[t] for t in self.graph.ops[op_index].outputs}
-
-    def storage_bytes(self, root: int) -> int:
-        return self.graph.tensors[root].size_bytes
+        """Storages that the op brings to life (none for a renaming)."""
+        return {self.storage[t] for t in self.graph.ops[op_index].outputs} if self.calls[op_index] else set()
 
     def scratch_bytes(self, op_index: int) -> int:
-        return max((c.scratch_bytes for c in self.calls[op_index]), default=0)
+        return aligned(max((c.scratch_bytes for c in self.calls[op_index]), default=0))
 
-    def overwritable(self, op_index: int) -> tuple[int, ...]:
-        """Storages of inputs that the op's output may overwrite when they die at this op (single-call ops only)."""
+    @cached_property
+    def pinned(self) -> frozenset[int]:
+        """Storages of graph outputs: they stay to the end."""
+        return frozenset(self.storage[t] for t in self.graph.outputs)
+
+    @cached_property
+    def sources(self) -> frozenset[int]:
+        return frozenset(self.storage[t] for t in self.graph.inputs)
+
+    @cached_property
+    def size(self) -> dict[int, int]:
+        """Storage -> aligned bytes."""
+        return {root: aligned(self.graph.tensors[root].size_bytes) for root in set(self.storage.values())}
+
+    def overlaps(self, op_index: int) -> dict[int, Overlap]:
+        """Storage of an input -> how the op's output may share bytes with it, should it die there."""
         calls = self.calls[op_index]
-        if len(calls) != 1:
-            return ()
-        call = calls[0]
-        roots = (self.storage.get(call.inputs[k]) for k in call.in_place)
-        fits = self.storage_bytes(self.storage[call.outputs[0]])
-        return tuple(r for r in roots if r is not None and self.storage_bytes(r) >= fits)
+        if len(calls) != 1 or len(calls[0].outputs) != 1:
+            return {}
+        call, found = calls[0], {}
+        roots = [self.storage.get(t) for t in call.inputs]
+        for position, root in enumerate(roots):
+            overlap = call.overlap_with(position)
+            if root is None or overlap == Overlap():
+                continue
+            if len(roots) > 1:                               # all inputs must agree on one direction: upwards
+                overlap = Overlap(overlap.input_above)
+            if roots.count(root) == 1 or overlap.input_above == 0:
+                found[root] = overlap
+        return found
 
 
-def buffers(program: Program, order: tuple[int, ...]) -> list[Buffer]:
-    """Storages with their live ranges under `order` (op indices), in-place outputs merged into the input they overwrite.
-
-    Steps are positions in `order`. An unused op output is live during its own step.
-    """
-    graph, steps = program.graph, len(order)
-    first = {program.storage[t]: 0 for t in graph.inputs}
-    last = dict(first)
-    for step, op in enumerate(order):
-        for root in program.writes(op):
-            first.setdefault(root, step)
-            last[root] = max(last.get(root, step), step)
-        for root in program.reads(op):
-            last[root] = step
-    pinned = {program.storage[t] for t in graph.outputs}
-    last.update(dict.fromkeys(pinned, max(steps - 1, 0)))
-    home = {root: root for root in first}
-    for step, op in enumerate(order):
-        written = program.writes(op)
-        for root in program.overwritable(op):
-            host = _settle(home, root)
-            (out,) = written
-            if last[host] == step and host not in pinned and out != host and first[out] == step:
-                home[out] = host
-                last[host] = last[out]
-                if out in pinned:
-                    pinned.add(host)
-                break
-    groups: dict[int, list[int]] = {}
-    for tensor, root in program.storage.items():
-        groups.setdefault(_settle(home, root), []).append(tensor)
-    found = [Buffer(graph.tensors[host].name, tuple(sorted(members)),
-                    max(graph.tensors[t].size_bytes for t in members), first[host], last[host])
-             for host, members in groups.items()]
-    for step, op in enumerate(order):
-        size = program.scratch_bytes(op)
-        if size:
-            found.append(Buffer(f"scratch of op {op} {graph.ops[op].kind}", (), size, step, step))
-    return found
-
-
-def _settle(home: dict[int, int], root: int) -> int:
-    while home[root] != root:
-        root = home[root]
-    return root
-
-
-def live_bytes(found: list[Buffer], steps: int) -> tuple[int, ...]:
-    """Aligned bytes live at each step: no placement can need less than their maximum."""
-    return tuple(sum(aligned(b.size_bytes) for b in found if b.first <= s <= b.last) for s in range(steps))
+def saving(overlap: Overlap, input_bytes: int, output_bytes: int) -> int:
+    """Bytes that sharing saves over two separate buffers, at the closest allowed distance."""
+    apart, best = input_bytes + output_bytes, input_bytes + output_bytes
+    if overlap.input_above is not None:
+        best = min(best, max(aligned(max(overlap.input_above, 0)) + input_bytes, output_bytes))
+    if overlap.output_above is not None:
+        best = min(best, max(aligned(max(overlap.output_above, 0)) + output_bytes, input_bytes))
+    return apart - best

@@ -1,57 +1,78 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Offsets in the arena: buffers that are live together must not overlap; the arena should equal the liveness bound.
+"""Offsets in the arena: buffers that are live together keep their distance; the arena should equal the liveness bound.
 
-First-fit over several orders, then over seeded random swaps of the best one until the bound is met. Deterministic.
+The distance is the lower buffer's size, or less where a kernel may write its output over its dying input. First-fit
+over several orders, then over seeded random moves of the best one until the bound is met. Deterministic.
 """
 from __future__ import annotations
 
 import random
+from typing import Mapping, Sequence
 
-from mcunas.compiler.lifetime import Buffer, aligned
+from mcunas.compiler.lifetime import aligned
+from mcunas.compiler.schedule import Buffer
 
 _TRIES = 3000
 
 
-def place(found: list[Buffer], bound_bytes: int) -> tuple[int, list[int]]:
-    """(arena bytes, offset per buffer). bound_bytes: the most aligned bytes live at any step."""
+def place(found: Sequence[Buffer], bound_bytes: int,
+          distances: Mapping[tuple[int, int], int] | None = None) -> tuple[int, list[int]]:
+    """(arena bytes, offset per buffer). bound_bytes: no placement needs less.
+
+    distances: (upper, lower) buffer indices -> least offset difference where less than the lower one's size will do.
+    """
     if not found:
         return 0, []
-    clash = [[j for j, b in enumerate(found) if b.first <= a.last and a.first <= b.last] for a in found]
+    fit = _FirstFit(found, distances or {})
     indices = range(len(found))
     keys = (lambda i: (-found[i].size_bytes, found[i].first, i),
             lambda i: (-(found[i].last - found[i].first), -found[i].size_bytes, i),
             lambda i: (-found[i].size_bytes * (found[i].last - found[i].first + 1), i),
-            lambda i: (found[i].first, -found[i].size_bytes, i))
-    best_arena, best_offsets, best_order = None, [], []
-    for key in keys:
-        order = sorted(indices, key=key)
-        arena, offsets = _first_fit(found, clash, order)
-        if best_arena is None or arena < best_arena:
-            best_arena, best_offsets, best_order = arena, offsets, order
+            lambda i: (found[i].first, -found[i].size_bytes, i),
+            lambda i: (-found[i].last, -found[i].size_bytes, i))
+    best = min((fit(sorted(indices, key=key)) for key in keys), key=lambda result: result[0])
     rng = random.Random(0)
     for _ in range(_TRIES):
-        if aligned(best_arena) <= bound_bytes:
+        if aligned(best[0]) <= bound_bytes:
             break
-        order = list(best_order)
+        order = list(best[2])
         for _ in range(rng.randint(1, 3)):
-            i, j = rng.randrange(len(order)), rng.randrange(len(order))
-            order.insert(j, order.pop(i))
-        arena, offsets = _first_fit(found, clash, order)
-        if arena <= best_arena:
-            best_arena, best_offsets, best_order = arena, offsets, order
-    return best_arena, best_offsets
+            order.insert(rng.randrange(len(order)), order.pop(rng.randrange(len(order))))
+        tried = fit(order)
+        if tried[0] <= best[0]:
+            best = tried
+    return best[0], best[1]
 
 
-def _first_fit(found: list[Buffer], clash: list[list[int]], order: list[int]) -> tuple[int, list[int]]:
-    offsets = [-1] * len(found)
-    arena = 0
-    for i in order:
-        taken = sorted((offsets[j], offsets[j] + aligned(found[j].size_bytes)) for j in clash[i] if offsets[j] >= 0)
+class _FirstFit:
+    """Places buffers in a given order, each at the lowest offset that keeps its distances."""
+
+    def __init__(self, found: Sequence[Buffer], distances: Mapping[tuple[int, int], int]) -> None:
+        self.found = found
+        self.size = [aligned(b.size_bytes) for b in found]
+        self.clash = [[(j, min(distances.get((j, i), self.size[i]), self.size[i]),       # j above i
+                        min(distances.get((i, j), self.size[j]), self.size[j]))          # i above j
+                       for j, b in enumerate(found) if j != i and b.first <= a.last and a.first <= b.last]
+                      for i, a in enumerate(found)]
+
+    def __call__(self, order: list[int]) -> tuple[int, list[int], list[int]]:
+        offsets = [-1] * len(order)
+        arena = 0
+        for i in order:
+            taken = sorted((offsets[j] - below, offsets[j] + above)
+                           for j, below, above in self.clash[i] if offsets[j] >= 0)
+            at = self._lowest(taken)
+            offsets[i] = at
+            arena = max(arena, at + self.found[i].size_bytes)
+        return arena, offsets, order
+
+    @staticmethod
+    def _lowest(taken: list[tuple[int, int]]) -> int:
+        """Lowest offset >= 0 that lies strictly inside none of the (sorted) intervals."""
         at = 0
         for low, high in taken:
-            if low - at >= found[i].size_bytes:
+            if low < at < high:
+                at = high
+            elif low >= at:
                 break
-            at = max(at, high)
-        offsets[i] = at
-        arena = max(arena, at + found[i].size_bytes)
-    return arena, offsets
+        return at

@@ -1,44 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The static memory plan: operator order, live bytes at each step, and an offset for every tensor and scratch buffer.
+"""The static memory plan: schedule, an offset for every tensor and scratch buffer, and the direction of every op.
 
 This is the one source of RAM figures: the search, the linker's assertion and the report all read it.
 """
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from mcunas.compiler.lifetime import Buffer, Program, buffers, live_bytes
-from mcunas.compiler.order import best_order
+from mcunas.compiler.lifetime import Program
 from mcunas.compiler.place import place
+from mcunas.compiler.schedule import Buffer, Schedule
 from mcunas.graph.ir import Graph
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """arena_bytes: what the caller must provide. bound_bytes: the liveness lower bound for this order.
+    """arena_bytes: what the caller must provide. buffer_offsets: one per buffer of the schedule."""
 
-    order: op indices; offsets: tensor -> arena offset; scratch_offsets: op -> arena offset;
-    live_bytes_per_step: aligned live bytes at each position of `order`; buffers with `buffer_offsets` for pictures.
-    """
-
+    schedule: Schedule
     arena_bytes: int
-    bound_bytes: int
-    order: tuple[int, ...]
-    offsets: dict[int, int]
-    scratch_offsets: dict[int, int]
-    live_bytes_per_step: tuple[int, ...]
-    buffers: tuple[Buffer, ...]
     buffer_offsets: tuple[int, ...]
-    program: Program
+
+    @property
+    def program(self) -> Program:
+        return self.schedule.program
+
+    @property
+    def buffers(self) -> tuple[Buffer, ...]:
+        return self.schedule.buffers
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        return self.schedule.order
+
+    @property
+    def bound_bytes(self) -> int:
+        """The liveness lower bound of this schedule."""
+        return self.schedule.bound_bytes
+
+    @property
+    def live_bytes_per_step(self) -> tuple[int, ...]:
+        return self.schedule.live_bytes_per_step
+
+    @cached_property
+    def offsets(self) -> dict[int, int]:
+        """Tensor -> arena offset (of its ring buffer, inside a stream)."""
+        return {t: at for b, at in zip(self.buffers, self.buffer_offsets) for t in b.tensors}
+
+    @cached_property
+    def scratch_offsets(self) -> dict[int, int]:
+        """Step -> arena offset of its scratch."""
+        return {b.first: at for b, at in zip(self.buffers, self.buffer_offsets) if not b.tensors}
+
+    @cached_property
+    def downwards(self) -> frozenset[int]:
+        """Ops that must run from the last row to the first: their output overlaps a dying input from above."""
+        found = set()
+        for step in self.schedule.steps:
+            if step.stream is None:
+                out = self.program.graph.ops[step.ops[0]].outputs[0]
+                for root, overlap in step.overlaps.items():
+                    distance = self.offsets[out] - self.offsets[root]
+                    upwards = overlap.input_above is not None and -distance >= overlap.input_above
+                    apart = distance >= self.program.size[root] or -distance >= self.program.size[out]
+                    if not upwards and not apart:
+                        found.add(step.ops[0])
+        return frozenset(found)
 
 
-def plan(graph: Graph) -> Plan:
-    """Plan `graph` (int8, verified) for least RAM."""
-    program = Program.of(graph)
-    order = best_order(program)
-    found = buffers(program, order)
-    live = live_bytes(found, max(len(order), 1))
-    arena_bytes, where = place(found, max(live))
-    offsets = {t: at for b, at in zip(found, where) for t in b.tensors}
-    scratch = {order[b.first]: at for b, at in zip(found, where) if not b.tensors}
-    return Plan(arena_bytes, max(live), order, offsets, scratch, live, tuple(found), tuple(where), program)
+def plan(graph: Graph, limit_bytes: int = 0) -> Plan:
+    """Plan `graph` (int8, verified). limit_bytes: an arena that is small enough; 0 = as small as possible."""
+    schedule = Schedule.of(graph, limit_bytes)
+    arena_bytes, offsets = place(schedule.buffers, schedule.bound_bytes, schedule.distances())
+    return Plan(schedule, arena_bytes, tuple(offsets))

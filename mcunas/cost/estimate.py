@@ -7,12 +7,13 @@ at the training network.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mcunas.compiler.lifetime import Program, buffers, live_bytes
+from mcunas.compiler.lifetime import Program
 from mcunas.compiler.lower import KernelCall
-from mcunas.compiler.order import best_order
 from mcunas.compiler.place import place
+from mcunas.compiler.schedule import Schedule
 from mcunas.cost.features import op_features
 from mcunas.cost.tables import code_table, instruction_table
 from mcunas.graph.ir import Graph
@@ -43,32 +44,36 @@ class Cost:
 
 @dataclass(frozen=True, eq=False)
 class Priced:
-    """A Program with its schedule and the bytes live at each op; `ram_bytes` places the buffers when first asked."""
+    """A Graph's schedule; `ram_bytes` places its buffers when first asked."""
 
-    program: Program
-    order: tuple[int, ...]
-    live_bytes_per_op: tuple[int, ...]
-    found: tuple
+    schedule: Schedule
 
     @staticmethod
     def of(graph: Graph) -> Priced:
-        program = Program.of(graph)
-        order = best_order(program)
-        found = buffers(program, order)
-        live = live_bytes(found, len(order))
-        per_op = [0] * len(order)
-        for step, op in enumerate(order):
-            per_op[op] = live[step]
-        return Priced(program, order, tuple(per_op), tuple(found))
+        return Priced(Schedule.of(graph))
+
+    @property
+    def program(self) -> Program:
+        return self.schedule.program
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        return self.schedule.order
+
+    @cached_property
+    def live_bytes_per_op(self) -> tuple[int, ...]:
+        """Aligned bytes live while each op of the Graph runs (op order, not schedule order)."""
+        step_of = self.schedule.step_of
+        return tuple(self.schedule.steps[step_of[op]].live_bytes for op in range(len(step_of)))
 
     @property
     def bound_bytes(self) -> int:
         """No placement needs less."""
-        return max(self.live_bytes_per_op)
+        return self.schedule.bound_bytes
 
-    @property
+    @cached_property
     def ram_bytes(self) -> int:
-        return place(list(self.found), self.bound_bytes)[0]
+        return place(self.schedule.buffers, self.bound_bytes, self.schedule.distances())[0]
 
 
 def tables(call: KernelCall) -> dict[str, int]:

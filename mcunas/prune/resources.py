@@ -87,8 +87,8 @@ class Resources:
         priced, graph = self._price(widths), self.skeleton.graph
         groups = len(self.skeleton.full)
         slope = np.zeros((len(graph.ops), groups))
-        step_of = {op: step for step, op in enumerate(priced.order)}
-        for buffer in priced.found:
+        step_of = priced.schedule.step_of
+        for buffer in priced.schedule.buffers:
             if not buffer.tensors:
                 continue
             largest = max(buffer.tensors, key=lambda t: np.prod(self.skeleton.shape(t, widths)))

@@ -23,6 +23,46 @@ class Table:
     role: str
 
 
+@dataclass(frozen=True)
+class RowInput:
+    """Rows of one input that output row y reads: those of [y * stride - before, y * stride - before + reach) that exist.
+
+    ring: the struct member that says how many rows the input's buffer holds (row r lies at slot r modulo ring).
+    """
+
+    rows: int
+    row_bytes: int
+    ring: str
+    stride: int = 1
+    before: int = 0
+    reach: int = 1
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A kernel that computes any range of output rows: it takes two more arguments, `from` and `to`.
+
+    from < to: rows from..to-1 upwards. from > to: rows from-1..to downwards, pixels from right to left. Equal: nothing.
+    """
+
+    count: int
+    row_bytes: int
+    inputs: tuple[RowInput, ...]
+    ring: str = "out_ring"
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How an output may share bytes with a dying input of the call; None = it may not.
+
+    input_above: least input offset - output offset when rows are computed upwards;
+    output_above: least output offset - input offset when they are computed downwards.
+    """
+
+    input_above: int | None = None
+    output_above: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class KernelCall:
     """One call ``<kernel>(&params, in..., out..., [scratch])``.
@@ -30,8 +70,8 @@ class KernelCall:
     kernel: the C function, defined in firmware/kernels/<kernel>.c with ``struct <kernel>`` in mn_kernels.h.
     params: the struct's fields in any order: int, tuple of int (an array member) or Table (a pointer member).
     inputs, outputs: tensor indices. scratch_bytes: 0 = the kernel takes no scratch argument.
-    in_place: positions in `inputs` whose buffer the (single) output may overwrite, element i read before i is written.
-    macs: multiply-accumulates, SAME-padding taps counted.
+    macs: multiply-accumulates of convolutions and fully connected layers, SAME-padding taps counted.
+    rows: set when the kernel computes ranges of rows. overlap: per input, how the output may overwrite it.
     """
 
     kernel: str
@@ -41,6 +81,14 @@ class KernelCall:
     scratch_bytes: int = 0
     in_place: tuple[int, ...] = ()
     macs: int = 0
+    rows: Rows | None = None
+    overlap: tuple[Overlap, ...] = ()
+
+    def overlap_with(self, position: int) -> Overlap:
+        """What `overlap` says of the input at `position` in `inputs`."""
+        if position in self.in_place:
+            return Overlap(input_above=0)
+        return self.overlap[position] if position < len(self.overlap) else Overlap()
 
 
 Lowering = Callable[[Graph, Op], list[KernelCall]]
