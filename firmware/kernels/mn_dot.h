@@ -7,34 +7,56 @@
 
 #define MN_LANES 4
 
-// acc[k] += x . w_k over n elements for `lanes` (MN_LANES or 1) channels whose weights lie w_stride apart.
-static inline void mn_dot(const int8_t *x, const int8_t *w, uint32_t w_stride, uint32_t n, uint32_t lanes,
-                          uint32_t acc[MN_LANES])
+// Kept out of line: inlined into loops with many live variables, the innermost ones would lose their registers.
+#if defined(__GNUC__)
+#define MN_NOINLINE __attribute__((noinline))
+#else
+#define MN_NOINLINE
+#endif
+
+// `count` runs of `length` bytes each; run i starts at x + i * x_step and at w + i * w_step.
+struct mn_runs {
+  int32_t count, length, x_step, w_step;
+};
+
+// acc[k] += x . w_k for MN_LANES channels whose weights lie w_stride apart.
+static MN_NOINLINE void mn_dot_lanes(const struct mn_runs *r, const int8_t *x, const int8_t *w, int32_t w_stride,
+                                            uint32_t acc[MN_LANES])
 {
-  const int8_t *const end = x + n;
-  uint32_t a0 = acc[0];
+  uint32_t a0 = acc[0], a1 = acc[1], a2 = acc[2], a3 = acc[3];
 
-  if (lanes == MN_LANES) {
-    const int8_t *w1 = w + w_stride, *w2 = w1 + w_stride, *w3 = w2 + w_stride;
-    uint32_t a1 = acc[1], a2 = acc[2], a3 = acc[3];
+  for (int32_t i = 0; i < r->count; i++) {
+    const int8_t *v = x + i * r->x_step, *const end = v + r->length;
+    const int8_t *w0 = w + i * r->w_step, *w1 = w0 + w_stride, *w2 = w1 + w_stride, *w3 = w2 + w_stride;
 
-    while (x != end) {
-      const int32_t v = *x++;
+    while (v != end) {
+      const int32_t value = *v++;
 
-      a0 += (uint32_t)(v * *w++);
-      a1 += (uint32_t)(v * *w1++);
-      a2 += (uint32_t)(v * *w2++);
-      a3 += (uint32_t)(v * *w3++);
-    }
-    acc[1] = a1;
-    acc[2] = a2;
-    acc[3] = a3;
-  } else {
-    while (x != end) {
-      a0 += (uint32_t)(*x++ * *w++);
+      a0 += (uint32_t)(value * *w0++);
+      a1 += (uint32_t)(value * *w1++);
+      a2 += (uint32_t)(value * *w2++);
+      a3 += (uint32_t)(value * *w3++);
     }
   }
   acc[0] = a0;
+  acc[1] = a1;
+  acc[2] = a2;
+  acc[3] = a3;
+}
+
+// x . w for one channel.
+static MN_NOINLINE uint32_t mn_dot_one(const struct mn_runs *r, const int8_t *x, const int8_t *w)
+{
+  uint32_t acc = 0;
+
+  for (int32_t i = 0; i < r->count; i++) {
+    const int8_t *v = x + i * r->x_step, *u = w + i * r->w_step, *const end = v + r->length;
+
+    while (v != end) {
+      acc += (uint32_t)(*v++ * *u++);
+    }
+  }
+  return acc;
 }
 
 #endif

@@ -5,22 +5,30 @@
 
 void mn_fully_connected_s8(const struct mn_fully_connected_s8 *p, const int8_t *in, int8_t *out)
 {
-  for (uint32_t row = 0; row < p->rows; row++, in += p->depth) {
-    const int8_t *w = p->weights;
-    uint32_t lanes;
+  const struct mn_runs run = {1, p->depth, 0, 0};
 
-    for (uint32_t c = 0; c < p->outputs; c += lanes, w += lanes * p->depth) {
+  for (int32_t row = 0; row < p->rows; row++, in += p->depth) {
+    const int8_t *w = p->weights, *shift = p->shift;
+    const int32_t *bias = p->bias, *multiplier = p->multiplier;
+    int32_t lanes;
+
+    for (int32_t c = 0; c < p->outputs; c += lanes, w += lanes * p->depth) {
       uint32_t acc[MN_LANES];
 
-      lanes = p->outputs - c >= MN_LANES ? MN_LANES : 1;
-      for (uint32_t k = 0; k < lanes; k++) {
-        acc[k] = (uint32_t)p->bias[c + k];
+      if (p->outputs - c >= MN_LANES) {
+        lanes = MN_LANES;
+        for (int32_t k = 0; k < MN_LANES; k++) {
+          acc[k] = (uint32_t)*bias++;
+        }
+        mn_dot_lanes(&run, in, w, p->depth, acc);
+      } else {
+        lanes = 1;
+        acc[0] = (uint32_t)*bias++ + mn_dot_one(&run, in, w);
       }
-      mn_dot(in, w, p->depth, p->depth, lanes, acc);
-      for (uint32_t k = 0; k < lanes; k++) {
-        const uint32_t q = (c + k) * p->requant_step;
-
-        *out++ = mn_requantize_s8(acc[k], p->multiplier[q], p->shift[q], p->output_zero_point, p->low, p->high);
+      for (int32_t k = 0; k < lanes; k++) {
+        *out++ = mn_requantize_s8(acc[k], *multiplier, *shift, p->output_zero_point, p->low, p->high);
+        multiplier += p->requant_step;
+        shift += p->requant_step;
       }
     }
   }

@@ -15,13 +15,11 @@ static inline int32_t mn_srdhm(int32_t a, int32_t b)
   return (int32_t)(((int64_t)a * b + (INT32_C(1) << 30)) >> 31);
 }
 
-// x / 2^exponent to nearest, ties away from zero; exponent 0..31.
+// x / 2^exponent to nearest, ties away from zero; exponent 0..31, x not INT32_MIN. The sign is added first, so that ties
+// below zero round down; the rounding bit is added last but one shift, where it cannot overflow.
 static inline int32_t mn_rounding_shift(int32_t x, int32_t exponent)
 {
-  const uint32_t mask = (UINT32_C(1) << exponent) - 1u;
-  const uint32_t half = (mask >> 1) + (x < 0 ? 1u : 0u);
-
-  return (x >> exponent) + (((uint32_t)x & mask) > half ? 1 : 0);
+  return exponent == 0 ? x : (((x + (x >> 31)) >> (exponent - 1)) + 1) >> 1;
 }
 
 // x * 2^exponent modulo 2^32; exponent 0..31.
@@ -30,10 +28,10 @@ static inline int32_t mn_shift_left(int32_t x, int32_t exponent)
   return (int32_t)((uint32_t)x << exponent);
 }
 
-// x times the real multiplier (mantissa, shift), rounded twice; shift -31..30, positive shifts come first and wrap.
+// x times the real multiplier (mantissa >= 0, shift), rounded twice; shift -31..30, positive ones come first and wrap.
 static inline int32_t mn_scale(int32_t x, int32_t mantissa, int32_t shift)
 {
-  if (shift > 0) {
+  if (shift >= 0) {
     return mn_srdhm(mn_shift_left(x, shift), mantissa);
   }
   return mn_rounding_shift(mn_srdhm(x, mantissa), -shift);

@@ -30,7 +30,7 @@ struct mn_conv_s8 {
 };
 void mn_conv_s8(const struct mn_conv_s8 *p, const int8_t *in, int8_t *out);
 
-// Depthwise convolution. weights: [kernel_h][kernel_w][in_c * multiplier_c]; output channel c reads c / multiplier_c.
+// Depthwise convolution. weights: [in_c * multiplier_c][kernel_h][kernel_w]; output channel c reads c / multiplier_c.
 struct mn_depthwise_s8 {
   const int8_t *weights;
   const int32_t *bias;
@@ -50,7 +50,7 @@ struct mn_fully_connected_s8 {
   const int32_t *bias;
   const int32_t *multiplier;
   const int8_t *shift;
-  uint32_t rows, depth, outputs;
+  int32_t rows, depth, outputs;
   int32_t output_zero_point;
   int8_t low, high;
   uint8_t requant_step;

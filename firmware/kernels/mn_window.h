@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which taps of a sliding window lie on the input.
+// Which taps of a sliding window lie on the input, and what the others add.
 #ifndef MN_WINDOW_H
 #define MN_WINDOW_H
 
@@ -23,6 +23,30 @@ static inline struct mn_taps mn_taps_inside(int32_t origin, int32_t size, int32_
     taps.to = taps.to > taps.from ? taps.to : taps.from;
   }
   return taps;
+}
+
+static inline int32_t mn_sum(const int8_t *w, int32_t n)
+{
+  int32_t sum = 0;
+
+  for (const int8_t *const end = w + n; w != end; w++) {
+    sum += *w;
+  }
+  return sum;
+}
+
+// Sum of one channel's weights [kernel_h][kernel_w][depth] over the taps outside rows x cols.
+static inline int32_t mn_padding_sum(const int8_t *w, int32_t kernel_h, int32_t kernel_w, int32_t depth,
+                                     struct mn_taps rows, struct mn_taps cols)
+{
+  const int32_t row_bytes = kernel_w * depth;
+  int32_t sum = mn_sum(w, rows.from * row_bytes);
+
+  for (int32_t ky = rows.from; ky < rows.to; ky++) {
+    sum += mn_sum(w + ky * row_bytes, cols.from * depth);
+    sum += mn_sum(w + ky * row_bytes + cols.to * depth, (kernel_w - cols.to) * depth);
+  }
+  return sum + mn_sum(w + rows.to * row_bytes, (kernel_h - rows.to) * row_bytes);
 }
 
 #endif

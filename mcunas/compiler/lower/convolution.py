@@ -81,8 +81,10 @@ def conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
 def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
     x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
     p, win = requant(graph, op), sliding_window(graph, op)
+    by_channel = np.ascontiguousarray(graph.tensors[op.inputs[1]].data[0].transpose(2, 0, 1))
     params = {
         **_tables(graph, op, p, _weight_sums(graph, op)), **window_fields(op, win), **_dilation(op, win),
+        "weights": Table("int8_t", by_channel, "weights"),
         **halfwords(op, batches=x[0], in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2],
                     multiplier_c=op.attrs["depth_multiplier"]),
         "input_zero_point": p.input_zero_point,
