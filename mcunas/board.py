@@ -129,10 +129,11 @@ class Board:
     def load(key_or_path: str | Path) -> Board:
         """A board by key ("mps2-an386") or from a .toml file. Raises InputError."""
         text = str(key_or_path)
-        path = Path(text) if text.endswith(".toml") else boards_dir() / f"{text}.toml"
-        if path.parent == boards_dir() and text not in Board.keys() and not text.endswith(".toml"):
+        if text.endswith(".toml"):
+            return _load(Path(text))
+        if text not in Board.keys():
             raise InputError(f"unknown board {text!r}", fix=_did_you_mean(text, Board.keys(), "boards"))
-        return _load(path)
+        return _load(boards_dir() / f"{text}.toml")
 
     @property
     def cpu(self) -> str:
@@ -168,8 +169,8 @@ class Board:
     def ram_bytes(self) -> int:
         """RAM a model may use: its arena. The arena's region less what else lives there."""
         arena = self.ram_for("arena")
-        taken = sum(size for use, size in (("data", self.reserve.ram), ("stack", self.reserve.stack)) if use in arena.use)
-        return arena.size - taken
+        taken = {"data": self.reserve.ram, "stack": self.reserve.stack, "arena": 0}
+        return arena.size - sum(taken[use] for use in arena.use)
 
     @property
     def cflags(self) -> tuple[str, ...]:

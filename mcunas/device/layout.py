@@ -40,7 +40,8 @@ def board_h(board: Board) -> str:
 def linker_script(board: Board, ram_budget_bytes: int, flash_budget_bytes: int) -> str:
     """The linker script; it refuses an arena or an image beyond the budgets (bytes a model may use)."""
     access = {"flash": "rx", "ram": "rwx"}
-    memories = (f"  {m.name} ({access[m.kind]}) : ORIGIN = 0x{m.origin:08X}, LENGTH = 0x{m.size:X}" for m in board.memories)
+    memories = (f"  {memory.name} ({access[memory.kind]}) : ORIGIN = {memory.origin:#010x}, LENGTH = {memory.size:#x}"
+                for memory in board.memories)
     template = Template((firmware_dir() / "platform" / "link.ld").read_text())
     return template.safe_substitute(
         memories="\n".join(memories), flash=board.flash.name, data=board.ram_for("data").name,

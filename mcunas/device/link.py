@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host's end of the command protocol (firmware/app/command.c), over any byte stream: QEMU's pipe or a serial port.
 
-A command ends with '%'; its answer is lines up to `m-ready`. A line `e-[...]` is the firmware's error, lines `e-fault-...`
-are the fault handler's last words: both become exceptions here.
+A command ends with '%'; its answer is lines up to `m-ready`. A line `e-[...]` is the firmware's error, lines
+`e-fault-...` are the fault handler's last words: both become exceptions here.
 """
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ _COMMAND_S = 10.0       # for an answer to begin, or to go on
 _INFER_S = 120.0        # for one inference: an emulated Cortex-M0+ on a busy machine takes its time
 _BYTES_PER_S = 2000.0   # that a link carries at the very least
 
-_CFSR_BITS = {0: "instruction access violation", 1: "data access violation", 3: "unstacking failed (MPU)",
-              4: "stacking failed (MPU)", 8: "instruction bus error", 9: "precise data bus error",
-              10: "imprecise data bus error", 11: "unstacking failed", 12: "stacking failed", 16: "undefined instruction",
-              17: "invalid state", 18: "invalid PC load", 19: "no coprocessor", 20: "stack limit", 24: "unaligned access",
-              25: "division by zero"}
+_CFSR_BITS = {
+    0: "instruction access violation", 1: "data access violation", 3: "unstacking failed (MPU)",
+    4: "stacking failed (MPU)", 8: "instruction bus error", 9: "precise data bus error",
+    10: "imprecise data bus error", 11: "unstacking failed", 12: "stacking failed", 16: "undefined instruction",
+    17: "invalid state", 18: "invalid PC load", 19: "no coprocessor", 20: "stack limit", 24: "unaligned access",
+    25: "division by zero",
+}
 _STACK_BITS = 1 << 4 | 1 << 12 | 1 << 20
 
 

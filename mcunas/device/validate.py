@@ -152,7 +152,7 @@ def _mismatch(index: int, byte: int, expected: list[np.ndarray], found: np.ndarr
 
 
 def _predicted(image: Image, tflite: bytes) -> Figures:
-    """What the compiler and the cost model promise before anything is built; a core without tables gets no estimates."""
+    """What compiler and cost model promise before anything is built; a core without tables gets no estimates."""
     from mcunas.cost import estimate
     from mcunas.graph import read_tflite
 
