@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 from functools import lru_cache
+from pathlib import Path
 
-from mcunas.errors import ToolMissing
+from mcunas.errors import InputError, ToolMissing
 
 _PACKAGES = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
@@ -28,3 +29,17 @@ def tool(name: str) -> str:
 def compiler_version(path: str) -> str:
     """What the compiler says it is; part of every cached object's key."""
     return subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+
+
+def run_tool(command: list[str], cwd: Path) -> None:
+    """Run a program on one input file, the third argument from the end. Raises InputError with its first error."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise InputError(f"{Path(command[0]).name} failed: {gist(done.stderr).replace(f'{cwd}/', '')}",
+                         Path(command[-3]).name)
+
+
+def gist(stderr: str) -> str:
+    """The line that says what is wrong."""
+    lines = stderr.strip().splitlines() or ["no message"]
+    return next((line for line in lines if "error:" in line.lower()), lines[-1])

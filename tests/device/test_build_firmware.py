@@ -17,7 +17,7 @@ from mcunas.paths import firmware_dir
 from tests.device.stubs import ARENA_BYTES, stub
 from tests.device.target import built
 
-BUILD = import_module("mcunas.device.build")    # the package has a function of that name
+OBJECTS, LAYOUT = import_module("mcunas.device.objects"), import_module("mcunas.device.layout")
 KERNEL = stub("arena[0] = 1;", "#include \"mn_kernels.h\"")
 
 
@@ -28,7 +28,7 @@ def test_two_builds_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name / "cache"))
         copy = tmp_path / name / "firmware"
         shutil.copytree(firmware_dir(), copy)
-        for module in (BUILD, import_module("mcunas.device.layout")):
+        for module in (OBJECTS, LAYOUT):
             monkeypatch.setattr(module, "firmware_dir", lambda copy=copy: copy)
         images.append(built(KERNEL, "mps2-an505", tmp_path / name / "out"))
     for name in ("firmware.elf", "firmware.bin", "firmware.hex", "firmware.map", "manifest.json"):
@@ -41,10 +41,10 @@ def test_cached_objects_are_used_and_change_nothing(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     first = built(stub(), "mps2-an386", tmp_path / "first").elf.read_bytes()
     ran: list[str] = []
-    original = BUILD._run
-    monkeypatch.setattr(BUILD, "_run", lambda command, cwd: (ran.append(command[0]), original(command, cwd)))
+    original = OBJECTS.run_tool
+    monkeypatch.setattr(OBJECTS, "run_tool", lambda command, cwd: (ran.append(command[-3]), original(command, cwd)))
     assert built(stub(), "mps2-an386", tmp_path / "second").elf.read_bytes() == first
-    assert [Path(program).name for program in ran] == ["arm-none-eabi-objcopy"] * 2
+    assert sorted(Path(source).name for source in ran) == ["image.c", "model.c"]
 
 
 def test_the_arena_is_one_number_everywhere(tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles the sources of a firmware, on all cores of the host.
+
+Objects of the sources that come with mcunas are kept in the user's cache under a hash of everything they depend on; only
+the generated ones are compiled each time. Paths are mapped away, so a cached object is the same from wherever it comes.
+"""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from mcunas.board import MODEL_STACK_BYTES, Board
+from mcunas.device.toolchain import compiler_version, run_tool
+from mcunas.errors import InputError
+from mcunas.paths import cache_dir, firmware_dir
+
+# Model and kernels are compiled for the goal of the compiler (compiler.OPTIMIZE). "balanced" is -O2: on the TFLM
+# baseline -O3 wins 2 % of the instructions for 13 % more code, and -Os loses 16 to 45 %. The firmware around them is
+# always -Os: its speed does not matter, and every byte it takes is one that no model can have.
+FIRMWARE_LEVEL = "-Os"
+# A frame larger than the stack's guard could skip it; so large frames do not compile.
+_FLAGS = ("-std=c11", "-masm-syntax-unified", "-g", "-ffunction-sections", "-fdata-sections",
+          "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wvla",
+          f"-Wframe-larger-than={MODEL_STACK_BYTES // 2}")
+
+
+def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...], level: str) -> None:
+    """Objects of model, kernels, platform and application into work/obj, named so that their order is fixed.
+
+    work: holds model.c, model.h, image.c and board.h. level: the -O of model and kernels.
+    Raises InputError: a driver or kernel that is not there, or C that does not compile.
+    """
+    root = firmware_dir().resolve()
+    platform = ("startup", "fault", f"uart_{board.console.driver}", f"timer_{board.timer.driver}")
+    generated = [work / "model.c", work / "image.c"]    # first: the model takes longest
+    model = [root / "kernels" / f"{name}.c" for name in kernels]
+    firmware = [*(root / "platform" / f"{name}.c" for name in platform), *sorted((root / "app").glob("*.c"))]
+    for source in (*model, *firmware):
+        if not source.exists():
+            raise InputError(f"{source.name} is not in firmware/{source.parent.name}", board.key)
+
+    flags = [*board.cflags, *_FLAGS]
+    paths = [f"-I{root}/kernels", f"-ffile-prefix-map={root}=firmware", f"-ffile-prefix-map={work}=."]
+    firmware_paths = [*paths, f"-I{root}/platform", f"-I{root}/app", f"-I{work}"]
+    headers = b"".join(path.read_bytes() for path in sorted(root.rglob("*.h")))
+    model_state = hashlib.sha256("\0".join((compiler_version(gcc), *flags, level)).encode() + headers)
+    firmware_state = hashlib.sha256("\0".join((compiler_version(gcc), *flags, FIRMWARE_LEVEL)).encode() + headers
+                                    + (work / "board.h").read_bytes())
+    (work / "obj").mkdir()
+
+    def compile_one(source: Path, cached: Path | None, *options: str) -> None:
+        output = work / "obj" / f"{'model' if cached is None else source.parent.name}-{source.stem}.o"
+        with contextlib.suppress(OSError):
+            if cached is not None:
+                output.write_bytes(cached.read_bytes())
+                return
+        run_tool([gcc, *flags, *options, "-c", str(source), "-o", str(output)], work)
+        if cached is not None:
+            _keep(output, cached)
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        jobs = [pool.submit(compile_one, source, None, level, *paths) for source in generated]
+        jobs += [pool.submit(compile_one, source, _cached(model_state, source), level, *paths) for source in model]
+        jobs += [pool.submit(compile_one, source, _cached(firmware_state, source), FIRMWARE_LEVEL, *firmware_paths)
+                 for source in firmware]
+        for job in jobs:
+            job.result()
+
+
+def _cached(state: hashlib._Hash, source: Path) -> Path:
+    key = state.copy()
+    key.update(source.name.encode() + b"\0" + source.read_bytes())
+    return cache_dir() / "objects" / f"{key.hexdigest()}.o"
+
+
+def _keep(output: Path, cached: Path) -> None:
+    """Into the cache, whole. Without a writable cache the next build is slower, no more."""
+    with contextlib.suppress(OSError):
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cached.parent, delete=False) as file:
+            file.write(output.read_bytes())
+        Path(file.name).replace(cached)
