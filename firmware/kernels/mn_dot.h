@@ -5,14 +5,9 @@
 
 #include <stdint.h>
 
-#define MN_LANES 4
+#include "mn_inline.h"
 
-// Kept out of line: inlined into loops with many live variables, the innermost ones would lose their registers.
-#if defined(__GNUC__)
-#define MN_NOINLINE __attribute__((noinline))
-#else
-#define MN_NOINLINE
-#endif
+#define MN_LANES 4
 
 // `count` runs of `length` bytes each; run i starts at x + i * x_step and at w + i * w_step.
 struct mn_runs {
