@@ -74,6 +74,9 @@ class Lowering:
         self.tensors.append(Tensor(name, tuple(int(d) for d in data.shape), str(data.dtype), None, data))
         return len(self.tensors) - 1
 
+    def replace_data(self, tensor: int, data: np.ndarray) -> None:
+        self.tensors[tensor] = replace(self.tensors[tensor], data=np.ascontiguousarray(data))
+
     def emit(self, kind: str, inputs: tuple[int, ...], shape: tuple[int, ...], node: fx.Node, **attrs: Any) -> Value:
         """Append an op with one float output of `shape` (NHWC) that stands for `node`."""
         self.tensors.append(Tensor(node.name, tuple(int(d) for d in shape), "float32"))

@@ -124,25 +124,35 @@ def linear(state: Lowering, node: fx.Node) -> Value:
 
 @handles(nn.BatchNorm2d, nn.BatchNorm1d)
 def batch_norm(state: Lowering, node: fx.Node) -> Value:
+    """Folded into the layer before it where nobody else reads that; else a depthwise 1x1 convolution of its own."""
     m, value = state.modules[node.target], state.values[node.args[0]]
+    scale = (m.weight if m.affine else torch.ones(m.num_features)) / torch.sqrt(m.running_var + m.eps)
+    shift = (m.bias if m.affine else 0) - m.running_mean * scale
+    scale, shift = scale.detach().numpy(), shift.detach().numpy()
     index = state.private(node)
     op = state.ops[index] if index is not None else None
     if (op is None or op.attrs.get("activation") != "NONE"
             or op.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")):
-        raise InputError("batch norm that does not directly follow a convolution or linear layer cannot be folded",
-                         fix="move it behind the convolution")
-    scale = (m.weight if m.affine else torch.ones(m.num_features)) / torch.sqrt(m.running_var + m.eps)
-    shift = (m.bias if m.affine else 0) - m.running_mean * scale
-    scale, shift = scale.detach().numpy(), shift.detach().numpy()
+        return _scale_and_shift(state, node, scale, shift)
     w, b = op.inputs[1], op.inputs[3 if op.kind == "TRANSPOSE_CONV" else 2]
     data, bias = state.tensors[w].data, state.tensors[b].data
     axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0
     scaled = data * scale.reshape([-1 if a == axis else 1 for a in range(data.ndim)])
     for index, new in ((w, scaled), (b, bias * scale + shift)):
-        old = state.tensors[index]
-        state.tensors[index] = type(old)(old.name, old.shape, old.dtype, None, new.astype(np.float32))
+        state.replace_data(index, new.astype(np.float32))
     state.node_of[value.tensor] = node.name
     return value
+
+
+def _scale_and_shift(state: Lowering, node: fx.Node, scale: np.ndarray, shift: np.ndarray) -> Value:
+    out = shape_of(node)
+    if len(out) != 4:
+        raise InputError("batch norm that does not follow a linear layer cannot be folded",
+                         fix="move it behind the linear layer")
+    x = state.get(node.args[0]).tensor
+    w, b = _weights(state, node, x, scale.reshape(1, 1, 1, -1), torch.from_numpy(shift), len(scale))
+    return state.emit("DEPTHWISE_CONV_2D", (x, w, b), nhwc(out), node, stride_h=1, stride_w=1, dilation_h=1,
+                      dilation_w=1, padding="VALID", activation="NONE", depth_multiplier=1)
 
 
 def _activation(state: Lowering, node: fx.Node, fused: str | None, alone: str, **attrs: Any) -> Value | None:
@@ -375,7 +385,6 @@ def pixel_shuffle(state: Lowering, node: fx.Node) -> Value:
     order = tuple(int(i) for i in np.arange(channels * r * r).reshape(channels, r, r).transpose(1, 2, 0).ravel())
     _, w, b = state.ops[index].inputs
     for t in (w, b):
-        old = state.tensors[t]
-        state.tensors[t] = type(old)(old.name, old.shape, old.dtype, None, old.data[list(order)])
+        state.replace_data(t, state.tensors[t].data[list(order)])
     state.weight_of[w] = (state.weight_of[w][0], order)
     return state.emit("DEPTH_TO_SPACE", (value.tensor,), nhwc(shape_of(node)), node, block_size=int(r))

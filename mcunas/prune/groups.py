@@ -154,6 +154,7 @@ class _Tracer:
                 self.sets.modules[self.sets.find(s)].append(path)
         elif isinstance(m, (nn.BatchNorm2d, nn.BatchNorm1d)):
             self.inputs[path] = self.outputs[path] = source
+            self.gates.append(path)             # its shift would bring a masked channel back
             return source
         elif isinstance(m, nn.Flatten):
             return self._flatten(node, source)
@@ -165,7 +166,8 @@ class _Tracer:
         follower = next(iter(node.users)) if len(node.users) == 1 else None
         is_normed = follower is not None and follower.op == "call_module" and isinstance(
             self.modules[follower.target], (nn.BatchNorm2d, nn.BatchNorm1d))
-        self.gates.append(str(follower.target) if is_normed else path)
+        if not is_normed:
+            self.gates.append(path)
         return result
 
     def _flatten(self, node: fx.Node, source: Segments) -> Segments:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exact integer projection: drop channels until every budget holds, then fill what is left.
+"""Exact integer projection: drop channels until every budget holds, fill what is left, exchange what pays.
 
 The guarantee comes from here, never from the loss; the fill matters as much as the optimizer does
 (pruning-methods.md section 1.4, Final projection, and section 1.8). Pure integers: the checker is a callback.
@@ -26,7 +26,7 @@ def project(widths: Sequence[int], value: Sequence[np.ndarray], bound: Ratios, e
     """
     start = tuple(int(np.clip(w, low, high)) for w, low, high in zip(widths, least, most))
     dropped = _drop(_drop(start, value, bound, least), value, exact, least)
-    return fill(dropped, value, bound, exact, most)
+    return _exchange(fill(dropped, value, bound, exact, most), value, bound, exact, least, most)
 
 
 def _drop(widths: tuple[int, ...], value: Sequence[np.ndarray], ratios: Ratios, least: Sequence[int]) -> tuple[int, ...]:
@@ -73,6 +73,33 @@ def fill(widths: tuple[int, ...], value: Sequence[np.ndarray], bound: Ratios, ex
         if chosen is None:
             return widths
         widths, now = chosen, exact(chosen)
+
+
+def _exchange(widths: tuple[int, ...], value: Sequence[np.ndarray], bound: Ratios, exact: Ratios,
+              least: Sequence[int], most: Sequence[int]) -> tuple[int, ...]:
+    """Give channels of one group for channels of another while the sum of worth grows; filled again each time."""
+    while True:
+        best, choice = _worth(widths, value), None
+        for g in range(len(widths)):
+            for step in STEPS:
+                if widths[g] - step < least[g]:
+                    break
+                for h in range(len(widths)):
+                    candidate = _moved(_moved(widths, g, -step), h, 1)
+                    if h == g or candidate[h] > most[h] or not (bound(candidate) <= 1).all():
+                        continue
+                    if (exact(candidate) <= 1).all():
+                        candidate = fill(candidate, value, bound, exact, most)
+                        worth = _worth(candidate, value)
+                        if worth > best * (1 + 1e-6):
+                            best, choice = worth, candidate
+        if choice is None:
+            return widths
+        widths = choice
+
+
+def _worth(widths: tuple[int, ...], value: Sequence[np.ndarray]) -> float:
+    return sum(float(v[:w].sum()) for v, w in zip(value, widths))
 
 
 def _moved(widths: tuple[int, ...], group: int, step: int) -> tuple[int, ...]:

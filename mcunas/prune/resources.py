@@ -23,7 +23,7 @@ from mcunas.prune.skeleton import Skeleton
 if TYPE_CHECKING:
     from mcunas.board import Board
 
-_SCRATCH_STEP = 4           # channels; scratch sizes are staircases of at most this pitch
+_SLOPE_STEP = 4             # channels; alignment and scratch are staircases of at most this pitch
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,8 @@ class Resources:
 
     def refresh(self, widths: Sequence[int]) -> Usage:
         """Take schedule, lifetimes and kernel tables from the compiler at integer widths; returns the usage there."""
-        priced, graph = self._price(widths), self.skeleton.graph
-        groups = len(self.skeleton.full)
-        slope = np.zeros((len(graph.ops), groups))
-        step_of = priced.schedule.step_of
-        for buffer in priced.schedule.buffers:
-            if not buffer.tensors:
-                continue
-            largest = max(buffer.tensors, key=lambda t: np.prod(self.skeleton.shape(t, widths)))
-            per_group = self._bytes_per_channel(largest, widths)
-            for op, step in step_of.items():
-                if buffer.first <= step <= buffer.last:
-                    slope[op] += per_group
-        slope += self._scratch_slope(priced, widths)
+        priced = self._price(widths)
+        slope = self._live_slopes(priced, widths)
         usage, w = self.bound(widths), np.array(widths, float)
         self._live_slope = torch.tensor(slope, dtype=torch.float32)
         self._live_shift = torch.tensor(np.array(usage.live_bytes) - slope @ w, dtype=torch.float32)
@@ -108,27 +97,21 @@ class Resources:
         self._latency_shift = usage.latency_us - float(soft[2])
         return usage
 
-    def _bytes_per_channel(self, tensor: int, widths: Sequence[int]) -> np.ndarray:
-        rates = np.zeros(len(self.skeleton.full))
-        shape = self.skeleton.shape(tensor, widths)
-        for axis, channels in self.skeleton.axes.get(tensor, {}).items():
-            others = np.prod([d for a, d in enumerate(shape) if a != axis])
-            for group, repeat, _ in channels.segments:
-                if group >= 0:
-                    rates[group] += others * repeat
-        return rates
+    def _live_slopes(self, priced: Priced, widths: Sequence[int]) -> np.ndarray:
+        """(ops, groups): what one more channel of a group adds to the bytes live at each op, under this schedule.
 
-    def _scratch_slope(self, priced: Priced, widths: Sequence[int]) -> np.ndarray:
-        """Finite differences of each op's scratch bytes, one group at a time."""
-        ops = range(len(priced.order))
-        base = np.array([priced.program.scratch_bytes(i) for i in ops], float)
-        slope = np.zeros((len(base), len(widths)))
+        Differences over several channels, so that alignment averages out; over a width at which the compiler keeps the
+        schedule where there is one, because a change of schedule is not a slope.
+        """
+        steps = [step.ops for step in priced.schedule.steps]
+        slopes = np.zeros((len(priced.live_bytes_per_op), len(widths)))
         for g in range(len(widths)):
-            if base.any():
-                moved = [w + _SCRATCH_STEP * (i == g) for i, w in enumerate(widths)]
-                program = self._price(moved).program
-                slope[:, g] = (np.array([program.scratch_bytes(i) for i in ops]) - base) / _SCRATCH_STEP
-        return slope
+            moves = [d for d in (_SLOPE_STEP, -_SLOPE_STEP) if widths[g] + d > 0]
+            tried = [(d, self._price([w + d * (i == g) for i, w in enumerate(widths)])) for d in moves]
+            same = [(d, p) for d, p in tried if [step.ops for step in p.schedule.steps] == steps]
+            d, moved = (same or tried)[0]
+            slopes[:, g] = (np.array(moved.live_bytes_per_op) - np.array(priced.live_bytes_per_op)) / d
+        return slopes
 
     def _table_rates(self, priced: Priced) -> dict[int, float]:
         """Flash bytes per element of each weight and bias tensor, from the compiler's tables (packing, requantization)."""

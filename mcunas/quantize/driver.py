@@ -48,7 +48,7 @@ def run_quantize(result: Any, progress: Any, resume: bool) -> QuantizedModel:
         optimizer.load_state_dict(state["optimizer"])
         epoch, samples, spent = state["epoch"], state["samples"], state["cpu_seconds"]
     steps = steps_per_epoch(task, schedule.batch)
-    quantized.module.train()
+    quantized.train()
     while epoch < schedule.qat_epochs:
         total = 0.0
         for step, (x, labels) in enumerate(batches(task, result.seed, FIRST_EPOCH + epoch, schedule.batch)):

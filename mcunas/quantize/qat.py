@@ -79,6 +79,7 @@ class FakeQuantized:
         self.from_nncf = sorted(set(ranges) & set(self.lowered.node_of.values()))
         self._insert()
         self._quantize_weights(magnitudes)
+        self.train()
 
     def _activation_quantizers(self, images: torch.Tensor, ranges: dict[str, tuple[float, float]]) -> dict[int, nn.Module]:
         """class -> quantizer, from NNCF's ranges, or from the data where NNCF placed none."""
@@ -125,6 +126,13 @@ class FakeQuantized:
                 quantizer = nq.weight_quantizer(magnitude, layer.weight.dim(), axis)
                 parametrize.register_parametrization(layer, "weight", quantizer)
                 self.weighted[str(node.target)] = node.name
+
+    def train(self) -> None:
+        """Training mode, but for batch norms that no layer could take in: they are part of the deployed graph."""
+        self.module.train()
+        for m in self.module.modules():
+            if isinstance(m, nn.modules.batchnorm._BatchNorm):
+                m.eval().requires_grad_(False)
 
     def parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """(weights and biases, quantizer ranges) that learn."""

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The differentiable resources are the compiler's own numbers, and their slopes lead to the right neighbours."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mcunas.board import Board
+from mcunas.compiler import plan
+from mcunas.cost import estimate
+from mcunas.graph.torch_lower import lower
+from mcunas.prune.groups import find_groups
+from mcunas.prune.resources import Resources
+from mcunas.prune.skeleton import Skeleton
+from tests.prune.nets import EXAMPLE, Concatenated, Separable, residual, settled
+
+
+def _resources(net: torch.nn.Module) -> Resources:
+    net = settled(net)
+    return Resources(Skeleton.of(lower(net, EXAMPLE), find_groups(net, EXAMPLE)), Board.load("mps2-an386"))
+
+
+@pytest.mark.parametrize("make", [residual, Separable, Concatenated])
+def test_the_skeleton_at_any_widths_costs_what_the_network_of_these_widths_costs(make) -> None:
+    resources = _resources(make())
+    widths = [max(1, w - 2) for w in resources.skeleton.full]
+    graph, usage = resources.skeleton.at(widths), resources.exact(widths)
+    cost, planned = estimate(graph, resources.board), plan(graph)
+    assert usage.ram_bytes == cost.ram_bytes == planned.arena_bytes
+    assert [usage.live_bytes[op] for op in planned.order] == list(planned.live_bytes_per_step)
+    assert usage.flash_bytes == cost.flash_bytes
+    assert usage.latency_us == pytest.approx(cost.latency_us)
+
+
+@pytest.mark.parametrize("make", [residual, Separable, Concatenated])
+def test_the_soft_resources_equal_the_exact_ones_where_refreshed(make) -> None:
+    resources = _resources(make())
+    widths = [max(1, w - 1) for w in resources.skeleton.full]
+    usage = resources.refresh(widths)
+    live, flash, latency = resources.soft(torch.tensor(widths, dtype=torch.float32))
+    assert live.tolist() == pytest.approx(list(usage.live_bytes))
+    assert float(flash) == pytest.approx(usage.flash_bytes, rel=1e-5)
+    assert float(latency) == pytest.approx(usage.latency_us, rel=1e-5)
+
+
+def test_the_slope_of_ram_leads_to_wider_networks_with_the_same_schedule() -> None:
+    resources = _resources(residual())
+    widths = [4, 4, 4, 4, 4, 4]
+    resources.refresh(widths)
+    for group in range(6):
+        more = [w + 8 * (i == group) for i, w in enumerate(widths)]
+        live, _, _ = resources.soft(torch.tensor(more, dtype=torch.float32))
+        assert live.tolist() == pytest.approx(list(resources.bound(more).live_bytes))
