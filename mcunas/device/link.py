@@ -16,7 +16,7 @@ from typing import Protocol
 from mcunas.device.elf import locate, read_elf
 from mcunas.errors import CheckFailed
 
-_COMMAND_S = 10.0       # for an answer to begin, or to go on
+_COMMAND_S = 20.0       # for an answer to begin, or to go on
 _INFER_S = 120.0        # for one inference: an emulated Cortex-M0+ on a busy machine takes its time
 _BYTES_PER_S = 2000.0   # that a link carries at the very least
 

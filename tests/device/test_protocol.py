@@ -11,7 +11,7 @@ import pytest
 
 from mcunas.device.link import DeviceError, Link
 from mcunas.device.random_input import random_bytes, random_inputs
-from tests.device.stubs import INPUT_BYTES, stub
+from tests.device.stubs import ARENA_BYTES, INPUT_BYTES, stub
 from tests.device.target import booted, seeded
 
 
@@ -143,6 +143,15 @@ def test_random_floats_are_the_same_on_both_sides(key: str) -> None:
     assert len(np.unique(expected)) > 50 and np.abs(expected).max() <= 4
     with booted(type(model)(floats, model.model_h, model.manifest), key) as link:
         link.seed(5, expected.tobytes())
+
+
+@pytest.mark.parametrize("key", ["microbit", "mps2-an505"])
+def test_variables_start_with_their_values(key: str) -> None:
+    state = "static volatile uint16_t set[3] = {40, 1, 7}; static volatile uint32_t zero[3];"
+    with booted(stub(f"arena[{ARENA_BYTES - 16}] = (uint8_t)(set[0] + set[1] + zero[2]);", state), key) as link:
+        seeded(link)
+        link.infer()
+        assert link.output()[0] == 41
 
 
 def test_the_generator_is_pinned() -> None:
