@@ -69,7 +69,7 @@ def travel(plan: Plan) -> dict[str, Any]:
                 "accuracy": {"metric": "accuracy", "float": result.metrics["float_accuracy"],
                              "int8_host": model.metrics["int8_accuracy"], "int8_board": on_board,
                              "images": report.inputs}}
-    update_report(plan.out, image, f"{plan.task} on {plan.board.key}, {plan.method}", sections, plan.command())
+    update_report(plan.out, image.tflite, f"{plan.task} on {plan.board.key}, {plan.method}", sections, plan.command())
     return read_report(plan.out)
 
 
@@ -86,6 +86,6 @@ def _prove(image: Any, plan: Plan, progress: Callable[[int, int], None]) -> tupl
     oracle = Oracle(read_tflite(data), data)
     expected = np.concatenate([oracle.outputs([one[None]])[0] for one in images])
     differing = int(np.count_nonzero(found.reshape(expected.shape) != expected))
-    report = device.validate(image, list(images[:MEASURED_INPUTS]))
+    report = device.validate(image, [one[None] for one in images[:MEASURED_INPUTS]])
     report = dataclasses.replace(report, inputs=len(images), mismatches=max(differing, report.mismatches))
     return float((found.argmax(-1) == labels).mean()), report

@@ -99,18 +99,22 @@ def validate(
     Example: mcunas validate kws.tflite --board mps2-an386 --json
     """
     from mcunas import api, device
+    from mcunas.board import Board
     from mcunas.budget import Budget
-    from mcunas.report import content, update_report
+    from mcunas.report import content, earlier, update_report
 
-    limits = Budget(ram, flash, latency)
+    run = earlier(out, model) if out else {}
+    same_board = run.get("board", {}).get("key") == Board.load(board).key
+    kept = run["budget"] if same_board else {}      # a search's own budget holds where no other is given
+    limits = Budget(ram or kept.get("ram_bytes"), flash or kept.get("flash_bytes"), latency or kept.get("latency_us"))
     with _folder(out) as folder:
         with working("building"):
             image = api.build(model, board, folder, budget=limits, optimize=optimize.value)
         with working(f"running {inputs} inputs on {image.board.name}"):
             report = device.validate(image, n_random=inputs, seed=seed)
-        sections = content.of_validation(report, image, limits.for_board(image.board))
+        sections = content.of_validation(report, image, limits.for_board(image.board), run.get("start"))
         if out:
-            update_report(out, image, f"{model.name} on {image.board.key}", sections, shlex.join(
+            update_report(out, image.tflite, f"{model.name} on {image.board.key}", sections, shlex.join(
                 ["mcunas", "validate", model.name, "--board", board, "--inputs", str(inputs), "--seed", str(seed),
                  "--optimize", optimize.value]))
     verdict = sections["verdict"]
@@ -119,7 +123,7 @@ def validate(
     else:
         print_quantities(f"{model.name} on {image.board.name}", sections["quantities"])
         print(f"{report.mismatches} of {sections['match']['bytes']} output bytes differ, over {report.inputs} inputs")
-        print(report.cycles_source)
+        print(f"cycles and latency are {report.cycles_source}")
     if not verdict["ok"]:
         raise CheckFailed(verdict["text"], where=model.name)
 

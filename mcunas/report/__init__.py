@@ -8,7 +8,7 @@ A run is a plain dict; every section but the title may be absent and is then lef
     accuracy {metric, float, int8_host, int8_board, images}
     match {inputs, bytes, mismatches}                 output bytes against the tflite-micro interpreter
     history [{phase, loss, validation, ram_bytes, flash_bytes, latency_us}]   one entry per epoch
-    budget {ram_bytes, flash_bytes, latency_us}
+    budget, start {ram_bytes, flash_bytes, latency_us}                        of the search
     widths [{name, before, after}]                    channels of each coupled group
     plan {arena_bytes, steps [label], tensors [{name, offset, bytes, first, last}]}
     layers [{name, kind, macs, weight_bytes, instructions}]
@@ -16,18 +16,14 @@ A run is a plain dict; every section but the title may be absent and is then lef
 """
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcunas.atomic import write_file
 from mcunas.errors import InputError
-
-if TYPE_CHECKING:
-    from mcunas.device import Image
 
 JSON_NAME, HTML_NAME = "report.json", "report.html"
 
@@ -43,22 +39,33 @@ def write_report(run: Mapping[str, Any], folder: str | Path) -> Path:
     return folder / HTML_NAME
 
 
-def update_report(folder: str | Path, image: Image, title: str, sections: Mapping[str, Any], command: str) -> Path:
-    """Write what a command found about `image`'s model into the run in `folder`; returns the page's path.
+def update_report(folder: str | Path, model: Path, title: str, sections: Mapping[str, Any], command: str) -> Path:
+    """Write what `command` found about the .tflite file `model` into the run in `folder`; returns the page's path.
 
-    Sections that an earlier command wrote about the same model stay, its commands too; of another model, nothing stays.
+    Sections that earlier commands wrote about the same model stay; of another model, nothing stays.
     """
     from mcunas.report.environment import environment
 
-    digest = hashlib.sha256(image.tflite.read_bytes()).hexdigest() if image.tflite else None
-    old: dict[str, Any] = {}
-    with contextlib.suppress(InputError):
-        old = read_report(folder)
-    if old.get("model_sha256") != digest:
-        old = {}
+    old = earlier(folder, model)
     commands = [line for line in old.get("commands", ()) if line != command] + [command]
-    found = {"environment": environment(), "commands": commands, "model_sha256": digest}
+    found = {"environment": environment(), "commands": commands, "model_sha256": _digest(model)}
     return write_report({"title": title, **old, **sections, **found}, folder)
+
+
+def earlier(folder: str | Path, model: Path) -> dict[str, Any]:
+    """The run that `folder` holds about the same .tflite file; empty if there is none."""
+    try:
+        run = read_report(folder)
+    except InputError:
+        return {}
+    return run if run.get("model_sha256") == _digest(model) else {}
+
+
+def _digest(model: Path) -> str:
+    try:
+        return hashlib.sha256(model.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read the model ({error.strerror})", str(model), "name a .tflite file") from None
 
 
 def read_report(folder: str | Path) -> dict[str, Any]:

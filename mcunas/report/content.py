@@ -31,7 +31,8 @@ def of_validation(report: ValidationReport, image: Image, budget: Budget,
     match = {"inputs": report.inputs, "bytes": report.inputs * sum(t["bytes"] for t in image.manifest["outputs"]),
              "mismatches": report.mismatches}
     return {"board": _board(image.board), "model": report.model, "verdict": _verdict(report, match, rows),
-            "quantities": rows, "match": match, "budget": limits, **_compiled(image.manifest)}
+            "quantities": rows, "match": match, "budget": limits, "start": dict(start or {}),
+            **_compiled(image.manifest)}
 
 
 def of_search(result: Result, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

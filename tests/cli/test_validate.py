@@ -72,7 +72,8 @@ def test_a_second_validation_keeps_what_belongs_to_the_model(model: Path, tmp_pa
     assert "accuracy" not in json.loads(path.read_text())
 
 
-def test_run_prints_what_the_reference_computes(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_prints_what_the_reference_computes(model: Path, tmp_path: Path,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
     x = np.arange(-4, 4, dtype=np.int8).reshape(1, 8)
     np.save(tmp_path / "x.npy", x)
     status, out, _ = run(capsys, "run", model, "--input", tmp_path / "x.npy", "--json")

@@ -14,7 +14,7 @@ from mcunas.report import read_report, write_report
 RUN = {
     "title": "digits <b> on mps2-an386",
     "board": {"key": "mps2-an386", "name": "AN386", "cpu": "cortex-m4", "clock_hz": 25_000_000},
-    "verdict": {"ok": True, "text": "It fits."},
+    "verdict": {"ok": True, "text": "it fits"},
     "quantities": [{"name": "RAM", "unit": "bytes", "start": 90_000, "budget": 10_240, "predicted": 9_216,
                     "measured": 9_216, "source": "painted arena"},
                    {"name": "latency", "unit": "us", "start": None, "budget": 1_000, "predicted": 1_500.0,
