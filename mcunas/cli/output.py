@@ -32,9 +32,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
 
 def kib(size_bytes: int) -> str:
-    """Bytes as KiB for a table: '64 KiB', '22.4 KiB'."""
-    text = f"{size_bytes / 1024:,.1f}".removesuffix(".0")
-    return f"{text} KiB"
+    """Bytes as KiB for a table, rounded down: '4,094 KiB', '22.4 KiB'."""
+    tenths = size_bytes * 10 // 1024
+    return f"{tenths // 10:,} KiB" if tenths >= 1000 or tenths % 10 == 0 else f"{tenths // 10}.{tenths % 10} KiB"
 
 
 def print_quantities(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
