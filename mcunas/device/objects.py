@@ -2,7 +2,7 @@
 """Compiles the sources of a firmware, on all cores of the host.
 
 Objects of the sources that come with mcunas are kept in the user's cache under a hash of everything they depend on;
-only the generated ones are compiled each time. Paths are mapped away, so a cached object is the same from wherever it comes.
+only the generated ones are compiled each time. Paths are mapped away, so a cached object is the same from wherever.
 """
 from __future__ import annotations
 

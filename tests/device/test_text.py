@@ -6,11 +6,11 @@ import ctypes
 import subprocess
 import zlib
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from mcunas.paths import firmware_dir
 
