@@ -45,7 +45,7 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
     model_id = identifier(model_id or graph.name)
     # RAM is what is scarce, so streams are used wherever they lower the peak; where speed or flash is the goal, only
     # as far as the board's RAM demands.
-    planned = plan(graph, limit_bytes=board.ram_bytes if optimize in ("cycles", "flash") else 0)
+    planned = plan(graph, board.isa, limit_bytes=board.ram_bytes if optimize in ("cycles", "flash") else 0)
     weights = weight_bytes(graph)
     if planned.arena_bytes > board.ram_bytes:
         peak = max(planned.schedule.steps, key=lambda step: step.live_bytes)

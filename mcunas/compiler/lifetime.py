@@ -30,8 +30,8 @@ class Program:
     storage: dict[int, int]
 
     @staticmethod
-    def of(graph: Graph) -> Program:
-        calls = tuple(tuple(lower(graph, op)) for op in graph.ops)
+    def of(graph: Graph, isa: str = "scalar") -> Program:
+        calls = tuple(tuple(lower(graph, op, isa)) for op in graph.ops)
         storage = {t: t for t in graph.activations()}
         for index, (op, op_calls) in enumerate(zip(graph.ops, calls)):
             if not op_calls:                                 # the op only renames its input

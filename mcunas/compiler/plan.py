@@ -69,8 +69,11 @@ class Plan:
         return frozenset(found)
 
 
-def plan(graph: Graph, limit_bytes: int = 0) -> Plan:
-    """Plan `graph` (int8, verified). limit_bytes: an arena that is small enough; 0 = as small as possible."""
-    schedule = Schedule.of(graph, limit_bytes)
+def plan(graph: Graph, isa: str = "scalar", limit_bytes: int = 0) -> Plan:
+    """Plan `graph` (int8, verified) for a core with `isa`.
+
+    limit_bytes: an arena that is small enough; 0 = as small as possible.
+    """
+    schedule = Schedule.of(graph, isa, limit_bytes)
     arena_bytes, offsets = place(schedule.buffers, schedule.bound_bytes, schedule.distances())
     return Plan(schedule, arena_bytes, tuple(offsets))

@@ -49,9 +49,9 @@ class Schedule:
     steps: tuple[Step, ...]
 
     @staticmethod
-    def of(graph: Graph, limit_bytes: int = 0) -> Schedule:
+    def of(graph: Graph, isa: str = "scalar", limit_bytes: int = 0) -> Schedule:
         """limit_bytes: a peak that is small enough; streams are used only as far as it takes to get there."""
-        program = Program.of(graph)
+        program = Program.of(graph, isa)
         return _Cutter(program, best_order(program)).schedule(limit_bytes)
 
     @cached_property

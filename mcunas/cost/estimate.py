@@ -14,7 +14,7 @@ from mcunas.compiler.lifetime import Program
 from mcunas.compiler.lower import KernelCall
 from mcunas.compiler.place import place
 from mcunas.compiler.schedule import Schedule
-from mcunas.cost.features import op_features
+from mcunas.cost.features import FEATURES, op_features
 from mcunas.cost.tables import code_table, instruction_table
 from mcunas.graph.ir import Graph
 
@@ -49,8 +49,8 @@ class Priced:
     schedule: Schedule
 
     @staticmethod
-    def of(graph: Graph) -> Priced:
-        return Priced(Schedule.of(graph))
+    def of(graph: Graph, board: Board) -> Priced:
+        return Priced(Schedule.of(graph, board.isa))
 
     @property
     def program(self) -> Program:
@@ -85,34 +85,44 @@ def tables(call: KernelCall) -> dict[str, int]:
     return sizes
 
 
-def flash(program: Program, board: Board) -> tuple[int, int, int]:
+def flash(schedule: Schedule, board: Board) -> tuple[int, int, int]:
     """(all, weights and biases, code) in bytes."""
     prices = code_table(board)
-    calls = [call for op in program.calls for call in op]
+    calls = [call for op in schedule.program.calls for call in op]
     data = [tables(call) for call in calls]
     weights = sum(d["weights"] + d["bias"] for d in data)
     other = sum(d["requant"] + d["table"] for d in data) + sum(prices.params(c.kernel) for c in calls)
     code = sum(prices.code(k) for k in sorted({c.kernel for c in calls}))
     code += prices.model_bytes + prices.call_bytes * len(calls)
+    for step in schedule.steps:
+        if step.stream:                         # the table of rows that each tick computes
+            other += len(step.stream.until) * len(step.ops) * (1 if max(map(max, step.stream.until)) < 256 else 2)
     return weights + other + code, weights, code
 
 
-def instructions(program: Program, board: Board) -> float:
+def instructions(schedule: Schedule, board: Board) -> float:
     """Instructions of one inference by the core's table."""
-    prices, graph, total = instruction_table(board), program.graph, 0.0
-    for op, calls in zip(graph.ops, program.calls):
+    prices, graph, total = instruction_table(board), schedule.program.graph, 0.0
+    for op, calls in zip(graph.ops, schedule.program.calls):
         if calls:
             shapes = [graph.tensors[t].shape if t >= 0 else () for t in op.inputs]
             found = op_features(op.kind, op.attrs, shapes, graph.tensors[op.outputs[0]].shape)
             total += sum(p * f for p, f in zip(prices.of(calls[0].kernel), found))
+    per_call = FEATURES.index("calls")
+    for step in schedule.steps:
+        if step.stream:                         # every tick calls every stage that has rows to compute
+            for stage, op in enumerate(step.ops):
+                rows = [done[stage] for done in step.stream.until]
+                ticks = sum(later > earlier for earlier, later in zip(rows, rows[1:]))
+                total += (ticks - 1) * prices.of(schedule.program.calls[op][0].kernel)[per_call]
     return total
 
 
 def estimate(graph: Graph, board: Board) -> Cost:
     """The cost of `graph` (int8, verified) on `board`. Raises InputError when the board's cost tables are missing."""
-    priced = Priced.of(graph)
-    flash_bytes, weight_bytes, code_bytes = flash(priced.program, board)
-    count, model, table = instructions(priced.program, board), board.cycle_model, instruction_table(board)
+    priced = Priced.of(graph, board)
+    flash_bytes, weight_bytes, code_bytes = flash(priced.schedule, board)
+    count, model, table = instructions(priced.schedule, board), board.cycle_model, instruction_table(board)
     cycles = count * model.cycles_per_instruction
     source = (f"instructions: {table.source} (residual {table.error_percent:.1f} %); cycles: instructions x "
               f"{model.cycles_per_instruction:g} ({model.low:g}..{model.high:g}), {model.source}")

@@ -142,7 +142,7 @@ def measure(board: Board) -> str:
             op = graph.ops[0]
             shapes = [graph.tensors[t].shape for t in op.inputs]
             found = op_features(op.kind, op.attrs, shapes, graph.tensors[op.outputs[0]].shape)
-            kernel = plan(graph).program.calls[0][0].kernel
+            kernel = plan(graph, board.isa).program.calls[0][0].kernel
             with contextlib.suppress(DoesNotFit):           # a small board measures the small layers
                 rows[kernel].append((found, instructions(graph, board, Path(name))))
     fits = {kernel: fit_kernel(found) for kernel, found in sorted(rows.items())}

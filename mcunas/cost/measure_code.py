@@ -57,7 +57,7 @@ def _model_bytes(calls: int, board: Board, folder: Path) -> int:
     attrs = {"filter_h": 1, "filter_w": 1, "stride_h": 1, "stride_w": 1, "padding": "VALID", "activation": "NONE"}
     ops = tuple(Op("MAX_POOL_2D", (i,), (i + 1,), attrs) for i in range(calls))
     graph = Graph(tensors, ops, (0,), (calls,))
-    planned = plan(graph)
+    planned = plan(graph, board.isa)
     (folder / "model.h").write_text(emit_header(graph, planned, "model"))
     (folder / "model.c").write_text(emit_source(graph, planned, "model"))
     return _flash_bytes(folder / "model.c", board, folder)

@@ -61,14 +61,14 @@ class Resources:
     def _price(self, widths: Sequence[int]) -> Priced:
         key = tuple(int(w) for w in widths)
         if key not in self._priced:
-            self._priced[key] = Priced.of(self.skeleton.at(key))
+            self._priced[key] = Priced.of(self.skeleton.at(key), self.board)
         return self._priced[key]
 
     def bound(self, widths: Sequence[int]) -> Usage:
         """Exact but for the arena, which is the liveness bound: what a perfect placement would need."""
         priced = self._price(widths)
-        return Usage(priced.bound_bytes, flash(priced.program, self.board)[0],
-                     instructions(priced.program, self.board) * self._us_per_instruction, priced.live_bytes_per_op)
+        return Usage(priced.bound_bytes, flash(priced.schedule, self.board)[0],
+                     instructions(priced.schedule, self.board) * self._us_per_instruction, priced.live_bytes_per_op)
 
     def exact(self, widths: Sequence[int]) -> Usage:
         """The same numbers as `mcunas.cost.estimate` gives for the deployed Graph."""

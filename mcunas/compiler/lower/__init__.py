@@ -91,21 +91,32 @@ class KernelCall:
         return self.overlap[position] if position < len(self.overlap) else Overlap()
 
 
-Lowering = Callable[[Graph, Op], list[KernelCall]]
-_LOWERINGS: dict[str, Lowering] = {}
+# Instruction sets by what they can run, best first: a board's isa names one (M55 and M85 have the DSP extension too).
+ISAS = {"scalar": ("scalar",), "dsp": ("dsp", "scalar"), "mve": ("mve", "dsp", "scalar")}
+
+Lowering = Callable[[Graph, Op], "list[KernelCall] | None"]
+_LOWERINGS: dict[tuple[str, str], Lowering] = {}
 
 
-def lowers(*kinds: str) -> Callable[[Lowering], Lowering]:
-    """Register a lowering for op kinds. An op may become several calls (CONCATENATION) or none (RESHAPE)."""
+def lowers(*kinds: str, isa: str = "scalar") -> Callable[[Lowering], Lowering]:
+    """Register a lowering for op kinds. An op may become several calls (CONCATENATION) or none (RESHAPE).
+
+    A lowering for "dsp" or "mve" may return None: the next plainer one then takes the op.
+    """
     def register(function: Lowering) -> Lowering:
-        _LOWERINGS.update(dict.fromkeys(kinds, function))
+        _LOWERINGS.update({(kind, isa): function for kind in kinds})
         return function
     return register
 
 
-def lower(graph: Graph, op: Op) -> list[KernelCall]:
-    """The kernel calls that compute `op`."""
-    return _LOWERINGS[op.kind](graph, op)
+def lower(graph: Graph, op: Op, isa: str = "scalar") -> list[KernelCall]:
+    """The kernel calls that compute `op` on a core with `isa`."""
+    for candidate in ISAS[isa]:
+        lowering = _LOWERINGS.get((op.kind, candidate))
+        calls = lowering(graph, op) if lowering else None
+        if calls is not None:
+            return calls
+    raise AssertionError(f"{op.kind} has no lowering")
 
 
 from mcunas.compiler.lower import convolution, elementwise, movement, pooling, resize  # noqa: E402,F401  registration
