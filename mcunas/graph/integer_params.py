@@ -15,7 +15,7 @@ import numpy as np
 
 from mcunas.graph.arithmetic import activation_range, quantize_multiplier
 from mcunas.graph.ir import Graph, Op
-from mcunas.graph.shapes import window
+from mcunas.graph.shapes import axis_padding, window
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def sliding_window(graph: Graph, op: Op) -> Window:
     stride = a["stride_h"], a["stride_w"]
     dilation = a.get("dilation_h", 1), a.get("dilation_w", 1)
     size = graph.tensors[over].shape[1:3]
-    pad = tuple(window(size[i], kernel[i], stride[i], dilation[i], a["padding"])[1] for i in (0, 1))
+    pad = tuple(window(size[i], kernel[i], stride[i], dilation[i], axis_padding(a, i))[1] for i in (0, 1))
     return Window((int(kernel[0]), int(kernel[1])), stride, dilation, pad)
 
 

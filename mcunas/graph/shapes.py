@@ -6,18 +6,30 @@ The arithmetic is TFLite's: SAME rounds up, VALID drops the remainder; SAME's pa
 from __future__ import annotations
 
 from math import prod
-from typing import Callable
+from typing import Any, Callable, Mapping
 
 from mcunas.graph.ir import Graph, Op
 
 Shape = tuple[int, ...]
 
 
-def window(size: int, kernel: int, stride: int, dilation: int, padding: str) -> tuple[int, int]:
-    """(output size, leading padding) of one spatial axis. TFLite: ComputeOutSize and ComputePadding."""
+def window(size: int, kernel: int, stride: int, dilation: int, padding: str | tuple[int, int]) -> tuple[int, int]:
+    """(output size, leading padding) of one spatial axis. TFLite: ComputeOutSize and ComputePadding.
+
+    padding: "SAME", "VALID", or the pixels (before, after).
+    """
     reach = (kernel - 1) * dilation + 1
-    out = -(-size // stride) if padding == "SAME" else (size - reach) // stride + 1
-    return out, max(0, (out - 1) * stride + reach - size) // 2 if padding == "SAME" else 0
+    if padding == "SAME":
+        out = -(-size // stride)
+        return out, max(0, (out - 1) * stride + reach - size) // 2
+    before, after = (0, 0) if padding == "VALID" else padding
+    return (size + before + after - reach) // stride + 1, before
+
+
+def axis_padding(attrs: Mapping[str, Any], axis: int) -> str | tuple[int, int]:
+    """The padding of rows (axis 0) or columns (1), as `window` takes it."""
+    padding = attrs["padding"]
+    return padding if isinstance(padding, str) else padding[axis]
 
 
 def broadcast(a: Shape, b: Shape) -> Shape:
@@ -79,16 +91,16 @@ def _conv(graph: Graph, op: Op) -> list[Shape]:
             raise ValueError(f"weights {w} do not fit {x[3]} channels times {a['depth_multiplier']}")
     elif w[3] == 0 or x[3] % w[3] or w[0] % (x[3] // w[3]):
         raise ValueError(f"weights {w} do not fit {x[3]} input channels")
-    out_h, _ = window(x[1], w[1], a["stride_h"], a["dilation_h"], a["padding"])
-    out_w, _ = window(x[2], w[2], a["stride_w"], a["dilation_w"], a["padding"])
+    out_h, _ = window(x[1], w[1], a["stride_h"], a["dilation_h"], axis_padding(a, 0))
+    out_w, _ = window(x[2], w[2], a["stride_w"], a["dilation_w"], axis_padding(a, 1))
     return [(x[0], out_h, out_w, w[3] if depthwise else w[0])]
 
 
 def _pool(graph: Graph, op: Op) -> list[Shape]:
     n, h, w, c = graph.tensors[op.inputs[0]].shape
     a = op.attrs
-    return [(n, window(h, a["filter_h"], a["stride_h"], 1, a["padding"])[0],
-             window(w, a["filter_w"], a["stride_w"], 1, a["padding"])[0], c)]
+    return [(n, window(h, a["filter_h"], a["stride_h"], 1, axis_padding(a, 0))[0],
+             window(w, a["filter_w"], a["stride_w"], 1, axis_padding(a, 1))[0], c)]
 
 
 def _fully_connected(graph: Graph, op: Op) -> list[Shape]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mcunas.errors import InputError
 from mcunas.graph.ir import Graph, Op, Tensor
 from mcunas.graph.shapes import squeezed_axes
 from mcunas.graph.spec import KINDS
@@ -19,6 +20,10 @@ def write_tflite(graph: Graph) -> bytes:
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
     verify(graph)
+    for index, op in enumerate(graph.ops):
+        if isinstance(op.attrs.get("padding"), tuple):
+            raise InputError(f"a .tflite cannot hold a padding of {op.attrs['padding']}", graph.where(index),
+                             fix="write the graph as it was before the compiler's passes")
     model = schema.ModelT()
     model.version = 3
     model.description = "mcunas"

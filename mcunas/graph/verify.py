@@ -8,7 +8,7 @@ from mcunas.errors import InputError
 from mcunas.graph import limits
 from mcunas.graph.ir import Graph, Op, Tensor
 from mcunas.graph.shapes import infer
-from mcunas.graph.spec import KINDS, data_inputs
+from mcunas.graph.spec import EXPLICIT_PADDING, KINDS, data_inputs
 
 _MAX_RANK = 6
 _MAX_ELEMENTS = 1 << 28      # 256 MiB of int8: far beyond any microcontroller, well inside int32 indices
@@ -78,7 +78,9 @@ def _verify_op(graph: Graph, op: Op, where: str) -> None:
     _require(len(op.outputs) == (spec.outputs or len(op.outputs) or 1), f"{len(op.outputs)} outputs", where)
     _require(set(op.attrs) == set(spec.attrs), f"attributes {sorted(op.attrs)} instead of {sorted(spec.attrs)}", where)
     for name, attr in spec.attrs.items():
-        if attr.choices:
+        if name == "padding" and isinstance(op.attrs[name], tuple):
+            _verify_padding(op, where)
+        elif attr.choices:
             _require(op.attrs[name] in attr.choices, f"{name}={op.attrs[name]!r} is not supported", where)
         elif name.startswith(("stride_", "dilation_", "filter_", "depth_")):
             _require(op.attrs[name] >= 1, f"{name}={op.attrs[name]} must be at least 1", where)
@@ -97,6 +99,13 @@ def _verify_op(graph: Graph, op: Op, where: str) -> None:
         limits.check(graph, op)
     except ValueError as error:
         raise InputError(str(error), where=where) from None
+
+
+def _verify_padding(op: Op, where: str) -> None:
+    sides = op.attrs["padding"]
+    well_formed = len(sides) == 2 and all(len(side) == 2 and all(isinstance(n, int) and n >= 0 for n in side)
+                                          for side in sides)
+    _require(op.kind in EXPLICIT_PADDING and well_formed, f"padding={sides!r} is not supported", where)
 
 
 def _verify_types(graph: Graph, op: Op, where: str) -> None:
