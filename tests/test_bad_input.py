@@ -130,3 +130,21 @@ def test_damaged_files_never_crash_the_reader(valid: bytes) -> None:
             read_tflite(bytes(data))
         except McunasError as error:
             assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(("options", "status", "what"), [
+    (["--task", "digitz"], 2, "unknown task 'digitz'"),
+    (["--method", "magic"], 2, "unknown method 'magic'"),
+    (["--ram", "lots"], 2, "write it like '64 KiB'"),
+    (["--ram", "1 GiB"], 2, "cannot read '1 GiB'"),
+    (["--ram", "900 MiB"], 2, "exceeds what a model may use on mps2-an386"),
+    (["--ram", "16"], 1, "the budget is 16 bytes"),
+])
+def test_a_search_that_cannot_be(options: list[str], status: int, what: str, tmp_path: Path,
+                                 capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leave:
+        main(["search", "--out", str(tmp_path / "out"), "--smoke", *options])
+    said = capsys.readouterr()
+    assert leave.value.code == status and what in said.err
+    assert said.err.startswith("error: ") and said.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -6,28 +6,34 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
-_SHOWN = (("loss", "loss {:.3f}"), ("validation", "validation {:.1%}"), ("ram_bytes", "RAM {:,} B"),
-          ("flash_bytes", "flash {:,} B"), ("latency_us", "{:,.0f} us"))
+_SHOWN = (("validation", "{:.1%}"), ("ram_bytes", "RAM {:,} B"), ("flash_bytes", "flash {:,} B"),
+          ("latency_us", "{:,.0f} us"), ("loss", "loss {:.3f}"))
 
 
 class ProgressBars:
-    """One bar per phase, with the last figures behind it."""
+    """One bar per phase, with the last figures behind it. Nothing is shown before the first figures come."""
 
     def __init__(self, console: Console | None = None) -> None:
-        columns = (TextColumn("{task.description:<9}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
-                   TextColumn("{task.fields[figures]}"))
-        self._bars = Progress(*columns, console=console or Console(stderr=True))
+        columns = (TextColumn("{task.description}", table_column=Column(min_width=8)),
+                   BarColumn(table_column=Column(min_width=16, max_width=24)),
+                   MofNCompleteColumn(table_column=Column(min_width=7, no_wrap=True)),
+                   TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
+                   TextColumn("{task.fields[figures]}", table_column=Column(ratio=1, no_wrap=True)))
+        self._bars = Progress(*columns, console=console or Console(stderr=True), expand=True)
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> ProgressBars:
-        self._bars.start()
         return self
 
     def __exit__(self, *unused: object) -> None:
-        self._bars.stop()
+        if self._tasks:
+            self._bars.stop()
 
     def __call__(self, phase: str, done: int, total: int, figures: dict[str, Any]) -> None:
+        if not self._tasks:
+            self._bars.start()
         if phase not in self._tasks:
             self._tasks[phase] = self._bars.add_task(phase, total=total, figures="")
         text = "  ".join(form.format(figures[key]) for key, form in _SHOWN if key in figures)
