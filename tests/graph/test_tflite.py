@@ -2,9 +2,6 @@
 """Reader and writer are inverse to each other; what cannot be read says why."""
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -46,10 +43,8 @@ def test_writing_and_reading_gives_the_same_graph():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_mlperf_models_survive_a_round_trip(name):
-    if not os.environ.get("MCUNAS_DATA"):
-        pytest.skip("MCUNAS_DATA is unset: it names the folder with mlperf_tiny/")
-    graph = read_tflite(Path(os.environ["MCUNAS_DATA"]) / "mlperf_tiny" / f"{name}.tflite")
+def test_mlperf_models_survive_a_round_trip(name, data_dir):
+    graph = read_tflite(data_dir / "mlperf_tiny" / f"{name}.tflite")
     assert same(graph, read_tflite(write_tflite(graph)))
 
 
