@@ -33,8 +33,8 @@ static MN_NOINLINE void inside_3x3(const struct mn_depthwise_s8 *p, const int8_t
 }
 
 // All channels of any pixel. x: the pixel of the first tap inside.
-static MN_NOINLINE void pixel(const struct mn_depthwise_s8 *p, const int8_t *x, struct mn_taps rows, struct mn_taps cols,
-                              int8_t *out)
+static MN_NOINLINE void pixel(const struct mn_depthwise_s8 *p, const int8_t *x, struct mn_taps rows,
+                              struct mn_taps cols, int8_t *out)
 {
   const int32_t x_tap = p->dilation_w * p->in_c, x_row = p->dilation_h * p->in_w * p->in_c;
   const int32_t height = rows.to - rows.from, width = cols.to - cols.from;

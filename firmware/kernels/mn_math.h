@@ -15,8 +15,8 @@ static inline int32_t mn_srdhm(int32_t a, int32_t b)
   return (int32_t)(((int64_t)a * b + (INT32_C(1) << 30)) >> 31);
 }
 
-// x / 2^exponent to nearest, ties away from zero; exponent 0..31, x not INT32_MIN. The sign is added first, so that ties
-// below zero round down; the rounding bit is added last but one shift, where it cannot overflow.
+// x / 2^exponent to nearest, ties away from zero; exponent 0..31, x not INT32_MIN. The sign is added first, so that
+// ties below zero round down; the rounding bit is added before the last shift by one, where it cannot overflow.
 static inline int32_t mn_rounding_shift(int32_t x, int32_t exponent)
 {
   return exponent == 0 ? x : (((x + (x >> 31)) >> (exponent - 1)) + 1) >> 1;

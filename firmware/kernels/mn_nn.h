@@ -57,7 +57,8 @@ struct mn_fully_connected_s8 {
 };
 void mn_fully_connected_s8(const struct mn_fully_connected_s8 *p, const int8_t *in, int8_t *out);
 
-// Transposed convolution, each output gathered from the inputs that reach it. weights: [out_c][kernel_h][kernel_w][in_c].
+// Transposed convolution: each output is gathered from the inputs that reach it.
+// weights: [out_c][kernel_h][kernel_w][in_c].
 // `bias` is the layer's own (nothing folded in), because the number of taps that reach a pixel varies.
 struct mn_transpose_conv_s8 {
   const int8_t *weights;

@@ -15,21 +15,29 @@ from mcunas.graph.arithmetic import wrap32
 from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window
 from mcunas.graph.ir import Graph, Op
 
-_UINT16_MAX = (1 << 16) - 1
+_UINT16_MAX, _INT32_MAX = (1 << 16) - 1, (1 << 31) - 1
 
 
-def halfwords(op: Op, **fields: int) -> dict[str, int]:
+def halfwords(graph: Graph, op: Op, **fields: int) -> dict[str, int]:
     """Struct members of type uint16_t. Raises InputError for a value that has no room."""
     for name, value in fields.items():
         if not 0 <= value <= _UINT16_MAX:
-            raise InputError(f"{name} is {value}, the kernels take up to {_UINT16_MAX}", where=op.kind)
+            raise InputError(f"{name} is {value}, the kernels take up to {_UINT16_MAX}", where=_where(graph, op))
     return {name: int(value) for name, value in fields.items()}
 
 
-def window_fields(op: Op, w: Window) -> dict[str, int]:
+def window_fields(graph: Graph, op: Op, w: Window) -> dict[str, int]:
     """Struct members that describe a sliding window without dilation."""
-    return halfwords(op, kernel_h=w.kernel[0], kernel_w=w.kernel[1], stride_h=w.stride[0], stride_w=w.stride[1],
-                     pad_top=w.pad[0], pad_left=w.pad[1])
+    _, rows, columns, channels = graph.tensors[op.outputs[0] if op.kind == "TRANSPOSE_CONV" else op.inputs[0]].shape
+    reach = [(k - 1) * d + s for k, d, s in zip(w.kernel, w.dilation, w.stride)]
+    if (rows + reach[0]) * (columns + reach[1]) * channels > _INT32_MAX:
+        raise InputError(f"a window of {reach[0]} x {reach[1]} pixels is too large", where=_where(graph, op))
+    return halfwords(graph, op, kernel_h=w.kernel[0], kernel_w=w.kernel[1], stride_h=w.stride[0],
+                     stride_w=w.stride[1], pad_top=w.pad[0], pad_left=w.pad[1])
+
+
+def _where(graph: Graph, op: Op) -> str:
+    return f"{graph.name}: {graph.where(graph.ops.index(op))}"
 
 
 def _tables(graph: Graph, op: Op, p: Requant, sums: np.ndarray | None) -> dict[str, int | Table]:
@@ -69,8 +77,8 @@ def conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
     if win.kernel == win.stride == (1, 1) and w[3] == x[3]:
         return [_rows(graph, op, p, prod(y[:3]), w[3], w[0])]
     params = {
-        **_tables(graph, op, p, _weight_sums(graph, op)), **window_fields(op, win), **_dilation(op, win),
-        **halfwords(op, batches=x[0], in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2], out_c=y[3],
+        **_tables(graph, op, p, _weight_sums(graph, op)), **window_fields(graph, op, win), **_dilation(graph, op, win),
+        **halfwords(graph, op, batches=x[0], in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2], out_c=y[3],
                     group_c=w[3], group_out_c=w[0] // (x[3] // w[3])),
         "input_zero_point": p.input_zero_point,
     }
@@ -83,9 +91,9 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
     p, win = requant(graph, op), sliding_window(graph, op)
     by_channel = np.ascontiguousarray(graph.tensors[op.inputs[1]].data[0].transpose(2, 0, 1))
     params = {
-        **_tables(graph, op, p, _weight_sums(graph, op)), **window_fields(op, win), **_dilation(op, win),
+        **_tables(graph, op, p, _weight_sums(graph, op)), **window_fields(graph, op, win), **_dilation(graph, op, win),
         "weights": Table("int8_t", by_channel, "weights"),
-        **halfwords(op, batches=x[0], in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2],
+        **halfwords(graph, op, batches=x[0], in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2],
                     multiplier_c=op.attrs["depth_multiplier"]),
         "input_zero_point": p.input_zero_point,
     }
@@ -95,8 +103,8 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
                        macs=prod(y) * w[1] * w[2])]
 
 
-def _dilation(op: Op, win: Window) -> dict[str, int]:
-    return halfwords(op, dilation_h=win.dilation[0], dilation_w=win.dilation[1])
+def _dilation(graph: Graph, op: Op, win: Window) -> dict[str, int]:
+    return halfwords(graph, op, dilation_h=win.dilation[0], dilation_w=win.dilation[1])
 
 
 @lowers("FULLY_CONNECTED")
@@ -110,8 +118,8 @@ def transpose_conv(graph: Graph, op: Op) -> list[KernelCall]:
     w, x, y = (graph.tensors[t].shape for t in (op.inputs[1], op.inputs[2], op.outputs[0]))
     p, win = requant(graph, op), sliding_window(graph, op)
     params = {
-        **_tables(graph, op, p, None), **window_fields(op, win),
-        **halfwords(op, batches=x[0], in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2], out_c=y[3]),
+        **_tables(graph, op, p, None), **window_fields(graph, op, win),
+        **halfwords(graph, op, batches=x[0], in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2], out_c=y[3]),
         "input_zero_point": p.input_zero_point,
     }
     return [KernelCall("mn_transpose_conv_s8", params, (op.inputs[2],), op.outputs, macs=prod(x[:3]) * prod(w))]

@@ -20,8 +20,8 @@ def pool(graph: Graph, op: Op) -> list[KernelCall]:
     """`macs` counts the values looked at; 0 for MAX_POOL_2D, which adds nothing."""
     x, y = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
     win, (low, high) = integer_params.sliding_window(graph, op), integer_params.pool_range(graph, op)
-    params = {**window_fields(op, win), "low": low, "high": high,
-              **halfwords(op, batches=x[0], in_h=x[1], in_w=x[2], channels=x[3], out_h=y[1], out_w=y[2])}
+    params = {**window_fields(graph, op, win), "low": low, "high": high,
+              **halfwords(graph, op, batches=x[0], in_h=x[1], in_w=x[2], channels=x[3], out_h=y[1], out_w=y[2])}
     average = op.kind == "AVERAGE_POOL_2D"
     return [KernelCall("mn_average_pool_s8" if average else "mn_max_pool_s8", params, op.inputs, op.outputs,
                        in_place=(0,) if win.kernel == win.stride == (1, 1) else (),
