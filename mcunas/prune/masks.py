@@ -15,6 +15,7 @@ from torch import nn
 from mcunas.prune.groups import Axis, Channels
 
 START_LOGIT = 3.0           # sigmoid(3) = 0.95 of the dense width
+LEAST_WIDTH = 4             # no group is pruned below this, or its own width where that is less
 TAU_MIN, TAU_END = 0.4, 0.25
 DECAY = 0.95
 
@@ -25,7 +26,7 @@ class Widths:
     theta: (G,) logits; importance, rank: per group a vector over the channels still present.
     """
 
-    def __init__(self, channels: Channels, least: int = 4) -> None:
+    def __init__(self, channels: Channels, least: int = LEAST_WIDTH) -> None:
         self.channels = channels
         self.full = torch.tensor([float(g.channels) for g in channels.groups])
         self.least = torch.minimum(torch.full_like(self.full, float(least)), self.full)

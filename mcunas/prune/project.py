@@ -77,22 +77,19 @@ def fill(widths: tuple[int, ...], value: Sequence[np.ndarray], bound: Ratios, ex
 
 def _exchange(widths: tuple[int, ...], value: Sequence[np.ndarray], bound: Ratios, exact: Ratios,
               least: Sequence[int], most: Sequence[int]) -> tuple[int, ...]:
-    """Give channels of one group for channels of another while the sum of worth grows; filled again each time."""
+    """Give a channel of one group for channels of another while the sum of worth grows; filled again each time."""
     while True:
         best, choice = _worth(widths, value), None
-        for g in range(len(widths)):
-            for step in STEPS:
-                if widths[g] - step < least[g]:
-                    break
-                for h in range(len(widths)):
-                    candidate = _moved(_moved(widths, g, -step), h, 1)
-                    if h == g or candidate[h] > most[h] or not (bound(candidate) <= 1).all():
-                        continue
-                    if (exact(candidate) <= 1).all():
-                        candidate = fill(candidate, value, bound, exact, most)
-                        worth = _worth(candidate, value)
-                        if worth > best * (1 + 1e-6):
-                            best, choice = worth, candidate
+        for g, width in enumerate(widths):
+            for h in range(len(widths)):
+                if h == g or width <= least[g] or widths[h] >= most[h]:
+                    continue
+                candidate = _moved(_moved(widths, g, -1), h, 1)
+                if (bound(candidate) <= 1).all() and (exact(candidate) <= 1).all():
+                    candidate = fill(candidate, value, bound, exact, most)
+                    worth = _worth(candidate, value)
+                    if worth > best * (1 + 1e-6):
+                        best, choice = worth, candidate
         if choice is None:
             return widths
         widths = choice

@@ -52,6 +52,7 @@ class Resources:
         self.skeleton, self.board = skeleton, board
         self._us_per_instruction = board.cycle_model.cycles_per_instruction / board.clock_hz * 1e6
         self._priced: dict[tuple[int, ...], Priced] = {}
+        self._bounds: dict[tuple[int, ...], Usage] = {}
         self._placed: dict[tuple[int, ...], Usage] = {}
         self._live_slope = self._live_shift = torch.zeros(0)
         self._flash_shift = self._latency_shift = 0.0
@@ -66,9 +67,13 @@ class Resources:
 
     def bound(self, widths: Sequence[int]) -> Usage:
         """Exact but for the arena, which is the liveness bound: what a perfect placement would need."""
-        priced = self._price(widths)
-        return Usage(priced.bound_bytes, flash(priced.schedule, self.board)[0],
-                     instructions(priced.schedule, self.board) * self._us_per_instruction, priced.live_bytes_per_op)
+        key = tuple(int(w) for w in widths)
+        if key not in self._bounds:
+            priced = self._price(key)
+            latency_us = instructions(priced.schedule, self.board) * self._us_per_instruction
+            self._bounds[key] = Usage(priced.bound_bytes, flash(priced.schedule, self.board)[0], latency_us,
+                                      priced.live_bytes_per_op)
+        return self._bounds[key]
 
     def exact(self, widths: Sequence[int]) -> Usage:
         """The same numbers as `mcunas.cost.estimate` gives for the deployed Graph."""

@@ -17,7 +17,8 @@ from mcunas import tasks
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.cost import estimate
-from mcunas.errors import InputError
+from mcunas.errors import DoesNotFit, InputError
+from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.search import METHODS
 from mcunas.search.result import Result, finish
 from mcunas.search.run import CHECKPOINT, SMOKE, Progress, Run, Schedule
@@ -32,7 +33,7 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     """See `mcunas.search`."""
     torch.set_num_threads(THREADS)
     task, budget = tasks.load(task_name), budget.for_board(board)
-    genotype = Genotype(start, options, task.input_shape, task.classes, {})
+    genotype = Genotype(start, json.loads(json.dumps(options)), task.input_shape, task.classes, {})   # as a file holds it
     schedule = schedule or (SMOKE if smoke else Schedule())
     started = time.process_time()
     run = Run(task, board, budget, method, genotype, schedule, seed, out, progress)
@@ -45,6 +46,7 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     dense = run.resources.exact(run.widths)
     if not (resume and run.load()):
         run.ledger.charge("setup", time.process_time() - started)
+    demand_feasible(run)
     _shape(run, method)
     _train_rest(run)
     return _measure(run, asdict(dense))
@@ -59,6 +61,20 @@ def _finished(run: Run) -> Result | None:
         raise InputError("the folder holds a search with other settings", where=str(run.out),
                          fix="choose another out folder, or do not resume")
     return Result.load(run.out)
+
+
+def demand_feasible(run: Run) -> None:
+    """Raise DoesNotFit before any training when even the narrowest network exceeds a budget."""
+    if run.is_projected:
+        return
+    least = run.resources.exact([min(LEAST_WIDTH, g.channels) for g in run.dense_channels.groups])
+    budget = run.budget
+    if not least.fits(budget):
+        asked = f", {budget.latency_us:.0f} us" if budget.latency_us else ""
+        raise DoesNotFit(f"even {LEAST_WIDTH} channels in every layer need {least.ram_bytes} bytes of RAM, "
+                         f"{least.flash_bytes} bytes of flash and {least.latency_us:.0f} us; the budget is "
+                         f"{budget.ram_bytes} bytes, {budget.flash_bytes} bytes{asked}", where=run.board.key,
+                         fix="raise the budget or start from a smaller network")
 
 
 def _shape(run: Run, method: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.prune.project import project
 from mcunas.search.run import Run
-from mcunas.search.uniform import LEAST
 
 
 def shape(run: Run) -> None:
@@ -15,7 +15,7 @@ def shape(run: Run) -> None:
         return
     random = np.random.default_rng(run.seed)
     full = run.widths
-    least = [min(LEAST, f) for f in full]
+    least = [min(LEAST_WIDTH, f) for f in full]
     drawn = [round(float(np.exp(random.uniform(np.log(low), np.log(f))))) for low, f in zip(least, full)]
     value = [random.uniform(0.1, 1.0, f) for f in full]
     run.reshape(project(drawn, value, lambda w: run.resources.bound(w).ratios(run.budget),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcunas.errors import DoesNotFit
+from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.prune.project import fill
 from mcunas.search.run import Run
 
 GRID = 500
-LEAST = 4
 
 
 def shape(run: Run) -> None:
@@ -18,9 +17,6 @@ def shape(run: Run) -> None:
         return
     full = run.widths
     low, high = 0, GRID                         # usage grows with the multiplier: bisect on the grid
-    if not _fits(run, scaled(full, 0)):
-        raise DoesNotFit("the network exceeds the budget even at its least widths",
-                         fix="raise the budget or start from a smaller network")
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if _fits(run, scaled(full, middle / GRID)) else (low, middle)
@@ -33,7 +29,7 @@ def shape(run: Run) -> None:
 
 
 def scaled(full: tuple[int, ...], multiplier: float) -> tuple[int, ...]:
-    return tuple(max(min(LEAST, f), round(f * multiplier)) for f in full)
+    return tuple(max(min(LEAST_WIDTH, f), round(f * multiplier)) for f in full)
 
 
 def _fits(run: Run, widths: tuple[int, ...]) -> bool:

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a float network to int8 without losing what training with quantization in the loop has learned."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mcunas import tasks
+from mcunas.quantize.fold import fold
+from mcunas.quantize.model import run_tflite
+from mcunas.quantize.qat import FakeQuantized
+from mcunas.space.residual import ResidualNet
+from tests.prune.nets import EXAMPLE, Concatenated, Separable, residual, settled
+
+
+@pytest.mark.parametrize("make", [residual, Separable, Concatenated])
+def test_folding_batch_norm_changes_nothing(make) -> None:
+    torch.manual_seed(0)
+    net = settled(make())
+    folded = fold(net, EXAMPLE)
+    images = torch.randn(4, 1, 8, 8)
+    with torch.no_grad():
+        assert (net(images) - folded(images)).abs().max() < 1e-5
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[FakeQuantized, tasks.Task]:
+    """A few steps of ordinary training and of training with fake quantization on real digits."""
+    torch.manual_seed(0)
+    task = tasks.load("digits")
+    images = torch.from_numpy(task.real(task.train.images))
+    labels = torch.from_numpy(task.train.labels)
+    net = ResidualNet(1, 10, (4, 8, 12))
+    _descend(net.train(), images, labels, torch.optim.Adam(net.parameters(), 0.01), 40)
+    quantized = FakeQuantized(net.eval(), images[:128], task.input_quant)
+    weights, ranges = quantized.parameters()
+    _descend(quantized.module, images, labels, torch.optim.Adam([*weights, *ranges], 0.002), 15)
+    return quantized, task
+
+
+def _descend(net: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, optimizer: torch.optim.Optimizer,
+             steps: int) -> None:
+    for step in range(steps):
+        part = slice(step * 32 % 1024, step * 32 % 1024 + 32)
+        optimizer.zero_grad()
+        F.cross_entropy(net(images[part]), labels[part]).backward()
+        optimizer.step()
+
+
+def test_the_int8_graph_answers_what_the_fake_quantized_network_answers(trained) -> None:
+    """On the real test images: equal arg-max on 99.5 %, within one step on 99 % of the outputs."""
+    quantized, task = trained
+    graph = quantized.export()
+    scale, zero_point = graph.tensors[graph.outputs[0]].quant.per_tensor
+    with torch.no_grad():
+        fake = quantized.module.eval()(torch.from_numpy(task.real(task.test.images))).numpy()
+    expected = np.clip(np.rint(fake / scale) + zero_point, -128, 127).astype(int)
+    found = run_tflite(graph, task.test.images).astype(int)
+    assert (expected.argmax(1) == found.argmax(1)).mean() >= 0.995
+    assert (np.abs(expected - found) <= 1).mean() >= 0.99
+
+
+def test_the_learned_scales_are_in_the_graph_and_are_not_the_calibrated_ones(trained) -> None:
+    quantized, task = trained
+    graph = quantized.export()
+    from mcunas.quantize.nncf_ranges import activation_quant
+
+    learned = {activation_quant(q) for q in quantized.quantizers.values()}
+    used = {graph.tensors[t].quant.per_tensor for t in graph.activations() if t not in graph.inputs}
+    assert {(np.float32(s), z) for s, z in used} <= {(np.float32(s), z) for s, z in learned}
+    assert graph.tensors[graph.inputs[0]].quant.per_tensor == task.input_quant
+    again = FakeQuantized(_unquantized(quantized), torch.from_numpy(task.real(task.train.images[:128])), task.input_quant)
+    calibrated = {activation_quant(q) for q in again.quantizers.values()}
+    assert len(used & calibrated) < len(used) / 2
+
+
+def _unquantized(quantized: FakeQuantized) -> torch.nn.Module:
+    return quantized.folded.eval()
+
+
+def test_nncf_places_a_quantizer_on_every_edge_but_the_logits(trained) -> None:
+    quantized, _ = trained
+    missing = set(quantized.lowered.node_of.values()) - set(quantized.from_nncf)
+    assert missing == {"head"}
+
+
+def test_tensors_that_tflite_ties_share_one_quantizer() -> None:
+    torch.manual_seed(0)
+    quantized = FakeQuantized(settled(Concatenated()), torch.rand(32, 1, 8, 8), (1 / 255, -128))
+    graph = quantized.export()                          # verify() inside demands equal scales
+    concatenation = next(op for op in graph.ops if op.kind == "CONCATENATION")
+    quants = {graph.tensors[t].quant.per_tensor for t in (*concatenation.inputs, *concatenation.outputs)}
+    assert len(quants) == 1

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The public search: every method ends within the budget, resumes to the same result, and fails in words."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import mcunas
+from mcunas.board import Board
+from mcunas.budget import Budget
+from mcunas.cost import estimate
+from mcunas.errors import DoesNotFit, InputError
+from mcunas.graph import read_tflite
+from mcunas.graph.torch_lower import lower
+from mcunas.prune.groups import find_groups
+from mcunas.prune.resources import Resources
+from mcunas.prune.skeleton import Skeleton
+from mcunas.search.result import Result
+from mcunas.search.run import Schedule
+from mcunas.space import Genotype
+
+BOARD = Board.load("mps2-an386")
+SHORT = Schedule(prune_epochs=3, finetune_epochs=1, qat_epochs=1, warmup_epochs=1, batch=256, width_rate=0.3)
+OPTIONS = {"widths": (8, 16, 24)}
+
+
+def _budget(share: float) -> Budget:
+    """Between what the narrowest network takes (0) and the dense one (1)."""
+    genotype = Genotype("residual", OPTIONS, (16, 16, 1), 10, {})
+    net, example = genotype.build_dense().eval(), torch.zeros(1, 1, 16, 16)
+    channels = find_groups(net, example)
+    resources = Resources(Skeleton.of(lower(net, example), channels), BOARD)
+    low, high = resources.exact([4] * len(channels.groups)), resources.exact([g.channels for g in channels.groups])
+    between = [a + share * (b - a) for a, b in ((low.ram_bytes, high.ram_bytes), (low.flash_bytes, high.flash_bytes),
+                                                (low.latency_us, high.latency_us))]
+    return Budget(int(between[0]), int(between[1]), between[2])
+
+
+BUDGET = _budget(0.2)
+
+
+class Stop(Exception):
+    pass
+
+
+def _search(out: Path, method: str = "diffprune", **changes) -> Result:
+    asked = {"schedule": SHORT, "options": OPTIONS, "seed": 1, **changes}
+    return mcunas.search("digits", BOARD, BUDGET, method=method, out=out, **asked)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return _search(tmp_path_factory.mktemp("run"))
+
+
+@pytest.mark.parametrize("method", ["diffprune", "uniform", "random"])
+def test_every_method_ends_within_every_budget(method: str, finished: Result, tmp_path: Path) -> None:
+    result = finished if method == "diffprune" else _search(tmp_path, method)
+    assert result.cost.ram_bytes <= BUDGET.ram_bytes
+    assert result.cost.flash_bytes <= BUDGET.flash_bytes
+    assert result.cost.latency_us <= BUDGET.latency_us
+    assert max(result.metrics["budget_use"].values()) > 0.9
+    assert result.metrics["ledger"]["samples"] == 4 * 1024
+
+
+def test_an_interrupted_search_resumes_to_the_same_weights(finished: Result, tmp_path: Path) -> None:
+    def stop(phase: str, done: int, total: int, figures: dict) -> None:
+        if stop.left == done:
+            raise Stop
+
+    for stop.left in (2, 3, 4):         # after a pruning epoch, after the projection, after the last epoch
+        with pytest.raises(Stop):       # the figures are shown before the checkpoint is written: that epoch is lost
+            _search(tmp_path, progress=stop)
+    result = _search(tmp_path)
+    assert result.genotype == finished.genotype
+    for name, tensor in finished.model.state_dict().items():
+        assert torch.equal(tensor, result.model.state_dict()[name]), name
+
+
+def test_a_finished_search_comes_back_from_its_folder(finished: Result) -> None:
+    again = _search(finished.out)
+    images = torch.rand(3, 1, 16, 16)
+    assert again.genotype == finished.genotype and again.cost == finished.cost
+    assert torch.equal(again.model(images), finished.model.eval()(images))
+    history = json.loads((finished.out / "history.json").read_text())
+    assert [h["phase"] for h in history] == ["prune"] * 3 + ["finetune"]
+    assert {"widths", "duals", "ram_bytes", "annealed_ram_bytes", "validation"} <= set(history[0])
+
+
+def test_quantize_writes_a_model_that_costs_what_the_search_said(finished: Result) -> None:
+    model = mcunas.quantize(finished)
+    cost = estimate(read_tflite(finished.out / "model.tflite"), BOARD)
+    assert cost.ram_bytes == finished.cost.ram_bytes
+    assert cost.flash_bytes == finished.cost.flash_bytes
+    assert cost.instructions == finished.cost.instructions
+    assert mcunas.quantize(finished).metrics == model.metrics
+
+
+def test_an_interrupted_quantization_resumes_to_the_same_file(finished: Result) -> None:
+    schedule = Schedule(**{**SHORT.__dict__, "qat_epochs": 2})
+    result = Result(**{**finished.__dict__, "schedule": schedule})
+
+    def stop(*unused: object) -> None:
+        raise Stop
+
+    mcunas.quantize(result, resume=False)
+    whole = (finished.out / "model.tflite").read_bytes()
+    (finished.out / "quantize.pt").unlink()
+    (finished.out / "quantize.json").unlink()
+    with pytest.raises(Stop):           # stops after the first epoch's checkpoint
+        mcunas.quantize(result, progress=stop)
+    mcunas.quantize(result)
+    assert (finished.out / "model.tflite").read_bytes() == whole
+
+
+def test_other_settings_in_the_same_folder_are_refused(finished: Result) -> None:
+    with pytest.raises(InputError, match="other settings"):
+        _search(finished.out, seed=2)
+
+
+@pytest.mark.parametrize(("task", "method", "listed"), [("nonsense", "diffprune", "digits"),
+                                                        ("digits", "nonsense", "diffprune, uniform, random")])
+def test_unknown_names_are_answered_with_what_exists(task: str, method: str, listed: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"unknown .* 'nonsense'; use one of {listed}"):
+        mcunas.search(task, BOARD, BUDGET, method=method, out=tmp_path)
+
+
+def test_a_budget_that_no_width_meets_is_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(DoesNotFit, match="even 4 channels"):
+        mcunas.search("digits", BOARD, Budget(ram=600), out=tmp_path)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_folder_without_a_search_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no finished search"):
+        Result.load(tmp_path)
