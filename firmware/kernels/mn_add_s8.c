@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ADD and SUB: both operands are brought to twice the larger input scale with 20 extra bits, then to the output scale.
-#include "mn_loops.h"
 #include "mn_math.h"
+#include "mn_pair.h"
+#include "mn_rows.h"
 #include "mn_tensor.h"
 
 // A real multiplier below 1: Q31 mantissa and right shift, the rounding constants taken out of the loop.
@@ -24,24 +25,28 @@ static inline int32_t scaled(int32_t x, const struct scale *s)
   return (high + s->half + ((high >> 31) & s->sign)) >> s->shift;
 }
 
-void mn_add_s8(const struct mn_add_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out)
+void mn_add_s8(const struct mn_add_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out, int32_t from, int32_t to)
 {
   const struct scale scale0 = prepare(p->mantissa0, p->shift0);
   const struct scale scale1 = prepare(p->mantissa1, p->shift1);
   const struct scale scale_out = prepare(p->mantissa_out, p->shift_out);
   const int32_t zero0 = p->zero0, zero1 = p->zero1, zero_out = p->zero_out, negate = p->negate;
-  const int32_t low = p->low, high = p->high, count = p->count, step0 = p->step0, step1 = p->step1;
-  int32_t index[MN_MAX_LOOPS] = {0}, offset0 = 0, offset1 = 0;
+  const int32_t low = p->low, high = p->high, count = p->pair.count, step0 = p->pair.step0, step1 = p->pair.step1;
+  const struct mn_span rows = mn_span(from, to);
 
-  do {
-    const int8_t *a = in0 + offset0, *b = in1 + offset1;
+  for (int32_t row = rows.first; row != rows.end; row += rows.step) {
+    struct mn_pair_row at = mn_pair_row(&p->pair, in0, in1, out, row);
 
-    for (int32_t i = 0; i < count; i++) {
-      const int32_t first = scaled((a[i * step0] - zero0) * (INT32_C(1) << 20), &scale0);
-      const int32_t second = scaled((b[i * step1] - zero1) * (INT32_C(1) << 20), &scale1);
-      const int32_t sum = first + (second ^ negate) - negate;
+    do {
+      const int8_t *a = at.in0 + at.offset0, *b = at.in1 + at.offset1;
 
-      *out++ = mn_clamp_s8(scaled(sum, &scale_out) + zero_out, low, high);
-    }
-  } while (mn_next(p->loops, p->depth, index, &offset0, &offset1));
+      for (int32_t i = 0; i < count; i++) {
+        const int32_t first = scaled((a[i * step0] - zero0) * (INT32_C(1) << 20), &scale0);
+        const int32_t second = scaled((b[i * step1] - zero1) * (INT32_C(1) << 20), &scale1);
+        const int32_t sum = first + (second ^ negate) - negate;
+
+        *at.out++ = mn_clamp_s8(scaled(sum, &scale_out) + zero_out, low, high);
+      }
+    } while (mn_pair_next(&p->pair, &at));
+  }
 }

@@ -4,44 +4,51 @@
 #include "mn_dot.h"
 #include "mn_math.h"
 #include "mn_nn.h"
+#include "mn_rows.h"
 #include "mn_window.h"
 
 // The taps of one output pixel that lie on the input, as runs of bytes.
 struct patch {
   struct mn_taps rows, cols;
-  struct mn_runs runs;            // of one row of taps, or of all of them when `joined`
-  int32_t x_row, w_row, w_first;  // from row to row of taps; weight of the first tap inside
-  bool joined, border;
+  struct mn_lines lines;          // rows of taps in the input's buffer
+  struct mn_runs runs;            // of one call: a row of taps, or all of them
+  int32_t calls;
+  int32_t w_row, w_first;         // from row to row of taps; weight of the first tap inside
+  bool border;
 };
 
-// A row of taps is one run when its pixels are neighbours and all their channels are read.
+// A row of taps is one run when its pixels are neighbours and all their channels are read. All rows go into one call
+// unless the buffer ends between them.
 static void find_runs(const struct mn_conv_s8 *p, struct patch *a)
 {
   const int32_t height = a->rows.to - a->rows.from, width = a->cols.to - a->cols.from;
 
   a->border = height < p->kernel_h || width < p->kernel_w;
-  a->joined = p->dilation_w == 1 && p->group_c == p->in_c;
-  a->x_row = p->dilation_h * p->in_w * p->in_c;
   a->w_row = p->kernel_w * p->group_c;
   a->w_first = a->rows.from * a->w_row + a->cols.from * p->group_c;
-  if (a->joined) {
-    a->runs = (struct mn_runs){height, width * p->group_c, a->x_row, a->w_row};
-  } else {
+  a->calls = height;
+  if (p->dilation_w != 1 || p->group_c != p->in_c) {
     a->runs = (struct mn_runs){width, p->group_c, p->dilation_w * p->in_c, p->group_c};
+  } else if (a->lines.wrap >= 0) {
+    a->runs = (struct mn_runs){1, width * p->group_c, 0, 0};
+  } else {
+    a->runs = (struct mn_runs){height, width * p->group_c, a->lines.step, a->w_row};
+    a->calls = 1;
   }
 }
 
 static void products(const struct patch *a, const int8_t *x, const int8_t *w, int32_t w_stride, int32_t lanes,
                      uint32_t acc[MN_LANES])
 {
-  const int32_t calls = a->joined ? 1 : a->rows.to - a->rows.from;
-
   w += a->w_first;
-  for (int32_t i = 0; i < calls; i++) {
+  for (int32_t i = 0; i < a->calls; i++, x += a->lines.step, w += a->w_row) {
+    if (i == a->lines.wrap) {
+      x -= a->lines.ring;
+    }
     if (lanes == MN_LANES) {
-      mn_dot_lanes(&a->runs, x + i * a->x_row, w + i * a->w_row, w_stride, acc);
+      mn_dot_lanes(&a->runs, x, w, w_stride, acc);
     } else {
-      acc[0] += mn_dot_one(&a->runs, x + i * a->x_row, w + i * a->w_row);
+      acc[0] += mn_dot_one(&a->runs, x, w);
     }
   }
 }
@@ -80,23 +87,27 @@ static void pixel(const struct mn_conv_s8 *p, const struct patch *a, const int8_
   }
 }
 
-void mn_conv_s8(const struct mn_conv_s8 *p, const int8_t *in, int8_t *out)
+void mn_conv_s8(const struct mn_conv_s8 *p, const int8_t *in, int8_t *out, int32_t from, int32_t to)
 {
+  const struct mn_span rows = mn_span(from, to), cols = mn_across(&rows, p->out_w);
   struct patch a;
 
-  for (int32_t n = 0; n < p->batches; n++, in += p->in_h * p->in_w * p->in_c) {
-    for (int32_t oy = 0, y = -p->pad_top; oy < p->out_h; oy++, y += p->stride_h) {
-      a.rows = mn_taps_inside(y, p->in_h, p->kernel_h, p->dilation_h);
-      const int32_t in_y = y + a.rows.from * p->dilation_h;
+  for (int32_t oy = rows.first; oy != rows.end; oy += rows.step) {
+    const int32_t y = oy * p->stride_h - p->pad_top;
+    int8_t *const result = out + mn_slot(oy, p->out_ring) * p->out_w * p->out_c;
 
-      for (int32_t ox = 0, x = -p->pad_left; ox < p->out_w; ox++, x += p->stride_w, out += p->out_c) {
-        a.cols = mn_taps_inside(x, p->in_w, p->kernel_w, p->dilation_w);
-        const int32_t in_x = x + a.cols.from * p->dilation_w;
-        const bool misses = a.rows.from == a.rows.to || a.cols.from == a.cols.to;
+    a.rows = mn_taps_inside(y, p->in_h, p->kernel_h, p->dilation_h);
+    a.lines = mn_lines(y + a.rows.from * p->dilation_h, a.rows.to - a.rows.from, p->dilation_h, p->in_ring,
+                       p->in_w * p->in_c);
+    for (int32_t ox = cols.first; ox != cols.end; ox += cols.step) {
+      const int32_t x = ox * p->stride_w - p->pad_left;
 
-        find_runs(p, &a);
-        pixel(p, &a, misses ? in : in + (in_y * p->in_w + in_x) * p->in_c, out);
-      }
+      a.cols = mn_taps_inside(x, p->in_w, p->kernel_w, p->dilation_w);
+      const bool misses = a.rows.from == a.rows.to || a.cols.from == a.cols.to;
+      const int32_t at = misses ? 0 : a.lines.first + (x + a.cols.from * p->dilation_w) * p->in_c;
+
+      find_runs(p, &a);
+      pixel(p, &a, in + at, result + ox * p->out_c);
     }
   }
 }

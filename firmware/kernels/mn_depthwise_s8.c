@@ -4,15 +4,24 @@
 #include "mn_inline.h"
 #include "mn_math.h"
 #include "mn_nn.h"
+#include "mn_rows.h"
 #include "mn_window.h"
 
+// The taps of one output pixel that lie on the input, and their rows in its buffer.
+struct patch {
+  struct mn_taps rows, cols;
+  struct mn_lines lines;
+};
+
 // All channels of a pixel whose 3x3 taps lie inside, one output channel per input channel. x: the first tap's pixel.
-static MN_NOINLINE void inside_3x3(const struct mn_depthwise_s8 *p, const int8_t *x, int8_t *out)
+static MN_NOINLINE void inside_3x3(const struct mn_depthwise_s8 *p, const struct mn_lines *lines, const int8_t *x,
+                                   int8_t *out)
 {
-  const int32_t tap = p->dilation_w * p->in_c, row = p->dilation_h * p->in_w * p->in_c, step = p->requant_step;
+  const int32_t tap = p->dilation_w * p->in_c, step = p->requant_step;
   const int8_t *w = p->weights, *shift = p->shift, *const end = out + p->in_c;
   const int32_t *bias = p->bias, *multiplier = p->multiplier;
-  const int8_t *y = x + row, *z = y + row;
+  const int8_t *y = x + lines->step - (lines->wrap == 1 ? lines->ring : 0);
+  const int8_t *z = y + lines->step - (lines->wrap == 2 ? lines->ring : 0);
 
   for (; out != end; x++, y++, z++, w += 9) {
     uint32_t acc = (uint32_t)*bias++;
@@ -33,11 +42,10 @@ static MN_NOINLINE void inside_3x3(const struct mn_depthwise_s8 *p, const int8_t
 }
 
 // All channels of any pixel. x: the pixel of the first tap inside.
-static MN_NOINLINE void pixel(const struct mn_depthwise_s8 *p, const int8_t *x, struct mn_taps rows,
-                              struct mn_taps cols, int8_t *out)
+static MN_NOINLINE void pixel(const struct mn_depthwise_s8 *p, const struct patch *a, const int8_t *x, int8_t *out)
 {
-  const int32_t x_tap = p->dilation_w * p->in_c, x_row = p->dilation_h * p->in_w * p->in_c;
-  const int32_t height = rows.to - rows.from, width = cols.to - cols.from;
+  const struct mn_taps rows = a->rows, cols = a->cols;
+  const int32_t height = rows.to - rows.from, width = cols.to - cols.from, x_tap = p->dilation_w * p->in_c;
   const int32_t area = p->kernel_h * p->kernel_w, first = rows.from * p->kernel_w + cols.from;
   const bool border = height < p->kernel_h || width < p->kernel_w;
   const int32_t *bias = p->bias, *multiplier = p->multiplier;
@@ -45,11 +53,13 @@ static MN_NOINLINE void pixel(const struct mn_depthwise_s8 *p, const int8_t *x, 
 
   for (int32_t c = 0; c < p->in_c; c++, x++) {
     for (int32_t m = 0; m < p->multiplier_c; m++, w += area) {
+      const int8_t *v = x, *u = w + first;
       uint32_t acc = (uint32_t)*bias++;
 
-      for (int32_t i = 0; i < height; i++) {
-        const int8_t *const v = x + i * x_row, *const u = w + first + i * p->kernel_w;
-
+      for (int32_t i = 0; i < height; i++, v += a->lines.step, u += p->kernel_w) {
+        if (i == a->lines.wrap) {
+          v -= a->lines.ring;
+        }
         for (int32_t k = 0; k < width; k++) {
           acc += (uint32_t)(v[k * x_tap] * u[k]);
         }
@@ -64,27 +74,31 @@ static MN_NOINLINE void pixel(const struct mn_depthwise_s8 *p, const int8_t *x, 
   }
 }
 
-void mn_depthwise_s8(const struct mn_depthwise_s8 *p, const int8_t *in, int8_t *out)
+void mn_depthwise_s8(const struct mn_depthwise_s8 *p, const int8_t *in, int8_t *out, int32_t from, int32_t to)
 {
+  const struct mn_span rows = mn_span(from, to), cols = mn_across(&rows, p->out_w);
   const bool is_3x3 = p->kernel_h == 3 && p->kernel_w == 3 && p->multiplier_c == 1;
+  const int32_t out_c = p->in_c * p->multiplier_c;
+  struct patch a;
 
-  for (int32_t n = 0; n < p->batches; n++, in += p->in_h * p->in_w * p->in_c) {
-    for (int32_t oy = 0, y = -p->pad_top; oy < p->out_h; oy++, y += p->stride_h) {
-      const struct mn_taps rows = mn_taps_inside(y, p->in_h, p->kernel_h, p->dilation_h);
-      const int32_t in_y = y + rows.from * p->dilation_h;
+  for (int32_t oy = rows.first; oy != rows.end; oy += rows.step) {
+    const int32_t y = oy * p->stride_h - p->pad_top;
+    int8_t *const result = out + mn_slot(oy, p->out_ring) * p->out_w * out_c;
 
-      for (int32_t ox = 0, x = -p->pad_left; ox < p->out_w; ox++, x += p->stride_w) {
-        const struct mn_taps cols = mn_taps_inside(x, p->in_w, p->kernel_w, p->dilation_w);
-        const int32_t in_x = x + cols.from * p->dilation_w;
-        const bool misses = rows.from == rows.to || cols.from == cols.to;
-        const int8_t *const first = misses ? in : in + (in_y * p->in_w + in_x) * p->in_c;
+    a.rows = mn_taps_inside(y, p->in_h, p->kernel_h, p->dilation_h);
+    a.lines = mn_lines(y + a.rows.from * p->dilation_h, a.rows.to - a.rows.from, p->dilation_h, p->in_ring,
+                       p->in_w * p->in_c);
+    for (int32_t ox = cols.first; ox != cols.end; ox += cols.step) {
+      const int32_t x = ox * p->stride_w - p->pad_left;
 
-        if (is_3x3 && rows.to - rows.from == 3 && cols.to - cols.from == 3) {
-          inside_3x3(p, first, out);
-        } else {
-          pixel(p, first, rows, cols, out);
-        }
-        out += p->in_c * p->multiplier_c;
+      a.cols = mn_taps_inside(x, p->in_w, p->kernel_w, p->dilation_w);
+      const bool misses = a.rows.from == a.rows.to || a.cols.from == a.cols.to;
+      const int32_t at = misses ? 0 : a.lines.first + (x + a.cols.from * p->dilation_w) * p->in_c;
+
+      if (is_3x3 && a.rows.to - a.rows.from == 3 && a.cols.to - a.cols.from == 3) {
+        inside_3x3(p, &a.lines, in + at, result + ox * out_c);
+      } else {
+        pixel(p, &a, in + at, result + ox * out_c);
       }
     }
   }

@@ -5,6 +5,8 @@
 // inside `depth` outer loops (at most MN_MAX_LOOPS, outermost first). `loops` has three numbers for each outer loop:
 // how often it runs, and how far each tensor's offset moves when it goes on (the way back over the loops inside it is
 // already subtracted). depth 0: `loops` is not read.
+//
+// `from` and `to`: the rows to compute, see mn_rows.h.
 #ifndef MN_TENSOR_H
 #define MN_TENSOR_H
 
@@ -12,47 +14,53 @@
 
 #define MN_MAX_LOOPS 5
 
+// Two operands of an element-wise kernel, whose loops cover one row. Elements of a row are written left to right in any
+// case; a broadcast operand has steps of 0, and a ring of 1 where it has one row for all. The output may overwrite an
+// operand that is not broadcast, or lie below it.
+struct mn_pair {
+  uint16_t ring0, ring1, out_ring;
+  int32_t row0, row1, row_out;          // bytes
+  int32_t count, step0, step1;
+  int32_t depth;
+  const int32_t *loops;
+};
+
 // out = zero_out + scale_out(scale0((in0 - zero0) * 2^20) + scale1((in1 - zero1) * 2^20)), limited to low..high.
-// Each scale is a Q31 mantissa and a right shift. negate: 0 adds, -1 subtracts the second term. Elements are written
-// in order; a broadcast input has a step of 0. The output may overwrite an input that is not broadcast.
+// Each scale is a Q31 mantissa and a right shift. negate: 0 adds, -1 subtracts the second term.
 struct mn_add_s8 {
   int32_t zero0, mantissa0, shift0;
   int32_t zero1, mantissa1, shift1;
   int32_t zero_out, mantissa_out, shift_out;
   int32_t low, high;
   int32_t negate;
-  int32_t count, step0, step1;
-  int32_t depth;
-  const int32_t *loops;
+  struct mn_pair pair;
 };
-void mn_add_s8(const struct mn_add_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out);
+void mn_add_s8(const struct mn_add_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out, int32_t from, int32_t to);
 
 // out = zero_out + scale((in0 - zero0) * (in1 - zero1)), limited to low..high; the scale as in mn_scale.
 struct mn_mul_s8 {
   int32_t zero0, zero1, zero_out;
   int32_t mantissa, shift;
   int32_t low, high;
-  int32_t count, step0, step1;
-  int32_t depth;
-  const int32_t *loops;
+  struct mn_pair pair;
 };
-void mn_mul_s8(const struct mn_mul_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out);
+void mn_mul_s8(const struct mn_mul_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out, int32_t from, int32_t to);
 
 // The larger (maximum = 1) or smaller (0) of two values on one scale.
 struct mn_minmax_s8 {
   int32_t maximum;
-  int32_t count, step0, step1;
-  int32_t depth;
-  const int32_t *loops;
+  struct mn_pair pair;
 };
-void mn_minmax_s8(const struct mn_minmax_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out);
+void mn_minmax_s8(const struct mn_minmax_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out, int32_t from,
+                  int32_t to);
 
-// out = table[in] for `count` bytes; the table has 256 entries, indexed by the byte as unsigned. in may be out.
+// out = table[in] for rows of `count` bytes; the table has 256 entries, indexed by the byte as unsigned. in may be out.
 struct mn_lut_s8 {
+  uint16_t in_ring, out_ring;
   int32_t count;
   const uint8_t *table;
 };
-void mn_lut_s8(const struct mn_lut_s8 *p, const void *in, void *out);
+void mn_lut_s8(const struct mn_lut_s8 *p, const void *in, void *out, int32_t from, int32_t to);
 
 // out = zero_point + round(in / scale), ties away from zero, saturated; NaN gives the zero point.
 // scale_bits: the float32 scale as its IEEE 754 bits.

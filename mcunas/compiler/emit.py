@@ -120,22 +120,22 @@ class _Writer:
         fields = []
         for name, value in params.items():
             if isinstance(value, Table):
-                value = self.table(value.ctype, value.data, f"{name}_{suffix}")
+                value = self.table(value.ctype, value.data, f"{name}_{suffix}".replace(".", "_"))
             elif isinstance(value, tuple):
                 value = "{" + ", ".join(str(v) for v in value) + "}"
             fields.append(f".{name} = {value}")
         name = f"p{suffix}"
         self.text.append(f"static const struct {call.kernel} {name} = {{{', '.join(fields)}}};\n")
         arguments = [f"&{name}"]
-        arguments += [self.pointer(t, const=True) for t in call.inputs]
-        arguments += [self.pointer(t, const=False) for t in call.outputs]
+        arguments += [self.pointer(t, call, const=True) for t in call.inputs]
+        arguments += [self.pointer(t, call, const=False) for t in call.outputs]
         if call.scratch_bytes:
             arguments.append(f"arena + {self.plan.scratch_offsets[step]}")
         if rows:
             arguments.append(rows)
         return f"{call.kernel}({', '.join(arguments)});"
 
-    def pointer(self, tensor_index: int, const: bool) -> str:
+    def pointer(self, tensor_index: int, call: KernelCall, const: bool) -> str:
         tensor = self.graph.tensors[tensor_index]
         ctype = _CTYPE[tensor.dtype]
         if tensor.is_const:
@@ -143,7 +143,7 @@ class _Writer:
         cast = "" if tensor.dtype == "uint8" else f"({'const ' if const else ''}{ctype} *)"
         if tensor.dtype == "float32":
             cast += "(const void *)" if const else "(void *)"       # the planner keeps words aligned
-        return f"{cast}(arena + {self.plan.offsets[tensor_index]})"
+        return f"{cast}(arena + {self.plan.offsets[tensor_index] + call.image * tensor.size_bytes // call.images})"
 
     def table(self, ctype: str, data: np.ndarray, hint: str) -> str:
         key = (ctype, np.ascontiguousarray(data).tobytes())

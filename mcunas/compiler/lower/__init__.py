@@ -27,7 +27,8 @@ class Table:
 class RowInput:
     """Rows of one input that output row y reads: those of [y * stride - before, y * stride - before + reach) that exist.
 
-    ring: the struct member that says how many rows the input's buffer holds (row r lies at slot r modulo ring).
+    stride 0: every output row reads the only input row. ring: the struct member that says how many rows the input's
+    buffer holds (row r lies at slot r modulo ring).
     """
 
     rows: int
@@ -72,6 +73,7 @@ class KernelCall:
     inputs, outputs: tensor indices. scratch_bytes: 0 = the kernel takes no scratch argument.
     macs: multiply-accumulates of convolutions and fully connected layers, SAME-padding taps counted.
     rows: set when the kernel computes ranges of rows. overlap: per input, how the output may overwrite it.
+    image, images: which of how many equal parts of its tensors the call works on (one image of a batch).
     """
 
     kernel: str
@@ -79,15 +81,14 @@ class KernelCall:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     scratch_bytes: int = 0
-    in_place: tuple[int, ...] = ()
     macs: int = 0
     rows: Rows | None = None
     overlap: tuple[Overlap, ...] = ()
+    image: int = 0
+    images: int = 1
 
     def overlap_with(self, position: int) -> Overlap:
         """What `overlap` says of the input at `position` in `inputs`."""
-        if position in self.in_place:
-            return Overlap(input_above=0)
         return self.overlap[position] if position < len(self.overlap) else Overlap()
 
 

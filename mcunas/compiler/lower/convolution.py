@@ -9,35 +9,14 @@ from math import prod
 
 import numpy as np
 
-from mcunas.compiler.lower import KernelCall, Table, lowers
-from mcunas.errors import InputError
+from mcunas.compiler.lower import KernelCall, RowInput, Rows, Table, lowers
+from mcunas.compiler.lower.overlap import window_overlap
+from mcunas.compiler.lower.window import UINT16_MAX, halfwords, image_calls, window_fields
 from mcunas.graph.arithmetic import wrap32
 from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window
 from mcunas.graph.ir import Graph, Op
 
-_UINT16_MAX, _INT32_MAX = (1 << 16) - 1, (1 << 31) - 1
-
-
-def halfwords(graph: Graph, op: Op, **fields: int) -> dict[str, int]:
-    """Struct members of type uint16_t. Raises InputError for a value that has no room."""
-    for name, value in fields.items():
-        if not 0 <= value <= _UINT16_MAX:
-            raise InputError(f"{name} is {value}, the kernels take up to {_UINT16_MAX}", where=_where(graph, op))
-    return {name: int(value) for name, value in fields.items()}
-
-
-def window_fields(graph: Graph, op: Op, w: Window) -> dict[str, int]:
-    """Struct members that describe a sliding window without dilation."""
-    _, rows, columns, channels = graph.tensors[op.outputs[0] if op.kind == "TRANSPOSE_CONV" else op.inputs[0]].shape
-    reach = [(k - 1) * d + s for k, d, s in zip(w.kernel, w.dilation, w.stride)]
-    if (rows + reach[0]) * (columns + reach[1]) * channels > _INT32_MAX:
-        raise InputError(f"a window of {reach[0]} x {reach[1]} pixels is too large", where=_where(graph, op))
-    return halfwords(graph, op, kernel_h=w.kernel[0], kernel_w=w.kernel[1], stride_h=w.stride[0],
-                     stride_w=w.stride[1], pad_top=w.pad[0], pad_left=w.pad[1])
-
-
-def _where(graph: Graph, op: Op) -> str:
-    return f"{graph.name}: {graph.where(graph.ops.index(op))}"
+_PIXEL = Window((1, 1), (1, 1), (1, 1), (0, 0))
 
 
 def _tables(graph: Graph, op: Op, p: Requant, sums: np.ndarray | None) -> dict[str, int | Table]:
@@ -64,10 +43,18 @@ def _weight_sums(graph: Graph, op: Op) -> np.ndarray:
     return weights.sum(axis=(0, 1, 2) if op.kind == "DEPTHWISE_CONV_2D" else tuple(range(1, weights.ndim)))
 
 
-def _rows(graph: Graph, op: Op, p: Requant, rows: int, depth: int, outputs: int) -> KernelCall:
-    """A product of the input, as rows, with the weights."""
-    params = {**_tables(graph, op, p, _weight_sums(graph, op)), "rows": rows, "depth": depth, "outputs": outputs}
-    return KernelCall("mn_fully_connected_s8", params, (op.inputs[0],), op.outputs, macs=rows * depth * outputs)
+def _product(graph: Graph, op: Op, height: int, width: int) -> list[KernelCall]:
+    """Each of height x width pixels times the weights."""
+    weights = graph.tensors[op.inputs[1]]
+    outputs, depth = weights.shape[0], weights.shape[-1]
+    if height > UINT16_MAX:
+        height, width = 1, height * width
+    params = {**_tables(graph, op, requant(graph, op), _weight_sums(graph, op)), "in_ring": height, "out_ring": height,
+              "width": width, "depth": depth, "outputs": outputs}
+    rows = Rows(height, width * outputs, (RowInput(height, width * depth, "in_ring"),))
+    overlap = window_overlap((1, height, width, depth), (1, height, width, outputs), _PIXEL)
+    return [KernelCall("mn_fully_connected_s8", params, op.inputs[:1], op.outputs,
+                       macs=height * width * depth * outputs, rows=rows, overlap=(overlap,))]
 
 
 @lowers("CONV_2D")
@@ -75,32 +62,26 @@ def conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
     x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
     p, win = requant(graph, op), sliding_window(graph, op)
     if win.kernel == win.stride == (1, 1) and w[3] == x[3]:
-        return [_rows(graph, op, p, prod(y[:3]), w[3], w[0])]
+        return _product(graph, op, y[0] * y[1], y[2])
     params = {
-        **_tables(graph, op, p, _weight_sums(graph, op)), **window_fields(graph, op, win), **_dilation(graph, op, win),
-        **halfwords(graph, op, batches=x[0], in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2], out_c=y[3],
-                    group_c=w[3], group_out_c=w[0] // (x[3] // w[3])),
+        **_tables(graph, op, p, _weight_sums(graph, op)), **_dilation(graph, op, win),
+        **halfwords(graph, op, in_c=x[3], out_c=y[3], group_c=w[3], group_out_c=w[0] // (x[3] // w[3])),
         "input_zero_point": p.input_zero_point,
     }
-    return [KernelCall("mn_conv_s8", params, (op.inputs[0],), op.outputs, macs=prod(y) * prod(w[1:]))]
+    return image_calls(graph, op, "mn_conv_s8", params, win, prod(y) * prod(w[1:]), by_channel=False)
 
 
 @lowers("DEPTHWISE_CONV_2D")
 def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
     x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
-    p, win = requant(graph, op), sliding_window(graph, op)
-    by_channel = np.ascontiguousarray(graph.tensors[op.inputs[1]].data[0].transpose(2, 0, 1))
+    p, win, multiplier = requant(graph, op), sliding_window(graph, op), op.attrs["depth_multiplier"]
+    weights = np.ascontiguousarray(graph.tensors[op.inputs[1]].data[0].transpose(2, 0, 1))
     params = {
-        **_tables(graph, op, p, _weight_sums(graph, op)), **window_fields(graph, op, win), **_dilation(graph, op, win),
-        "weights": Table("int8_t", by_channel, "weights"),
-        **halfwords(graph, op, batches=x[0], in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2],
-                    multiplier_c=op.attrs["depth_multiplier"]),
+        **_tables(graph, op, p, _weight_sums(graph, op)), **_dilation(graph, op, win),
+        "weights": Table("int8_t", weights, "weights"), **halfwords(graph, op, in_c=x[3], multiplier_c=multiplier),
         "input_zero_point": p.input_zero_point,
     }
-    # One pixel wide in every sense: each output byte depends on the input byte that it would replace, and on no other.
-    alone = win.kernel == win.stride == (1, 1) and op.attrs["depth_multiplier"] == 1
-    return [KernelCall("mn_depthwise_s8", params, (op.inputs[0],), op.outputs, in_place=(0,) if alone else (),
-                       macs=prod(y) * w[1] * w[2])]
+    return image_calls(graph, op, "mn_depthwise_s8", params, win, prod(y) * w[1] * w[2], by_channel=multiplier == 1)
 
 
 def _dilation(graph: Graph, op: Op, win: Window) -> dict[str, int]:
@@ -109,8 +90,8 @@ def _dilation(graph: Graph, op: Op, win: Window) -> dict[str, int]:
 
 @lowers("FULLY_CONNECTED")
 def fully_connected(graph: Graph, op: Op) -> list[KernelCall]:
-    outputs, depth = graph.tensors[op.inputs[1]].shape
-    return [_rows(graph, op, requant(graph, op), graph.tensors[op.inputs[0]].elements // depth, depth, outputs)]
+    depth = graph.tensors[op.inputs[1]].shape[1]
+    return _product(graph, op, 1, graph.tensors[op.inputs[0]].elements // depth)
 
 
 @lowers("TRANSPOSE_CONV")

@@ -2,24 +2,40 @@
 """Element-wise ops. Two operands share a loop nest (broadcast axes have a step of 0); a unary op is a table of 256."""
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
-from mcunas.compiler.lower import KernelCall, Table, lowers
+from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
 from mcunas.compiler.lower.loops import dense_steps, loop_params, merged
+from mcunas.compiler.lower.window import UINT16_MAX
 from mcunas.graph.elementwise_params import product_params, sum_params, unary_table
 from mcunas.graph.ir import Graph, Op
 
 
+def _rows(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+    """(rows, shape of a row): an image's rows; anything else counts as one row."""
+    if len(shape) == 4 and shape[0] == 1 and shape[1] <= UINT16_MAX:
+        return shape[1], shape[2:]
+    return 1, shape
+
+
 def _binary(graph: Graph, op: Op, kernel: str, params: dict) -> list[KernelCall]:
-    out, elements = graph.tensors[op.outputs[0]].shape, graph.tensors[op.outputs[0]].elements
-    steps = []
-    for t in op.inputs:
-        shape = graph.tensors[t].shape
-        own = dense_steps(shape)
-        steps.append([0] * (len(out) - len(shape)) + [s if d > 1 else 0 for s, d in zip(own, shape)])
-    whole = tuple(k for k, t in enumerate(op.inputs) if graph.tensors[t].elements == elements)
-    loops = loop_params(merged(out, *steps), ("step0", "step1"))
-    return [KernelCall(kernel, {**params, **loops}, op.inputs, op.outputs, in_place=whole)]
+    out = graph.tensors[op.outputs[0]].shape
+    count, row = _rows(out)
+    pair, steps, inputs, overlaps = {}, [], [], []
+    for k, t in enumerate(op.inputs):
+        shape = (1,) * (len(out) - len(graph.tensors[t].shape)) + graph.tensors[t].shape
+        own = shape[len(out) - len(row):]
+        rows = 1 if count == 1 else shape[1]
+        steps.append([s if d > 1 else 0 for s, d in zip(dense_steps(own), own)])
+        inputs.append(RowInput(rows, prod(own), f"pair.ring{k}", stride=int(rows == count)))
+        overlaps.append(Overlap(0) if shape == out else Overlap())
+        pair |= {f"ring{k}": rows, f"row{k}": prod(own)}
+    pair |= {"out_ring": count, "row_out": prod(row), **loop_params(merged(row, *steps), ("step0", "step1"))}
+    params = params | {f"pair.{name}": value for name, value in pair.items()}
+    rows = Rows(count, prod(row), tuple(inputs), "pair.out_ring")
+    return [KernelCall(kernel, params, op.inputs, op.outputs, rows=rows, overlap=tuple(overlaps))]
 
 
 @lowers("ADD", "SUB")
@@ -49,8 +65,10 @@ def _extreme(graph: Graph, op: Op) -> list[KernelCall]:
 @lowers("LOGISTIC", "TANH", "RELU", "RELU6", "HARD_SWISH", "LEAKY_RELU")
 def _unary(graph: Graph, op: Op) -> list[KernelCall]:
     table = Table("uint8_t", unary_table(graph, op).view(np.uint8), "table")
-    params = {"count": graph.tensors[op.outputs[0]].elements, "table": table}
-    return [KernelCall("mn_lut_s8", params, op.inputs, op.outputs, in_place=(0,))]
+    count, row = _rows(graph.tensors[op.outputs[0]].shape)
+    params = {"in_ring": count, "out_ring": count, "count": prod(row), "table": table}
+    rows = Rows(count, prod(row), (RowInput(count, prod(row), "in_ring"),))
+    return [KernelCall("mn_lut_s8", params, op.inputs, op.outputs, rows=rows, overlap=(Overlap(0, 0),))]
 
 
 @lowers("QUANTIZE", "DEQUANTIZE")
@@ -62,4 +80,6 @@ def _border(graph: Graph, op: Op) -> list[KernelCall]:
                      else ("mn_dequantize_s8_f32", source.quant))
     params = {"scale_bits": int(quant.scale[:1].view(np.uint32)[0]), "zero_point": quant.per_tensor[1],
               "count": result.elements}
-    return [KernelCall(kernel, params, op.inputs, op.outputs)]
+    # Float to int8 never writes beyond what it has read; the other way the input must end where the output does.
+    overlap = Overlap(0 if source.dtype == "float32" else 3 * (result.elements - 1))
+    return [KernelCall(kernel, params, op.inputs, op.outputs, overlap=(overlap,))]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from math import prod
 
-from mcunas.compiler.lower import KernelCall, lowers
-from mcunas.compiler.lower.convolution import halfwords, window_fields
+from mcunas.compiler.lower import KernelCall, Overlap, lowers
+from mcunas.compiler.lower.window import halfwords, image_calls
 from mcunas.errors import InputError
 from mcunas.graph import integer_params
 from mcunas.graph.ir import Graph, Op
@@ -20,17 +20,19 @@ def pool(graph: Graph, op: Op) -> list[KernelCall]:
     """`macs` counts the values looked at; 0 for MAX_POOL_2D, which adds nothing."""
     x, y = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
     win, (low, high) = integer_params.sliding_window(graph, op), integer_params.pool_range(graph, op)
-    params = {**window_fields(graph, op, win), "low": low, "high": high,
-              **halfwords(graph, op, batches=x[0], in_h=x[1], in_w=x[2], channels=x[3], out_h=y[1], out_w=y[2])}
-    average = op.kind == "AVERAGE_POOL_2D"
-    return [KernelCall("mn_average_pool_s8" if average else "mn_max_pool_s8", params, op.inputs, op.outputs,
-                       in_place=(0,) if win.kernel == win.stride == (1, 1) else (),
-                       macs=prod(y) * prod(win.kernel) if average else 0)]
+    params = {"low": low, "high": high, **halfwords(graph, op, channels=x[3])}
+    if op.kind == "MAX_POOL_2D":
+        return image_calls(graph, op, "mn_max_pool_s8", params, win, 0, by_channel=True)
+    return image_calls(graph, op, "mn_average_pool_s8", params, win, prod(y) * prod(win.kernel), by_channel=True)
 
 
 @lowers("MEAN")
 def mean(graph: Graph, op: Op) -> list[KernelCall]:
-    """Neighbouring axes that both stay or both go are merged: at most three of each kind remain."""
+    """Neighbouring axes that both stay or both go are merged: at most three of each kind remain.
+
+    Means are computed in the order of their first values and never lie behind them, so the output may start where the
+    input does.
+    """
     p, shape = integer_params.mean(graph, op), graph.tensors[op.inputs[0]].shape
     if p.count > _MAX_MEAN_COUNT:
         raise InputError(f"a mean over {p.count} values, the kernel takes up to {_MAX_MEAN_COUNT}", where="MEAN")
@@ -46,7 +48,8 @@ def mean(graph: Graph, op: Op) -> list[KernelCall]:
         "offset": -p.input_zero_point * p.count, "multiplier": p.multiplier, "shift": p.shift,
         "output_zero_point": p.output_zero_point,
     }
-    return [KernelCall("mn_mean_s8", params, (op.inputs[0],), op.outputs, macs=prod(shape))]
+    return [KernelCall("mn_mean_s8", params, (op.inputs[0],), op.outputs, macs=prod(shape),
+                       overlap=(Overlap(0),))]
 
 
 @lowers("SOFTMAX")
@@ -55,4 +58,4 @@ def softmax(graph: Graph, op: Op) -> list[KernelCall]:
     p, shape = integer_params.softmax(graph, op), graph.tensors[op.inputs[0]].shape
     params = {"rows": prod(shape[:-1]), "depth": shape[-1], "multiplier": p.multiplier, "shift": p.shift,
               "diff_min": p.diff_min}
-    return [KernelCall("mn_softmax_s8", params, op.inputs, op.outputs, in_place=(0,))]
+    return [KernelCall("mn_softmax_s8", params, op.inputs, op.outputs, overlap=(Overlap(0),))]
