@@ -22,7 +22,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     from rich.table import Table
 
     rows = [tuple(map(str, row)) for row in rows]
-    table = Table(title=title, title_justify="left", header_style="bold underline", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table = Table(title=title, title_justify="left", header_style="bold underline", box=None, padding=(0, 2, 0, 0),
+                  pad_edge=False)
     for i, name in enumerate(columns):
         numeric = i > 0 and all(_NUMBER.fullmatch(row[i]) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or i == 0)

@@ -7,14 +7,16 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("mcunas", "torch", "nncf", "tflite-micro", "numpy", "flatbuffers", "scikit-learn")
+import mcunas
+
+PACKAGES = ("torch", "nncf", "tflite-micro", "numpy", "flatbuffers", "scikit-learn")
 PROGRAMS = ("arm-none-eabi-gcc", "qemu-system-arm")
 
 
 def environment() -> dict[str, str]:
     """Name -> version of Python, the packages and the programs that take part; 'absent' for what is not there."""
-    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}",
-             "cores": str(os.cpu_count())}
+    found = {"mcunas": mcunas.__version__, "python": platform.python_version(),
+             "system": f"{platform.system()} {platform.machine()}", "cores": str(os.cpu_count())}
     for package in PACKAGES:
         try:
             found[package] = version(package)
