@@ -4,6 +4,7 @@
 #define MN_KERNELS_H
 
 #include "mn_nn.h"
+#include "mn_nn_dsp.h"
 #include "mn_tensor.h"
 
 #endif

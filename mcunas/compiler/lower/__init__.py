@@ -120,4 +120,4 @@ def lower(graph: Graph, op: Op, isa: str = "scalar") -> list[KernelCall]:
     raise AssertionError(f"{op.kind} has no lowering")
 
 
-from mcunas.compiler.lower import convolution, elementwise, movement, pooling, resize  # noqa: E402,F401  registration
+from mcunas.compiler.lower import convolution, dsp, elementwise, movement, pooling, resize  # noqa: E402,F401  registration

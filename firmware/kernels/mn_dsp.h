@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// The few instructions of the DSP extension (Armv7E-M, Armv8-M) that the kernels are built on, and the same arithmetic in
+// C for the host, so that sanitizers run the very source that goes to the board.
+//
+// A word holds two int16 lanes, low and high. Sums wrap modulo 2^32. The statements are not volatile and claim nothing of
+// the Q flag, which no kernel reads: the compiler may move them.
+#ifndef MN_DSP_H
+#define MN_DSP_H
+
+#if defined(__ARM_FEATURE_DSP) || !defined(__arm__)
+#define MN_HAS_DSP 1
+#else
+#define MN_HAS_DSP 0
+#endif
+
+#if MN_HAS_DSP
+#include <stdint.h>
+#include <string.h>
+
+static inline uint32_t mn_load_word(const void *from)       // any alignment
+{
+  uint32_t word;
+
+  memcpy(&word, from, sizeof word);
+  return word;
+}
+
+static inline void mn_store_word(void *to, uint32_t word)
+{
+  memcpy(to, &word, sizeof word);
+}
+
+// One value in both lanes.
+static inline uint32_t mn_both(int32_t x)
+{
+  return (uint32_t)(uint16_t)x * 0x10001u;
+}
+
+#if defined(__arm__)
+
+#define MN_DSP_UNARY(name, instruction)                          \
+  static inline uint32_t name(uint32_t x)                        \
+  {                                                              \
+    uint32_t result;                                             \
+                                                                 \
+    __asm__(instruction : "=r"(result) : "r"(x));                \
+    return result;                                               \
+  }
+#define MN_DSP_BINARY(name, instruction)                         \
+  static inline uint32_t name(uint32_t x, uint32_t y)            \
+  {                                                              \
+    uint32_t result;                                             \
+                                                                 \
+    __asm__(instruction : "=r"(result) : "r"(x), "r"(y));        \
+    return result;                                               \
+  }
+#define MN_DSP_TERNARY(name, instruction)                        \
+  static inline uint32_t name(uint32_t x, uint32_t y, uint32_t z) \
+  {                                                              \
+    uint32_t result;                                             \
+                                                                 \
+    __asm__(instruction : "=r"(result) : "r"(x), "r"(y), "r"(z)); \
+    return result;                                               \
+  }
+
+MN_DSP_UNARY(mn_widen_even, "sxtb16 %0, %1")                     // bytes 0 and 2
+MN_DSP_UNARY(mn_widen_odd, "sxtb16 %0, %1, ror #8")              // bytes 1 and 3
+MN_DSP_UNARY(mn_saturate_half, "ssat %0, #8, %1, asr #1")        // (x >> 1) limited to int8
+MN_DSP_BINARY(mn_low_halves, "pkhbt %0, %1, %2, lsl #16")        // (low of x, low of y)
+MN_DSP_BINARY(mn_high_halves, "pkhtb %0, %2, %1, asr #16")       // (high of x, high of y)
+MN_DSP_TERNARY(mn_smlad, "smlad %0, %1, %2, %3")                 // z + low x low + high x high
+MN_DSP_TERNARY(mn_smlabb, "smlabb %0, %1, %2, %3")
+MN_DSP_TERNARY(mn_smlabt, "smlabt %0, %1, %2, %3")
+MN_DSP_TERNARY(mn_smlatb, "smlatb %0, %1, %2, %3")
+MN_DSP_TERNARY(mn_smlatt, "smlatt %0, %1, %2, %3")
+MN_DSP_TERNARY(mn_smmlar, "smmlar %0, %1, %2, %3")               // z + round(x * y / 2^32), ties up
+
+#else
+
+static inline int32_t mn_lane(uint32_t x, int32_t lane)
+{
+  return (int16_t)(x >> (16 * lane));
+}
+
+static inline uint32_t mn_lanes(int32_t low, int32_t high)
+{
+  return (uint32_t)(uint16_t)low | (uint32_t)(uint16_t)high << 16;
+}
+
+static inline uint32_t mn_widen_even(uint32_t x) { return mn_lanes((int8_t)x, (int8_t)(x >> 16)); }
+static inline uint32_t mn_widen_odd(uint32_t x) { return mn_lanes((int8_t)(x >> 8), (int8_t)(x >> 24)); }
+static inline uint32_t mn_low_halves(uint32_t x, uint32_t y) { return (x & 0xffffu) | y << 16; }
+static inline uint32_t mn_high_halves(uint32_t x, uint32_t y) { return x >> 16 | (y & 0xffff0000u); }
+
+static inline uint32_t mn_saturate_half(uint32_t x)
+{
+  const int32_t half = (int32_t)x >> 1;
+
+  return (uint32_t)(half < INT8_MIN ? INT8_MIN : half > INT8_MAX ? INT8_MAX : half);
+}
+
+static inline uint32_t mn_product(uint32_t x, int32_t lane_x, uint32_t y, int32_t lane_y, uint32_t z)
+{
+  return z + (uint32_t)(mn_lane(x, lane_x) * mn_lane(y, lane_y));
+}
+
+static inline uint32_t mn_smlabb(uint32_t x, uint32_t y, uint32_t z) { return mn_product(x, 0, y, 0, z); }
+static inline uint32_t mn_smlabt(uint32_t x, uint32_t y, uint32_t z) { return mn_product(x, 0, y, 1, z); }
+static inline uint32_t mn_smlatb(uint32_t x, uint32_t y, uint32_t z) { return mn_product(x, 1, y, 0, z); }
+static inline uint32_t mn_smlatt(uint32_t x, uint32_t y, uint32_t z) { return mn_product(x, 1, y, 1, z); }
+static inline uint32_t mn_smlad(uint32_t x, uint32_t y, uint32_t z)
+{
+  return mn_product(x, 1, y, 1, mn_product(x, 0, y, 0, z));
+}
+
+static inline uint32_t mn_smmlar(uint32_t x, uint32_t y, uint32_t z)
+{
+  return z + (uint32_t)(((int64_t)(int32_t)x * (int32_t)y + (INT64_C(1) << 31)) >> 32);
+}
+
+#endif
+
+// The short way from an accumulator to its output byte; the lowering proves that it gives TFLite Micro's double rounding.
+// acc2: twice the accumulator, |acc2| < 2^31. shift: the right shift less one, in the low byte (the rest is ignored).
+// zero2: twice the output zero point plus one: shifted left it is the zero point and the half that rounds. The sign added
+// makes ties below zero round away from it.
+static inline int8_t mn_requantize_short(uint32_t acc2, uint32_t multiplier, uint32_t shift, uint32_t zero2)
+{
+  const uint32_t scaled = mn_smmlar(acc2, multiplier, zero2 << (shift & 31u)) + (uint32_t)((int32_t)acc2 >> 31);
+
+  return (int8_t)mn_saturate_half((uint32_t)((int32_t)scaled >> (shift & 31u)));
+}
+
+// Limits of a fused activation narrower than int8.
+static inline void mn_clamp_bytes(int8_t *x, int32_t count, int32_t low, int32_t high)
+{
+  for (int32_t i = 0; i < count; i++) {
+    const int32_t value = x[i] < low ? low : x[i];
+
+    x[i] = (int8_t)(value > high ? high : value);
+  }
+}
+
+#endif
+#endif

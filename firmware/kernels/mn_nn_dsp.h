@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layers with weights on cores with the DSP extension. The tables are packed by mcunas/compiler/lower/packing.py.
+//
+// Weights: one halfword 256 * B + A per input for two output channels A and B, two inputs per word. With x the inputs,
+// S = sum (256 B + A) x and T = sum A x, where A is the sign-extended low byte, sum B x = (S - T) / 256 exactly. Inputs
+// come in quads (bytes 0 to 3 of a word); the two words of a quad hold bytes 0, 2 and bytes 1, 3, as SXTB16 widens them.
+// Requantization: per block of four channels a word of four shifts (a byte each: right shift less one), then pairs of
+// twice the folded bias and the multiplier.
+#ifndef MN_NN_DSP_H
+#define MN_NN_DSP_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Output rows from..to-1 upwards, or from-1..to downwards when from > to (see mn_nn.h). Row r of a tensor lies at slot
+// r modulo the rows that its buffer holds.
+
+// Convolution, kernel_w taps side by side (no dilation in x), any stride. A row of taps is a run of run_bytes =
+// kernel_w * in_c input bytes, read as quads; the last quad of a run that is no multiple of four begins four bytes
+// before its end. weights: blocks of four channels as [quad][2][pair of channels], then pairs as [quad][2].
+// scratch: 16 bytes per quad of the window.
+struct mn_conv_s8_dsp {
+  const uint32_t *weights;
+  const int32_t *requant;
+  uint16_t in_h, in_w, in_c, out_h, out_w, out_c, in_ring, out_ring;
+  uint16_t kernel_h, run_bytes, stride_h, stride_w, dilation_h, pad_top, pad_left;
+  int8_t input_zero_point, output_zero_point, low, high;
+};
+void mn_conv_s8_dsp(const struct mn_conv_s8_dsp *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
+                    int32_t to);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

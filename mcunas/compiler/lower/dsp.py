@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lowering for cores with the DSP extension (Cortex-M4, M7, M33): layers whose short arithmetic is provably exact.
+
+What does not qualify returns None and keeps the portable kernel: batches, groups, taps apart in x, multipliers of one
+and more, accumulators beyond 30 bits.
+"""
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
+from mcunas.compiler.lower.convolution import halfwords
+from mcunas.compiler.lower.overlap import window_overlap
+from mcunas.compiler.lower.packing import byte_pairs, in_blocks, in_quads, requant_blocks, short
+from mcunas.graph.arithmetic import wrap32
+from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window
+from mcunas.graph.ir import Graph, Op
+
+
+def folded_bias(graph: Graph, op: Op, p: Requant, sums: np.ndarray) -> np.ndarray:
+    """int64 (channels,): bias less input zero point times the channels' weight sums, modulo 2^32."""
+    bias = bias_input(op)
+    plain = np.zeros(sums.size, np.int64) if bias < 0 else graph.tensors[bias].data.astype(np.int64)
+    return wrap32(plain - p.input_zero_point * sums)
+
+
+def window_rows(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Rows:
+    """Row ranges of a window that slides over x (NHWC, batch 1) to y."""
+    reach = (win.kernel[0] - 1) * win.dilation[0] + 1
+    return Rows(y[1], y[2] * y[3], (RowInput(x[1], x[2] * x[3], "in_ring", win.stride[0], win.pad[0], reach),))
+
+
+@lowers("CONV_2D", isa="dsp")
+def conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
+    x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    p, win = requant(graph, op), sliding_window(graph, op)
+    weights = graph.tensors[op.inputs[1]].data.astype(np.int64)
+    flat = weights.reshape(w[0], -1)
+    bias = folded_bias(graph, op, p, flat.sum(axis=1))
+    scaling, steps = short(p, flat, bias), in_quads(weights.reshape(w[0], w[1], w[2] * w[3]))
+    pairs = byte_pairs(steps)
+    if x[0] != 1 or w[3] != x[3] or (win.dilation[1] > 1 and w[2] > 1) or scaling is None or pairs is None:
+        return None
+    params = {
+        "weights": Table("uint32_t", in_blocks(pairs, w[0], 4), "weights"),
+        "requant": Table("int32_t", requant_blocks(scaling), "requant"),
+        **halfwords(graph, op, in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2], out_c=y[3], in_ring=x[1],
+                    out_ring=y[1], kernel_h=w[1], run_bytes=w[2] * w[3], stride_h=win.stride[0],
+                    stride_w=win.stride[1], dilation_h=win.dilation[0], pad_top=win.pad[0], pad_left=win.pad[1]),
+        "input_zero_point": p.input_zero_point, "output_zero_point": p.output_zero_point, "low": p.low, "high": p.high,
+    }
+    return [KernelCall("mn_conv_s8_dsp", params, (op.inputs[0],), op.outputs, scratch_bytes=8 * steps.shape[1],
+                       macs=prod(y) * prod(w[1:]), rows=window_rows(x, y, win), overlap=(_two_pixels(x, y, win),))]
+
+
+def _two_pixels(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Overlap:
+    """Two pixels are read before the first is written; pairs may begin at any pixel: one pixel more either way."""
+    alone = window_overlap(x, y, win)
+    return Overlap(alone.input_above + y[3], alone.output_above + y[3])

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packing of weights and requantization for the DSP kernels, and the proofs that their short arithmetic is exact.
+
+Two output channels A and B share halfwords 256 * B + A; S = sum (256 B + A) x and T = sum A x are taken modulo 2^32, and
+(S - T) / 256 is sum B x as long as that lies within 24 bits. Requantization doubles the accumulator and takes the upper
+word of the product with the multiplier, which is SRDHM while the accumulator lies within 31 bits. All of it is checked
+here with the layer's own weights; a layer that fails keeps the portable kernel.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcunas.graph.arithmetic import clamp_int8, scale_int32
+from mcunas.graph.integer_params import Requant
+
+_INPUT_REACH = 128             # largest magnitude of an input byte
+_SUM_REACH = 1 << 23           # of sum B x
+_ACCUMULATOR_REACH = 1 << 30   # of a sum with its bias
+_LAST_SHIFT = 21               # right shift up to which rounding and zero point fit beside the product
+
+
+def quad_positions(run_bytes: int) -> np.ndarray:
+    """int64 (quads, 4): which byte of a run each byte of a quad multiplies; -1 = none (its weight is 0).
+
+    The last quad of a run that is no multiple of four lies at the run's end and repeats bytes; a run shorter than a
+    quad is followed by nothing.
+    """
+    whole = run_bytes // 4 * 4
+    positions = np.arange(whole, dtype=np.int64).reshape(-1, 4)
+    rest = run_bytes - whole
+    if rest == 0:
+        return positions
+    last = np.full(4, -1, np.int64)
+    if run_bytes < 4:
+        last[:rest] = np.arange(rest)
+    else:
+        last[4 - rest:] = np.arange(whole, run_bytes)
+    return np.vstack([positions, last])
+
+
+def in_quads(weights: np.ndarray) -> np.ndarray:
+    """int64 (channels, steps, 2) of weights (channels, runs, run_bytes): quads of inputs, two words each."""
+    positions = quad_positions(weights.shape[2])
+    quads = np.where(positions >= 0, weights.astype(np.int64)[:, :, np.maximum(positions, 0)], 0)
+    words = quads.reshape(weights.shape[0], -1, 4)[:, :, [0, 2, 1, 3]]         # bytes 0 and 2, then 1 and 3
+    return words.reshape(weights.shape[0], -1, 2)
+
+
+def byte_pairs(steps: np.ndarray) -> np.ndarray | None:
+    """uint32 (pairs, steps): two channels per halfword, two inputs per word. An odd last channel gets a B of zeros.
+
+    None when a pair does not fit its halfwords or sum B x may leave 24 bits.
+    """
+    if steps.shape[0] % 2:
+        steps = np.concatenate([steps, np.zeros_like(steps[:1])])
+    a, b = steps[0::2], steps[1::2]
+    halves = 256 * b + a
+    if halves.min() < -(1 << 15) or halves.max() >= 1 << 15 or (
+            np.abs(b).sum(axis=(1, 2)).max() * _INPUT_REACH >= _SUM_REACH):
+        return None
+    return ((halves[..., 0] & 0xFFFF) | (halves[..., 1] & 0xFFFF) << 16).astype(np.uint32)
+
+
+def in_blocks(pairs: np.ndarray, channels: int, per_block: int) -> np.ndarray:
+    """The words of (pairs, steps) as the kernels read them: blocks of per_block channels as [step][pair], then pairs."""
+    whole = channels // per_block * per_block // 2
+    blocks = pairs[:whole].reshape(-1, per_block // 2, pairs.shape[1]).transpose(0, 2, 1)
+    return np.concatenate([blocks.reshape(-1), pairs[whole:].reshape(-1)])
+
+
+@dataclass(frozen=True, eq=False)
+class Short:
+    """Constants of short requantization per channel, int64 (channels,): bias2 is twice the folded bias, shift the right
+    shift less one."""
+
+    bias2: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+
+
+def short(p: Requant, weights: np.ndarray, bias: np.ndarray) -> Short | None:
+    """For weights (channels, inputs) and folded biases (channels,); None where the short way is not exact.
+
+    A channel without weights has one output value, whatever its bias and multiplier are: it gets ones that give it.
+    """
+    total = np.abs(weights.astype(np.int64)).sum(axis=1)
+    multiplier, shift = (np.broadcast_to(v, bias.shape) for v in (p.multiplier, p.shift))
+    value = clamp_int8(scale_int32(bias, multiplier, shift) + p.output_zero_point).astype(np.int64)
+    constant = (total == 0) | (multiplier == 0)
+    bias2 = np.where(constant, 8 * (value - p.output_zero_point), 2 * bias)
+    multiplier = np.where(total == 0, 1 << 30, multiplier)
+    right = np.where(constant, 1, -shift)
+    fits = (2 * total * _INPUT_REACH + np.abs(bias2) < 2 * _ACCUMULATOR_REACH) & (right >= 1) & (right <= _LAST_SHIFT)
+    return Short(bias2, multiplier, right - 1) if (fits | (multiplier == 0)).all() else None
+
+
+def requant_blocks(p: Short) -> np.ndarray:
+    """int32: per four channels a word of four shifts, then (twice the folded bias, multiplier) per channel."""
+    channels = p.bias2.size
+    padded = np.zeros((3, -(-channels // 4) * 4), np.int64)
+    padded[:, :channels] = p.bias2, p.multiplier, p.shift
+    shifts = padded[2].reshape(-1, 4) @ (1 << np.arange(0, 32, 8))
+    words = np.concatenate([shifts[:, None], padded[:2].T.reshape(-1, 8)], axis=1).reshape(-1)
+    return words[:words.size - 2 * (padded.shape[1] - channels)].astype(np.int32)
