@@ -6,6 +6,8 @@
 
 #include "mn_dsp.h"
 
+#if MN_HAS_DSP
+
 // Two pixels times `blocks` (at least 1) x 4 channels; outputs go to out0 and out1.
 // x: widened inputs of both pixels up to x_end, as [quad][2][pixel]. weights, requant: see mn_nn_dsp.h; 16-byte rows of
 // four channels. zero2: see mn_requantize_short. skip: what the first round of the loop leaves out (MN_BLOCK_SKIP).
@@ -170,5 +172,6 @@ static void mn_conv_block_dsp(const uint32_t *x, const uint32_t *x_end, const ui
   }
 }
 
+#endif
 #endif
 #endif
