@@ -3,7 +3,7 @@
 
 Compiles every firmware/kernels/*.c with the firmware's own flags and writes boards/cost/kernels-<core>.toml: bytes of
 code and read-only data per kernel, and of one parameter struct. Also builds a small model's model.c twice, with one and
-with three calls, to learn what the model itself and each call cost.
+with nine calls, to learn what the model itself and each call cost.
 """
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def measure(board: Board) -> str:
             except InputError as error:         # a kernel for another instruction set
                 lines.append(f"# {source.stem}: {error}")
         params = sizes["mn_max_pool_s8"][1]
-        one, many = _model_bytes(1, board, folder) - params, _model_bytes(9, board, folder) - params
-        call_bytes = round((many - one) / 8)    # equal structs are emitted once
+        one, many = (_model_bytes(calls, board, folder) - calls * params for calls in (1, 9))
+        call_bytes = round((many - one) / 8)
         compiler = _run(PREFIX + "gcc", "--version").splitlines()[0]
     lines += [f'source = "compiled with {compiler}, {" ".join((*board.cflags, *FLAGS[:1]))}"',
               f"model_bytes = {one - call_bytes}", f"call_bytes = {call_bytes}", "", "[kernels]"]

@@ -2,10 +2,11 @@
 """Cost tables of a core, read from boards/cost: code size per kernel and instructions per unit of work.
 
 `kernels-<core>.toml` is written by ``python -m mcunas.cost.measure_code``, `instructions-<core>.toml` by
-``python -m mcunas.cost.fit``. A kernel that a table lacks is priced by its family's default, and the source says so.
+``python -m mcunas.cost.fit``. A kernel that a table lacks is priced like its portable form.
 """
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,10 +34,10 @@ class CodeTable:
     source: str
 
     def code(self, kernel: str) -> int:
-        return self.code_bytes.get(kernel, self.code_bytes[DEFAULT])
+        return self.code_bytes[_known(kernel, self.code_bytes)]
 
     def params(self, kernel: str) -> int:
-        return self.params_bytes.get(kernel, self.params_bytes[DEFAULT])
+        return self.params_bytes[_known(kernel, self.params_bytes)]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,13 @@ class InstructionTable:
     source: str
 
     def of(self, kernel: str) -> tuple[float, ...]:
-        return self.per_unit.get(kernel, self.per_unit[DEFAULT])
+        return self.per_unit[_known(kernel, self.per_unit)]
+
+
+def _known(kernel: str, table: dict) -> str:
+    """The entry that prices a kernel: its own, its portable form's (mn_conv_s8 for mn_conv_s8_dsp), or the default."""
+    base = re.sub(r"(_s8)_\w+$", r"\1", kernel)
+    return kernel if kernel in table else base if base in table else DEFAULT
 
 
 def _path(board: Board, prefix: str) -> Path:

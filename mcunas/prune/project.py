@@ -41,8 +41,10 @@ def _drop(widths: tuple[int, ...], value: Sequence[np.ndarray], ratios: Ratios, 
                 candidate = _moved(widths, g, -step)
                 relief = float((np.maximum(now, 1) - np.maximum(ratios(candidate), 1)).sum())
                 lost = float(value[g][width - step:width].sum()) + 1e-9 * step
-                if relief > 1e-12 and lost / relief < best:
-                    best, choice = lost / relief, candidate
+                if relief > 1e-12:
+                    if lost / relief < best:
+                        best, choice = lost / relief, candidate
+                    break
         if choice is None:                      # a plateau: no single group relieves anything, so shrink the widest
             room = [(w - low) / w for w, low in zip(widths, least)]
             if max(room) <= 0:
@@ -60,7 +62,7 @@ def fill(widths: tuple[int, ...], value: Sequence[np.ndarray], bound: Ratios, ex
     while True:
         options = []
         for g, width in enumerate(widths):
-            for step in STEPS:                  # a larger step can fit where the staircase already paid for it
+            for step in STEPS:                  # a larger step can fit where a smaller one does not: whole blocks are cheap
                 if width + step > most[g]:
                     break
                 candidate = _moved(widths, g, step)
@@ -68,6 +70,7 @@ def fill(widths: tuple[int, ...], value: Sequence[np.ndarray], bound: Ratios, ex
                 if (after <= 1).all():
                     price = float(np.maximum(after[:3] - now[:3], 0).sum()) + 1e-6 * step
                     options.append((float(value[g][width:width + step].sum()) / price, candidate))
+                    break
         options.sort(key=lambda o: -o[0])
         chosen = next((c for _, c in options if (exact(c) <= 1).all()), None)
         if chosen is None:

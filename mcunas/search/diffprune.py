@@ -21,6 +21,7 @@ from mcunas.search.run import Run
 from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, batches, cosine, recalibrate, steps_per_epoch
 
 WARM_FACTOR = 1.25          # pruned channels kept alive for the fill
+CLEAN_IMAGES = 256
 ANNEAL_UNTIL = 0.6          # of the float epochs: budgets have their real value from then on
 
 
@@ -39,6 +40,7 @@ def shape(run: Run) -> None:
         started = time.process_time()
         figures = _epoch(run, widths, constraints, optimizer)
         with torch.no_grad(), Gates(run.net, run.channels, widths.soft_masks()):
+            recalibrate(run.net, run.task, CLEAN_IMAGES)        # the running statistics lag behind the masks
             figures["validation"] = accuracy(run.net, run.task, run.task.validation)
         if run.epoch + 1 == run.schedule.prune_epochs:
             _project(run, widths)

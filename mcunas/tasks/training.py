@@ -88,15 +88,15 @@ def accuracy(net: nn.Module, task: Task, split: Split) -> float:
     return right / len(labels)
 
 
-def recalibrate(net: nn.Module, task: Task, size: int = 128) -> None:
-    """Recompute the batch-norm statistics on clean training images: slicing changed what the layers see."""
+def recalibrate(net: nn.Module, task: Task, count: int | None = None, size: int = 128) -> None:
+    """Recompute the batch-norm statistics on `count` clean training images: slicing changed what the layers see."""
     norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     kept = [m.momentum for m in norms]
     for m in norms:
         m.reset_running_stats()
         m.momentum = None                       # cumulative average
     net.train()
-    images, _ = tensors(task, task.train)
+    images = tensors(task, task.train)[0][:count]
     with torch.no_grad():
         for part in images.split(size):
             net(part)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cost model against what it stands for: the plan, the linked image, and its own tables."""
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mcunas.board import Board
+from mcunas.compiler import compile_graph, plan
+from mcunas.cost import estimate
+from mcunas.cost.features import FEATURES, LANES, op_features
+from mcunas.cost.fit import _least_squares, layers, one_op
+from mcunas.cost.tables import code_table
+from mcunas.device import build
+from mcunas.errors import InputError
+from mcunas.graph import verify
+from mcunas.graph.from_torch import from_torch
+from tests.prune.nets import residual, settled
+
+
+@pytest.mark.parametrize("key", ["mps2-an386", "mps2-an385-m0plus", "mps3-an547"])
+def test_ram_is_the_plan_and_flash_is_what_the_linker_says_within_5_percent(key: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    board, graph = Board.load(key), from_torch(settled(residual()), torch.rand(8, 1, 8, 8))
+    cost = estimate(graph, board)
+    assert cost.ram_bytes == plan(graph, board.isa).arena_bytes
+    image = build(compile_graph(graph, board), board, tmp_path)
+    linked = image.manifest["build"]["flash_bytes"] - board.reserve.flash
+    assert linked == pytest.approx(cost.flash_bytes, rel=0.05)
+    assert cost.macs == compile_graph(graph, board).manifest["macs"]
+    assert "residual" in cost.source and "cycles" in cost.source
+
+
+def test_every_board_has_its_tables() -> None:
+    graph = from_torch(settled(residual()), torch.rand(8, 1, 8, 8))
+    for key in Board.keys():
+        cost = estimate(graph, Board.load(key))
+        assert cost.instructions > 0 and cost.latency_us > 0
+
+
+def test_a_kernel_for_an_instruction_set_is_priced_like_its_portable_form_until_it_is_measured() -> None:
+    table = code_table(Board.load("mps2-an386"))
+    assert table.code("mn_conv_s8_other") == table.code("mn_conv_s8") != table.code("mn_nonsense")
+
+
+def test_a_board_without_tables_says_how_to_get_them(tmp_path: Path) -> None:
+    source = Board.load("mps2-an386").path
+    (tmp_path / "mine.toml").write_text(source.read_text().replace('"cortex-m4"', '"cortex-m99"', 1))
+    graph = one_op("MUL", [(1, 4, 4, 2), (1, 4, 4, 2)], {"activation": "NONE"})
+    with pytest.raises(InputError, match=r"no cost table kernels-cortex-m99.toml; run python -m mcunas.cost.measure_code"):
+        estimate(graph, Board.load(tmp_path / "mine.toml"))
+
+
+def test_a_damaged_table_is_named(tmp_path: Path) -> None:
+    source = Board.load("mps2-an386").path
+    shutil.copytree(source.parent / "cost", tmp_path / "cost")
+    shutil.copy(source, tmp_path / "mine.toml")
+    (tmp_path / "cost" / "kernels-cortex-m4.toml").write_text('source = "x"\n')
+    graph = one_op("MUL", [(1, 4, 4, 2), (1, 4, 4, 2)], {"activation": "NONE"})
+    with pytest.raises(InputError, match="damaged cost table"):
+        estimate(graph, Board.load(tmp_path / "mine.toml"))
+
+
+def test_the_layers_to_fit_are_legal_graphs_of_many_kinds() -> None:
+    kinds = {verify(graph).ops[0].kind for graph in layers(8)}
+    assert {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MEAN", "SOFTMAX", "PAD"} <= kinds
+
+
+def test_features_of_a_padded_convolution_counted_by_hand() -> None:
+    attrs = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1}
+    found = dict(zip(FEATURES, op_features("CONV_2D", attrs, [(1, 4, 4, 2), (5, 3, 3, 2), (5,)], (1, 4, 4, 5))))
+    assert found["macs"] == 16 * 9 * 2 * 5 and found["outputs"] == 80 and found["taps"] == 16 * 18
+    assert found["edge"] == 12 * 9 * 5                      # 4 of 16 pixels lie inside
+    assert found["border"] == (16 * 9 - 10 * 10) * 2 * 5    # per axis 2 + 3 + 3 + 2 positions lie inside
+    assert found["out_tail"] == 16 * 18 * (5 % LANES) and found["depth_tail"] == 16 * 5 * (18 % LANES)
+
+
+def test_soft_features_equal_the_exact_ones_at_whole_blocks() -> None:
+    attrs = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1}
+
+    def features(c, k) -> list[float]:
+        return [float(f) for f in op_features("CONV_2D", attrs, [(1, 4, 4, c), (k, 3, 3, c), (k,)], (1, 4, 4, k))]
+
+    assert features(torch.tensor(8.0), torch.tensor(12.0)) == features(8, 12)
+
+
+def test_the_fit_recovers_prices_that_are_not_negative() -> None:
+    random = np.random.default_rng(0)
+    features, prices = random.uniform(1, 100, (40, 4)), np.array([3.0, 0.0, 50.0, 0.2])
+    counts = features @ prices
+    assert _least_squares(features / counts[:, None]) == pytest.approx(prices, abs=1e-4)
