@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Integer parameters of the element-wise ops: one derivation for the reference executor and for the C kernels.
 
-Floating-point steps follow TFLite Micro's types operand by operand (ADD in double, SUB and LEAKY_RELU in float),
-because the last bit of a multiplier decides output bytes. A unary op on 8-bit values is a table of 256 bytes.
+Real multipliers are formed in double from the float32 scales, as the pinned tflite-micro wheel does. (TFLM's sources of
+August 2026 divide in float32 for SUB, RELU, LEAKY_RELU and HARD_SWISH: there a value on a rounding tie may come out one
+different.) A unary op on 8-bit values is a table of 256 bytes.
 """
 from __future__ import annotations
 
@@ -62,10 +63,9 @@ def _quants(graph: Graph, op: Op) -> list[tuple[np.float32, int]]:
 def sum_params(graph: Graph, op: Op) -> SumParams:
     """Raises ValueError when TFLite Micro cannot represent the scales (it wants every multiplier below 1)."""
     (s0, z0), (s1, z1), (s_out, z_out) = _quants(graph, op)
-    real = np.float64 if op.kind == "ADD" else np.float32
-    largest = real(2) * max(real(s0), real(s1))
-    scales = [quantize_multiplier(float(r)) for r in
-              (real(s0) / largest, real(s1) / largest, largest / (real(1 << SUM_SHIFT) * real(s_out)))]
+    twice = 2 * float(max(s0, s1))
+    scales = [quantize_multiplier(r) for r in
+              (float(s0) / twice, float(s1) / twice, twice / ((1 << SUM_SHIFT) * float(s_out)))]
     if any(shift > 0 for _, shift in scales):
         raise ValueError(f"the output scale {s_out:g} is too small for inputs of scale {s0:g} and {s1:g}")
     return SumParams(z0, z1, z_out, *scales, *activation_range(op.attrs["activation"], float(s_out), z_out))
@@ -105,7 +105,7 @@ def _quantize(graph: Graph, op: Op, q: np.ndarray) -> np.ndarray:
 
 def _relu(graph: Graph, op: Op, q: np.ndarray) -> np.ndarray:
     (s_in, z_in), (s_out, z_out) = _quants(graph, op)
-    return np.maximum(scale_int32(q - z_in, *_rescale(float(s_in / s_out))) + z_out, z_out)
+    return np.maximum(scale_int32(q - z_in, *_rescale(float(s_in) / float(s_out))) + z_out, z_out)
 
 
 def _relu6(graph: Graph, op: Op, q: np.ndarray) -> np.ndarray:
@@ -116,7 +116,8 @@ def _relu6(graph: Graph, op: Op, q: np.ndarray) -> np.ndarray:
 
 def _leaky_relu(graph: Graph, op: Op, q: np.ndarray) -> np.ndarray:
     (s_in, z_in), (s_out, z_out) = _quants(graph, op)
-    slope, identity = float(s_in * np.float32(op.attrs["alpha"]) / s_out), float(s_in / s_out)
+    identity = float(s_in) / float(s_out)
+    slope = float(s_in) * float(np.float32(op.attrs["alpha"])) / float(s_out)
     negative = scale_int32(q - z_in, *_rescale(abs(slope)))
     return z_out + np.where(q >= z_in, scale_int32(q - z_in, *_rescale(identity)),
                             -negative if slope < 0 else negative)
@@ -140,9 +141,9 @@ def _saturating(function: Callable, full_scale_bits: int, low: int) -> Callable:
 def _hard_swish(graph: Graph, op: Op, q: np.ndarray) -> np.ndarray:
     """x * relu6(x + 3) / 6 in 16-bit fixed point."""
     (s_in, z_in), (s_out, z_out) = _quants(graph, op)
-    fine = np.float32(1 / 128) * s_in
-    out_mantissa, out_shift = _multiplier16(float(fine / s_out))
-    gate_mantissa, gate_shift = _multiplier16(float(fine / (np.float32(3) / np.float32(32768))))
+    fine = float(s_in) / 128
+    out_mantissa, out_shift = _multiplier16(fine / float(s_out))
+    gate_mantissa, gate_shift = _multiplier16(fine * 32768 / 3)
     if out_shift > 0:
         raise ValueError(f"the output scale {s_out:g} is too small for an input of scale {s_in:g}")
     x = (q - z_in) << 7

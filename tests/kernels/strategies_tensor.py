@@ -2,7 +2,8 @@
 """Hypothesis strategies: random single-op graphs of the element-wise, moving and resizing kinds, with inputs.
 
 Each draws (graph, inputs). Axes of 1, operands that broadcast both ways, constants, zero points at both ends, and scale
-ratios that are mostly ordinary and sometimes near the ends of what TFLite Micro takes.
+ratios that are ordinary, or near the ends of what TFLite Micro takes, or such that values fall on rounding ties, where
+the last bit of a multiplier decides.
 """
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from mcunas.graph.spec import ACTIVATIONS
 Case = tuple[Graph, list[np.ndarray]]
 
 _ZERO_POINTS = st.one_of(st.sampled_from([-128, -127, -1, 0, 127]), st.integers(-128, 127))
-_SCALES = st.floats(2.0 ** -16, 16.0, width=32)
+_SCALES = st.one_of(st.floats(2.0 ** -16, 16.0, width=32), st.sampled_from([2.0 ** -7, 0.25, 1.0]))
 _SEEDS = st.integers(0, 2 ** 32 - 1)
 _DIMS = st.sampled_from([1, 1, 2, 3, 4, 5, 7])
 _MOST_ELEMENTS = 4000
@@ -67,15 +68,21 @@ def _const(name: str, values: object) -> Tensor:
 
 @st.composite
 def _ratio(draw, low_exponent: int, high_exponent: int) -> float:
-    """Mostly between 1/4 and 4, now and then anywhere in 2^low..2^high."""
-    if draw(st.integers(0, 4)):
-        return draw(st.floats(0.25, 4.0))
-    return 2.0 ** draw(st.floats(low_exponent, high_exponent))
+    """Output scale over input scale: between 1/4 and 4, anywhere in 2^low..2^high, or the inverse of odd / 2^k."""
+    form = draw(st.integers(0, 5))
+    if form == 0:
+        return 2.0 ** draw(st.floats(low_exponent, high_exponent))
+    if form < 3:
+        power = 2 ** draw(st.one_of(st.integers(1, 8), st.just(16)))
+        return power / draw(st.integers(power // 8, 2 * power).map(lambda k: 2 * k + 1))
+    return draw(st.floats(0.25, 4.0))
 
 
 @st.composite
 def _operands(draw) -> tuple[list[tuple[int, ...]], bool]:
-    """Two shapes that broadcast, and whether both operands are one tensor."""
+    """Two shapes that broadcast (now and then to many values), and whether both operands are one tensor."""
+    if draw(st.integers(0, 7)) == 0:
+        return [(96, 1), (1, 96)], False
     shape = draw(_shape(1, 6))
     if draw(st.integers(0, 3)) == 0:
         return [shape, shape], draw(st.booleans())

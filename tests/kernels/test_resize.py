@@ -34,20 +34,29 @@ def test_c_stays_within_its_tensors(kind, tmp_path):
     assert c_differences(draw(RESIZE[kind], 1, 100)[0], tmp_path) == []
 
 
-def _bilinear(size_in, size_out, align_corners=False, half_pixel_centers=False):
+def _column(kind, size_in, size_out, align_corners=False, half_pixel_centers=False):
+    """Resizing of one column of pixels."""
     quant, size = Quant.of(1.0), np.array([size_out, 1], np.int32)
     tensors = (Tensor("x", (1, size_in, 1, 1), "int8", quant), Tensor("size", (2,), "int32", None, size),
                Tensor("y", (1, size_out, 1, 1), "int8", quant))
     attrs = {"align_corners": align_corners, "half_pixel_centers": half_pixel_centers}
-    return Graph(tensors, (Op("RESIZE_BILINEAR", (0, 1), (2,), attrs),), (0,), (2,))
+    return Graph(tensors, (Op(kind, (0, 1), (2,), attrs),), (0,), (2,))
+
+
+@pytest.mark.parametrize("sizes", [(2, 82, False, False), (2, 41, False, True), (2, 83, True, False),
+                                   (4, 38, True, True)])
+def test_nearest_positions_round_as_float32_products_do(sizes):
+    """In exact arithmetic one of these positions falls on another pixel."""
+    x = np.arange(sizes[0], dtype=np.int8).reshape(1, -1, 1, 1)
+    assert differences(_column("RESIZE_NEAREST_NEIGHBOR", *sizes), [x]) == []
 
 
 def test_a_ratio_at_which_tflite_micro_reads_past_the_input_is_refused():
-    verify(_bilinear(1, 60))
+    verify(_column("RESIZE_BILINEAR", 1, 60))
     with pytest.raises(InputError, match="past the input"):
-        verify(_bilinear(1, 70))
+        verify(_column("RESIZE_BILINEAR", 1, 70))
 
 
 def test_bilinear_with_both_coordinate_conventions_is_refused():
     with pytest.raises(InputError, match="exclude each other"):
-        verify(_bilinear(2, 4, True, True))
+        verify(_column("RESIZE_BILINEAR", 2, 4, True, True))
