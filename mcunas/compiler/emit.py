@@ -100,9 +100,13 @@ class _Writer:
         yield "#endif"
 
     def stream(self, index: int, stream: Stream) -> Iterable[str]:
-        ticks, table = len(stream.until) - 1, f"rows_{index}"
-        ctype = "uint8_t" if max(map(max, stream.until)) < 256 else "uint16_t"
-        rows = ",\n  ".join("{" + ", ".join(map(str, done)) + "}" for done in stream.until)
+        until = stream.upwards
+        if stream.ops[-1] in self.plan.downwards:       # rows left to do, counted from the top
+            counts = [self.plan.program.calls[op][0].rows.count for op in stream.ops]
+            until = tuple(tuple(n - d for n, d in zip(counts, done)) for done in stream.downwards)
+        ticks, table = len(until) - 1, f"rows_{index}"
+        ctype = "uint8_t" if max(map(max, until)) < 256 else "uint16_t"
+        rows = ",\n  ".join("{" + ", ".join(map(str, done)) + "}" for done in until)
         self.text.append(f"static const {ctype} {table}[{ticks + 1}][{len(stream.ops)}] = {{\n  {rows}\n}};\n")
         yield f"  for (int32_t tick = 0; tick < {ticks}; tick++) {{"
         for s, op in enumerate(stream.ops):

@@ -55,17 +55,17 @@ class Plan:
 
     @cached_property
     def downwards(self) -> frozenset[int]:
-        """Ops that must run from the last row to the first: their output overlaps a dying input from above."""
+        """Last ops of the steps that must run from the last row to the first: their output overlaps a dying input from
+        above."""
         found = set()
         for step in self.schedule.steps:
-            if step.stream is None:
-                out = self.program.graph.ops[step.ops[0]].outputs[0]
-                for root, overlap in step.overlaps.items():
-                    distance = self.offsets[out] - self.offsets[root]
-                    upwards = overlap.input_above is not None and -distance >= overlap.input_above
-                    apart = distance >= self.program.size[root] or -distance >= self.program.size[out]
-                    if not upwards and not apart:
-                        found.add(step.ops[0])
+            out = self.program.graph.ops[step.ops[-1]].outputs[0]
+            for root, overlap in step.overlaps.items():
+                distance = self.offsets[out] - self.offsets[root]
+                upwards = overlap.input_above is not None and -distance >= overlap.input_above
+                apart = distance >= self.program.size[root] or -distance >= self.program.size[out]
+                if not upwards and not apart:
+                    found.add(step.ops[-1])
         return frozenset(found)
 
 

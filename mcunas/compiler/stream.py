@@ -3,29 +3,36 @@
 
 One tick computes one row of the last op; every op before it first computes the rows that this needs and that are not
 there yet, so nothing is computed twice. Between two ops lies a ring buffer of just the rows that are still needed. The
-output may overwrite rows of the group's input that no later tick reads.
+output may overwrite rows of the group's input that no later tick reads. A stream can run from the first row to the
+last or the other way round; the planner takes the direction in which the output's place is free.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcunas.compiler.lifetime import Program, aligned
-from mcunas.compiler.lower import Overlap, RowInput
+from mcunas.compiler.lower import Overlap, RowInput, Rows
+
+Ticks = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """ops: the stages, the last one writes the output. until[tick][stage]: rows done after the tick.
+    """ops: the stages, the last one writes the output. upwards, downwards: [tick][stage] -> rows done after the tick.
 
     rings: tensor between stages -> rows its buffer holds. overlaps: storage of a full input -> how the output may
     overwrite it. calls: kernel calls of one inference.
     """
 
     ops: tuple[int, ...]
-    until: tuple[tuple[int, ...], ...]
+    upwards: Ticks
+    downwards: Ticks
     rings: dict[int, int]
     overlaps: dict[int, Overlap]
-    calls: int
+
+    @property
+    def calls(self) -> int:
+        return sum(a != b for before, after in zip(self.upwards, self.upwards[1:]) for a, b in zip(before, after))
 
     def ring_bytes(self, program: Program) -> dict[int, int]:
         """Tensor -> aligned bytes of its ring."""
@@ -39,6 +46,85 @@ def streamable(program: Program, op_index: int) -> bool:
     return len(calls) == 1 and calls[0].rows is not None
 
 
+def stream(program: Program, ops: tuple[int, ...]) -> Stream | None:
+    """The row schedule of `ops` (at least two, in execution order), or None when they cannot be streamed together.
+
+    All but the last output must be read inside the group only.
+    """
+    if not all(streamable(program, i) for i in ops):
+        return None
+    graph = program.graph
+    stage_of = {graph.ops[i].outputs[0]: s for s, i in enumerate(ops)}
+    rows = [program.calls[i][0].rows for i in ops]
+    inner: list[tuple[int, int, RowInput]] = []                      # (writer, reader, how)
+    outer: list[tuple[int, int, RowInput, Overlap]] = []             # (storage, reader, how, overlap if it is last)
+    for s, i in enumerate(ops):
+        call = program.calls[i][0]
+        for position, t in enumerate(call.inputs):
+            how = rows[s].inputs[position] if t in program.storage else None
+            if t in stage_of:
+                if rows[stage_of[t]].count != how.rows:
+                    return None
+                inner.append((stage_of[t], s, how))
+            elif how is not None:
+                outer.append((program.storage[t], s, how, call.overlap_with(position)))
+    if {writer for writer, _, _ in inner} != set(range(len(ops) - 1)):
+        return None
+    up = _Walk(rows, inner, outer, mirrored=False)
+    down = _Walk(rows, inner, outer, mirrored=True)
+    rings = {graph.ops[ops[s]].outputs[0]: max(up.ring(s), down.ring(s)) for s in range(len(ops) - 1)}
+    above, below = up.gaps(), down.gaps()
+    overlaps = {storage: Overlap(above[storage], below[storage]) for storage in above}
+    return Stream(ops, up.ticks, down.ticks, rings,
+                  {storage: overlap for storage, overlap in overlaps.items() if overlap != Overlap()})
+
+
+class _Walk:
+    """One direction. Mirrored, row r stands for the r-th row from the bottom and the paddings change places."""
+
+    def __init__(self, rows: list[Rows], inner: list[tuple[int, int, RowInput]],
+                 outer: list[tuple[int, int, RowInput, Overlap]], mirrored: bool) -> None:
+        def turned(reader: int, how: RowInput) -> RowInput:
+            behind = (rows[reader].count - 1) * how.stride + how.reach - how.before - how.rows
+            return replace(how, before=behind) if mirrored else how
+
+        self.rows, self.mirrored, self.last = rows, mirrored, len(rows) - 1
+        self.inner = [(w, r, turned(r, how)) for w, r, how in inner]
+        self.outer = [(storage, r, turned(r, how), overlap) for storage, r, how, overlap in outer]
+        ticks = [[0] * len(rows)]
+        for tick in range(1, rows[self.last].count + 1):
+            done = list(ticks[-1])
+            done[self.last] = tick
+            for writer, reader, how in sorted(self.inner, key=lambda edge: -edge[1]):    # readers settle first
+                done[writer] = max(done[writer], _needed(how, done[reader]))
+            ticks.append(done)
+        self.ticks: Ticks = tuple(map(tuple, ticks))
+
+    def ring(self, stage: int) -> int:
+        """Rows between the newest one written and the lowest one still to be read, at their most."""
+        readers = [(r, how) for w, r, how in self.inner if w == stage]
+        most = max(after[stage] - min(_lowest(how, before[r]) for r, how in readers)
+                   for before, after in zip(self.ticks, self.ticks[1:]))
+        return max(1, min(self.rows[stage].count, most))
+
+    def gaps(self) -> dict[int, int | None]:
+        """Storage of a full input -> least distance to the output in this direction; None: they may not overlap."""
+        found: dict[int, int | None] = {}
+        for storage, reader, how, overlap in self.outer:
+            gap = self._gap(reader, how, overlap)
+            known = found.get(storage, gap)
+            found[storage] = None if gap is None or known is None else max(known, gap)
+        return found
+
+    def _gap(self, reader: int, how: RowInput, overlap: Overlap) -> int | None:
+        if reader == self.last:         # reads and writes alternate inside one kernel, which knows its own distance
+            return overlap.output_above if self.mirrored else overlap.input_above
+        out, total = self.rows[self.last], self.rows[reader].count
+        gap = max((after[self.last] * out.row_bytes - _lowest(how, after[reader]) * how.row_bytes
+                   for after in self.ticks[1:] if after[reader] < total), default=0)
+        return gap + how.rows * how.row_bytes - out.count * out.row_bytes if self.mirrored else gap
+
+
 def _needed(source: RowInput, done: int) -> int:
     """Input rows that must exist for `done` output rows."""
     return max(0, min(source.rows, (done - 1) * source.stride - source.before + source.reach)) if done else 0
@@ -47,64 +133,3 @@ def _needed(source: RowInput, done: int) -> int:
 def _lowest(source: RowInput, done: int) -> int:
     """Lowest input row that output rows from `done` on read."""
     return max(0, done * source.stride - source.before)
-
-
-def stream(program: Program, ops: tuple[int, ...]) -> Stream | None:
-    """The row schedule of `ops` (at least two, in execution order), or None when they cannot be streamed together.
-
-    All but the last output must be read inside the group only.
-    """
-    graph = program.graph
-    if not all(streamable(program, i) for i in ops):
-        return None
-    stage_of = {graph.ops[i].outputs[0]: s for s, i in enumerate(ops)}
-    rows = [program.calls[i][0].rows for i in ops]
-    inner: list[list[tuple[int, RowInput]]] = [[] for _ in ops]      # per stage: (reader, how it reads)
-    outer: list[tuple[int, int, RowInput, Overlap]] = []             # (storage, reader, how, overlap if it is last)
-    for s, i in enumerate(ops):
-        call = program.calls[i][0]
-        for position, t in enumerate(call.inputs):
-            if t in stage_of:
-                if rows[stage_of[t]].count != rows[s].inputs[position].rows:
-                    return None
-                inner[stage_of[t]].append((s, rows[s].inputs[position]))
-            elif t in program.storage:
-                outer.append((program.storage[t], s, rows[s].inputs[position], call.overlap_with(position)))
-    last = len(ops) - 1
-    if any(not readers for readers in inner[:last]):
-        return None
-    until = [[0] * len(ops)]
-    for tick in range(1, rows[last].count + 1):
-        done = list(until[-1])
-        done[last] = tick
-        for s in reversed(range(last)):
-            done[s] = max(done[s], *(_needed(how, done[reader]) for reader, how in inner[s]))
-        until.append(done)
-    rings = {graph.ops[ops[s]].outputs[0]: _ring(until, s, inner[s], rows[s].count) for s in range(last)}
-    overlaps = _overlaps(until, outer, last, rows)
-    calls = sum(a != b for before, after in zip(until, until[1:]) for a, b in zip(before, after))
-    return Stream(ops, tuple(tuple(u) for u in until), rings, overlaps, calls)
-
-
-def _ring(until: list[list[int]], stage: int, readers: list[tuple[int, RowInput]], count: int) -> int:
-    """Rows between the newest one written and the lowest one still to be read, at their most."""
-    most = 0
-    for before, after in zip(until, until[1:]):
-        lowest = min((_lowest(how, before[r]) for r, how in readers), default=0)
-        most = max(most, after[stage] - lowest)
-    return max(1, min(count, most))
-
-
-def _overlaps(until: list[list[int]], outer: list[tuple[int, int, RowInput, Overlap]], last: int,
-              rows: list) -> dict[int, Overlap]:
-    gaps: dict[int, int | None] = {}
-    for storage, reader, how, overlap in outer:
-        if reader == last:
-            gap = overlap.input_above
-        else:
-            total = rows[reader].count
-            gap = max((after[last] * rows[last].row_bytes - _lowest(how, after[reader]) * how.row_bytes
-                       for after in until[1:] if after[reader] < total), default=0)
-        known = gaps.get(storage, 0)
-        gaps[storage] = None if gap is None or known is None else max(known, gap)
-    return {storage: Overlap(gap) for storage, gap in gaps.items() if gap is not None}
