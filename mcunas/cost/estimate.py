@@ -96,7 +96,7 @@ def flash(schedule: Schedule, board: Board) -> tuple[int, int, int]:
     code += prices.model_bytes + prices.call_bytes * len(calls)
     for step in schedule.steps:
         if step.stream:                         # the table of rows that each tick computes
-            other += len(step.stream.until) * len(step.ops) * (1 if max(map(max, step.stream.until)) < 256 else 2)
+            other += len(step.stream.upwards) * len(step.ops) * (1 if max(map(max, step.stream.upwards)) < 256 else 2)
     return weights + other + code, weights, code
 
 
