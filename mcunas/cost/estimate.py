@@ -112,7 +112,7 @@ def instructions(schedule: Schedule, board: Board) -> float:
     for step in schedule.steps:
         if step.stream:                         # every tick calls every stage that has rows to compute
             for stage, op in enumerate(step.ops):
-                rows = [done[stage] for done in step.stream.until]
+                rows = [done[stage] for done in step.stream.upwards]
                 ticks = sum(later > earlier for earlier, later in zip(rows, rows[1:]))
                 total += (ticks - 1) * prices.of(schedule.program.calls[op][0].kernel)[per_call]
     return total
