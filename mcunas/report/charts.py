@@ -83,6 +83,7 @@ def arena(blocks: Sequence[Block], steps: Sequence[str], arena_bytes: int, width
     scale = (height - TOP - BOTTOM) / arena_bytes
     base = height - BOTTOM
     parts = [_open(width, height, "memory plan: bytes of the arena over the schedule")]
+    labels = []     # above all rectangles
     for tick in _ticks(0, arena_bytes):
         if tick <= arena_bytes:
             y = base - tick * scale
@@ -95,8 +96,9 @@ def arena(blocks: Sequence[Block], steps: Sequence[str], arena_bytes: int, width
         parts.append(f'<rect class="fill block s{n % COLOURS}" x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" '
                      f'height="{h:.1f}"><title>{escape(what)}</title></rect>')
         if h > 15 and w > 7.0 * len(str(block.size)) + 6:
-            parts.append(f'<text class="label" x="{x + w / 2:.1f}" y="{y + h / 2 + 4:.1f}" '
-                         f'text-anchor="middle">{block.size}</text>')
+            labels.append(f'<text class="label" x="{x + w / 2:.1f}" y="{y + h / 2 + 4:.1f}" '
+                          f'text-anchor="middle">{block.size}</text>')
+    parts += labels
     for i in _index_ticks(len(steps), most=24):
         parts.append(f'<text class="tick" x="{LEFT + (i + 0.5) * step_width:.1f}" y="{base + 16}" '
                      f'text-anchor="middle">{i}<title>{escape(steps[i])}</title></text>')

@@ -86,9 +86,8 @@ def _verdict(report: ValidationReport, match: Mapping[str, int], rows: Sequence[
 def _compiled(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The memory plan and the layers that the compiler decided on."""
     layers = manifest["layers"]
-    steps = [""] * len(layers)
-    for layer in layers:
-        steps[layer["step"]] = f"{layer['index']} {layer['kind']}"
+    steps = [" + ".join(f"{layer['index']} {layer['kind']}" for layer in layers if layer["step"] == step)
+             for step in range(1 + max((layer["step"] for layer in layers), default=-1))]
     tensors = [{key: block[key] for key in ("name", "offset", "bytes", "first", "last")} for block in manifest["plan"]]
     return {"plan": {"arena_bytes": manifest["arena_bytes"], "steps": steps, "tensors": tensors},
             "layers": [{"name": layer["name"], "kind": layer["kind"], "macs": layer["macs"],
