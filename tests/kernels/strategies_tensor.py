@@ -68,14 +68,14 @@ def _const(name: str, values: object) -> Tensor:
 
 @st.composite
 def _ratio(draw, low_exponent: int, high_exponent: int) -> float:
-    """Output scale over input scale: between 1/4 and 4, anywhere in 2^low..2^high, or the inverse of odd / 2^k."""
-    form = draw(st.integers(0, 5))
+    """Output scale over input scale: between 1/4 and 4, anywhere in 2^low..2^high, 2^k / odd, or a power of two."""
+    form = draw(st.integers(0, 6))
     if form == 0:
         return 2.0 ** draw(st.floats(low_exponent, high_exponent))
     if form < 3:
-        power = 2 ** draw(st.one_of(st.integers(1, 8), st.just(16)))
+        power = 2 ** draw(st.integers(1, 8))
         return power / draw(st.integers(power // 8, 2 * power).map(lambda k: 2 * k + 1))
-    return draw(st.floats(0.25, 4.0))
+    return draw(st.floats(0.25, 4.0) if form < 5 else st.sampled_from([0.5, 1.0, 2.0, 4.0, 8.0]))
 
 
 @st.composite

@@ -34,6 +34,25 @@ def test_c_stays_within_its_tensors(kind, tmp_path):
     assert c_differences(draw(ELEMENTWISE[kind], 1, 100)[0], tmp_path) == []
 
 
+@pytest.mark.parametrize(("kind", "out_scale"), [("ADD", 4.0), ("SUB", 4.0), ("MUL", 16.0)])
+def test_every_pair_of_bytes_on_scales_full_of_rounding_ties(kind, out_scale, tmp_path):
+    byte = np.arange(-128, 128).astype(np.int8)
+    tensors = (Tensor("a", (256, 1), "int8", Quant.of(1.0, 3)), Tensor("b", (256,), "int8", Quant.of(0.5, -1)),
+               Tensor("y", (256, 256), "int8", Quant.of(out_scale, 5)))
+    graph = verify(Graph(tensors, (Op(kind, (0, 1), (2,), {"activation": "NONE"}),), (0, 1), (2,)))
+    inputs = [byte.reshape(256, 1), byte]
+    assert differences(graph, inputs) == []
+    assert c_differences((graph, inputs), tmp_path) == []
+
+
+def test_hard_swish_forms_its_multiplier_in_double():
+    """With these scales the multiplier of a division in float32 would differ in its last of 15 bits."""
+    quants = (Quant.of(float.fromhex("0x1.7df5bep-6"), 11), Quant.of(float.fromhex("0x1.b3c5f8p-6"), 81))
+    graph = Graph(tuple(Tensor(n, (256,), "int8", q) for n, q in zip("xy", quants)), (Op("HARD_SWISH", (0,), (1,)),),
+                  (0,), (1,))
+    assert differences(graph, [np.arange(-128, 128).astype(np.int8)]) == []
+
+
 def _unary(kind, before, after, source="int8"):
     return Graph((Tensor("x", (4,), source, before), Tensor("y", (4,), "int8", after)), (Op(kind, (0,), (1,)),),
                  (0,), (1,))
