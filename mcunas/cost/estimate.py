@@ -92,7 +92,8 @@ def flash(schedule: Schedule, board: Board) -> tuple[int, int, int]:
     data = [tables(call) for call in calls]
     weights = sum(d["weights"] + d["bias"] for d in data)
     other = sum(d["requant"] + d["table"] for d in data) + sum(prices.params(c.kernel) for c in calls)
-    code = sum(prices.code(k) for k in sorted({c.kernel for c in calls}))
+    kernels = {c.kernel for c in calls}
+    code = sum(prices.code(k) for k in kernels) + max((prices.library(k) for k in kernels), default=0)
     code += prices.model_bytes + prices.call_bytes * len(calls)
     for step in schedule.steps:
         if step.stream:                         # the table of rows that each tick computes

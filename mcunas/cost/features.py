@@ -1,26 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an op's instruction count depends on, as plain arithmetic: works on integers and on differentiable widths.
 
-One row per op: multiply-accumulates, outputs, taps gathered (pixels x kernel x input channels: widening and copying),
-pixels, one for the call, runs of taps (kernel rows x outputs), kernel positions of outputs whose window crosses the
-edge, multiply-accumulates on padding, and those outside of whole blocks. A core's table gives instructions per
-unit for each kernel; but for the tails, every term is linear or bilinear in the widths (pruning-methods.md section 1.4,
-Latency).
+One row per op, of numbers that are linear or bilinear in the widths (pruning-methods.md section 1.4, Latency), and of
+tails, which are counted at integer widths only because a staircase has no useful slope:
+
+macs        multiply-accumulates, those on padding included
+outputs     values written
+taps        values gathered: pixels x kernel x input channels
+pixels      output pixels
+calls       one
+runs        kernel rows x outputs
+edge        kernel positions x outputs of the pixels whose window crosses the edge
+edge_taps   the same x input channels instead of outputs
+border      multiply-accumulates on padding
+out_tail    multiply-accumulates of the channels after the last block of LANES; out_odd: of the last odd one
+depth_tail  multiply-accumulates after the last block of LANES in depth; depth_pad: what filling that block would add
 """
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-FEATURES = ("macs", "outputs", "taps", "pixels", "calls", "runs", "edge", "border", "out_tail", "depth_tail")
+FEATURES = ("macs", "outputs", "taps", "pixels", "calls", "runs", "edge", "edge_taps", "border", "out_tail", "out_odd",
+            "depth_tail", "depth_pad")
 LANES = 4           # output channels, and depth values, that the kernels handle at once; the rest is dearer
 
 
 def op_features(kind: str, attrs: Mapping[str, Any], shapes: Sequence[tuple], out: tuple) -> tuple:
-    """FEATURES of one op. shapes: of its inputs (() when absent), out: of its first output; NHWC.
-
-    The tails are multiply-accumulates in the last, incomplete block of LANES; they are counted at integer widths only,
-    since a staircase has no useful slope.
-    """
+    """FEATURES of one op. shapes: of its inputs (() when absent), out: of its first output; NHWC."""
     if kind in ("CONV_2D", "TRANSPOSE_CONV"):
         outputs, kh, kw, inputs = shapes[1]
         # a transposed convolution visits input pixels, a convolution output pixels
@@ -28,24 +35,27 @@ def op_features(kind: str, attrs: Mapping[str, Any], shapes: Sequence[tuple], ou
         crossing, outside = _border(attrs, shapes[0], (kh, kw), out) if kind == "CONV_2D" else (0, 0)
         taps = pixels * kh * kw * inputs
         return (taps * outputs, out[1] * out[2] * outputs, taps, pixels, 1, pixels * kh * outputs,
-                crossing * kh * kw * outputs, outside * inputs * outputs, taps * _tail(outputs),
-                pixels * outputs * _tail(kh * kw * inputs))
+                crossing * kh * kw * outputs, crossing * kh * kw * inputs, outside * inputs * outputs,
+                taps * _tail(outputs), taps * _odd(outputs), pixels * outputs * _tail(kh * kw * inputs),
+                pixels * outputs * kh * _pad(kw * inputs))
     if kind == "DEPTHWISE_CONV_2D":
         _, kh, kw, channels = shapes[1]
         crossing, outside = _border(attrs, shapes[0], (kh, kw), out)
         pixels = out[1] * out[2]
         taps = pixels * kh * kw * channels
-        return (taps, pixels * channels, taps, pixels, 1, pixels * kh * kw, crossing * kh * kw, outside * channels,
-                kh * kw * pixels * _tail(channels), 0)
+        window = pixels * kh * kw
+        return (taps, pixels * channels, taps, pixels, 1, window, crossing * kh * kw, crossing * kh * kw * channels,
+                outside * channels, window * _tail(channels), window * _odd(channels), 0, window * _pad(channels))
     if kind == "FULLY_CONNECTED":
         outputs, inputs = shapes[1]
-        return inputs * outputs, outputs, inputs, 1, 1, outputs, 0, 0, inputs * _tail(outputs), outputs * _tail(inputs)
+        return (inputs * outputs, outputs, inputs, 1, 1, outputs, 0, 0, 0, inputs * _tail(outputs),
+                inputs * _odd(outputs), outputs * _tail(inputs), outputs * _pad(inputs))
     outputs, pixels, taps = _product(out), _product(out[:-1]), 0
     if kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
         taps = outputs * attrs["filter_h"] * attrs["filter_w"]
     elif kind == "MEAN":
         taps = _product(shapes[0])
-    return 0, outputs, taps, pixels, 1, 0, 0, 0, 0, 0
+    return 0, outputs, taps, pixels, 1, 0, 0, 0, 0, 0, 0, 0, 0
 
 
 def _border(attrs: Mapping[str, Any], x: tuple, kernel: tuple[int, int], out: tuple) -> tuple[int, int]:
@@ -65,6 +75,14 @@ def _border(attrs: Mapping[str, Any], x: tuple, kernel: tuple[int, int], out: tu
 
 def _tail(count: Any) -> int:
     return count % LANES if isinstance(count, int) else 0
+
+
+def _odd(count: Any) -> int:
+    return count % 2 if isinstance(count, int) else 0
+
+
+def _pad(count: Any) -> int:
+    return -count % LANES if isinstance(count, int) else 0
 
 
 def _product(values: Sequence) -> Any:

@@ -11,8 +11,8 @@ import argparse
 import contextlib
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def one_op(kind: str, shapes: list[tuple[int, ...]], attrs: dict, constants: dic
     return Graph((*tensors, Tensor("y", shape, "int8", out)), (op,), tuple(graph_inputs), op.outputs)
 
 
-def layers(count: int = 40) -> Iterator[Graph]:
+def layers(count: int = 64) -> Iterator[Graph]:
     """Layers of the shapes that small networks have, log-uniform in their channels; the same ones every time."""
     random = np.random.default_rng(1)
 

@@ -44,6 +44,15 @@ def _flash_bytes(source: Path, board: Board, folder: Path) -> int:
     return sum(-(-int(size) // 4) * 4 for _, size in sections)
 
 
+def _library_bytes(kernel: str, own_bytes: int, board: Board, folder: Path) -> int:
+    """What the last compiled source pulls in from the compiler's libraries (64-bit products on small cores and such)."""
+    linked = str(folder / "linked.elf")
+    _run(PREFIX + "gcc", *board.cflags, "-nostartfiles", "-Wl,--gc-sections", f"-Wl,-e,{kernel}",
+         str(folder / "object.o"), "-o", linked)
+    sections = re.findall(r"^(\.(?:text|rodata|data))\s+(\d+)", _run(PREFIX + "size", "-A", linked), re.M)
+    return max(sum(int(size) for _, size in sections) - own_bytes, 0)
+
+
 def _params_bytes(kernel: str, board: Board, folder: Path) -> int:
     probe = folder / "probe.c"
     probe.write_text(f'#include "mn_kernels.h"\nconst char probe[sizeof(struct {kernel})] = {{1}};\n')
@@ -66,24 +75,26 @@ def _model_bytes(calls: int, board: Board, folder: Path) -> int:
 def measure(board: Board) -> str:
     """The table as TOML text. Raises ToolMissing or InputError."""
     lines = ["# SPDX-License-Identifier: Apache-2.0",
-             "# Written by python -m mcunas.cost.measure_code; bytes of flash per kernel and per parameter struct."]
+             "# Written by python -m mcunas.cost.measure_code. Bytes of flash: a kernel's own code, what it pulls in from",
+             "# the compiler's libraries (shared between kernels), one parameter struct."]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sizes = {}
         for source in sorted((firmware_dir() / "kernels").glob("*.c")):
             try:
-                sizes[source.stem] = (_flash_bytes(source, board, folder), _params_bytes(source.stem, board, folder))
+                code = _flash_bytes(source, board, folder)
+                library = _library_bytes(source.stem, code, board, folder)
+                sizes[source.stem] = (code, library, _params_bytes(source.stem, board, folder))
             except InputError as error:         # a kernel for another instruction set
                 lines.append(f"# {source.stem}: {error}")
-        params = sizes["mn_max_pool_s8"][1]
+        params = sizes["mn_max_pool_s8"][2]
         one, many = (_model_bytes(calls, board, folder) - calls * params for calls in (1, 9))
         call_bytes = round((many - one) / 8)
         compiler = _run(PREFIX + "gcc", "--version").splitlines()[0]
     lines += [f'source = "compiled with {compiler}, {" ".join((*board.cflags, *FLAGS[:1]))}"',
               f"model_bytes = {one - call_bytes}", f"call_bytes = {call_bytes}", "", "[kernels]"]
-    code, structs = (np.array([s[i] for s in sizes.values()]) for i in (0, 1))
-    sizes["default"] = (int(np.median(code)), int(np.median(structs)))
-    lines += [f"{k} = {{ code = {c}, params = {p} }}" for k, (c, p) in sizes.items()]
+    sizes["default"] = tuple(int(np.median([s[i] for s in sizes.values()])) for i in range(3))
+    lines += [f"{k} = {{ code = {c}, library = {lib}, params = {p} }}" for k, (c, lib, p) in sizes.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -25,9 +25,13 @@ DEFAULT = "default"
 
 @dataclass(frozen=True)
 class CodeTable:
-    """code_bytes, params_bytes: kernel -> bytes of its code and of one parameter struct."""
+    """Kernel -> bytes of its own code, of the library code that it shares with others, and of one parameter struct.
+
+    model_bytes: of model.c without calls; call_bytes: of one call.
+    """
 
     code_bytes: dict[str, int]
+    library_bytes: dict[str, int]
     params_bytes: dict[str, int]
     model_bytes: int
     call_bytes: int
@@ -35,6 +39,9 @@ class CodeTable:
 
     def code(self, kernel: str) -> int:
         return self.code_bytes[_known(kernel, self.code_bytes)]
+
+    def library(self, kernel: str) -> int:
+        return self.library_bytes[_known(kernel, self.library_bytes)]
 
     def params(self, kernel: str) -> int:
         return self.params_bytes[_known(kernel, self.params_bytes)]
@@ -84,9 +91,9 @@ def _code(path: Path) -> CodeTable:
     data = _read(path)
     try:
         kernels = data["kernels"]
-        return CodeTable({k: int(v["code"]) for k, v in kernels.items()}, {k: int(v["params"]) for k, v in kernels.items()},
-                         int(data["model_bytes"]), int(data["call_bytes"]), str(data["source"]))
-    except (KeyError, TypeError, ValueError) as error:
+        columns = ({k: int(v.get(name, 0)) for k, v in kernels.items()} for name in ("code", "library", "params"))
+        return CodeTable(*columns, int(data["model_bytes"]), int(data["call_bytes"]), str(data["source"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"damaged cost table ({error!r})", where=str(path)) from None
 
 
@@ -94,9 +101,9 @@ def _code(path: Path) -> CodeTable:
 def _instructions(path: Path) -> InstructionTable:
     data = _read(path)
     try:
-        per_unit = {k: tuple(float(v[f]) for f in FEATURES) for k, v in data["kernels"].items()}
+        per_unit = {k: tuple(float(v.get(f, 0)) for f in FEATURES) for k, v in data["kernels"].items()}
         return InstructionTable(per_unit, float(data["error_percent"]), str(data["source"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"damaged cost table ({error!r})", where=str(path)) from None
 
 

@@ -7,7 +7,7 @@ again. Tensors that TFLite forces to share a scale (pools, concatenation, reshap
 """
 from __future__ import annotations
 
-from typing import Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch

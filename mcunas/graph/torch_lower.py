@@ -7,8 +7,9 @@ remembers the fx node it came from, so that quantizers sit on exactly the edges 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,8 +47,9 @@ class Value:
 class Lowered:
     """A float Graph and its ties to the traced module.
 
-    node_of: activation tensor -> fx node name (the last node fused into it); a PAD's output has none. weight_of: weight tensor -> (module path,
-    permutation of its output channels or None). bias_of: bias tensor -> its (input, weight) tensors.
+    node_of: activation tensor -> fx node name (the last node fused into it); a PAD's output has none.
+    weight_of: weight tensor -> (module path, permutation of its output channels or None).
+    bias_of: bias tensor -> its (input, weight) tensors.
     """
 
     graph: Graph
@@ -158,7 +160,7 @@ def lower(module: nn.Module, example: torch.Tensor, name: str = "model") -> Lowe
 
     Raises InputError naming the module path or function that is not supported, and what to do instead.
     """
-    import mcunas.graph.torch_ops  # noqa: F401  registers the handlers
+    from mcunas.graph import torch_layers, torch_ops  # noqa: F401  they register the handlers
 
     traced = trace(module, example)
     state = Lowering(dict(traced.named_modules()))

@@ -6,7 +6,7 @@ The guarantee comes from here, never from the loss; the fill matters as much as 
 """
 from __future__ import annotations
 
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 

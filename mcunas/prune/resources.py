@@ -8,8 +8,9 @@ section 1.4, Resources). The differentiable form equals the exact one where it w
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch

@@ -6,8 +6,8 @@ dummy scales. RAM, flash and instructions depend on shapes only, so what the com
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 

@@ -22,8 +22,8 @@ from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.search import METHODS
 from mcunas.search.result import Result, finish
 from mcunas.search.run import CHECKPOINT, SMOKE, Progress, Run, Schedule
-from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
 from mcunas.space import Genotype
+from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
 
 THREADS = 1     # fixed: another number would sum in another order; and on nets this small a second thread only waits
 

@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,9 +22,9 @@ from mcunas.prune.groups import find_groups
 from mcunas.prune.resources import Resources
 from mcunas.prune.skeleton import Skeleton
 from mcunas.prune.slicing import slice_to
-from mcunas.tasks.training import steps_per_epoch
 from mcunas.space import Genotype
 from mcunas.tasks import Task
+from mcunas.tasks.training import steps_per_epoch
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]      # phase, epochs done, epochs in all, figures to show
 CHECKPOINT = "checkpoint.pt"

@@ -6,7 +6,7 @@ Everything random in an epoch is a function of (seed, epoch), so that a resumed 
 from __future__ import annotations
 
 import math
-from typing import Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F

@@ -23,14 +23,14 @@ from tests.prune.nets import residual, settled
 
 
 @pytest.mark.parametrize("key", ["mps2-an386", "mps2-an385-m0plus", "mps3-an547"])
-def test_ram_is_the_plan_and_flash_is_what_the_linker_says_within_5_percent(key: str, tmp_path: Path) -> None:
+def test_ram_is_the_plan_and_flash_covers_what_the_linker_says(key: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     board, graph = Board.load(key), from_torch(settled(residual()), torch.rand(8, 1, 8, 8))
     cost = estimate(graph, board)
     assert cost.ram_bytes == plan(graph, board.isa).arena_bytes
     image = build(compile_graph(graph, board), board, tmp_path)
     linked = image.manifest["build"]["flash_bytes"] - board.reserve.flash
-    assert linked == pytest.approx(cost.flash_bytes, rel=0.05)
+    assert 0.92 * cost.flash_bytes <= linked <= 1.01 * cost.flash_bytes     # library code may be the firmware's already
     assert cost.macs == compile_graph(graph, board).manifest["macs"]
     assert "residual" in cost.source and "cycles" in cost.source
 
@@ -76,7 +76,9 @@ def test_features_of_a_padded_convolution_counted_by_hand() -> None:
     assert found["macs"] == 16 * 9 * 2 * 5 and found["outputs"] == 80 and found["taps"] == 16 * 18
     assert found["edge"] == 12 * 9 * 5                      # 4 of 16 pixels lie inside
     assert found["border"] == (16 * 9 - 10 * 10) * 2 * 5    # per axis 2 + 3 + 3 + 2 positions lie inside
+    assert found["edge_taps"] == 12 * 9 * 2
     assert found["out_tail"] == 16 * 18 * (5 % LANES) and found["depth_tail"] == 16 * 5 * (18 % LANES)
+    assert found["out_odd"] == 16 * 18 and found["depth_pad"] == 16 * 5 * 3 * 2      # rows of 3 x 2 values, filled to 8
 
 
 def test_soft_features_equal_the_exact_ones_at_whole_blocks() -> None:
