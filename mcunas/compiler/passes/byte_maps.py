@@ -52,7 +52,7 @@ def byte_map(graph: Graph, op: Op, source: int) -> ByteMap | None:
     """
     sources, result = [op.inputs[i] for i in data_positions(op)], graph.tensors[op.outputs[0]]
     x = graph.tensors[source]
-    if x.dtype != "int8" or result.dtype != "int8" or x.shape != result.shape or x.is_const or sources.count(source) != 1:
+    if {x.dtype, result.dtype} != {"int8"} or x.shape != result.shape or x.is_const or sources.count(source) != 1:
         return None
     others = [graph.tensors[t] for t in sources if t != source]
     if op.kind in _POOLS:

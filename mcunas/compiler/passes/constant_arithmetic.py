@@ -18,7 +18,6 @@ from mcunas.compiler.passes.byte_maps import byte_map
 from mcunas.compiler.passes.ranges import channel_ranges
 from mcunas.compiler.passes.rewrite import compact, data_positions, renamed
 from mcunas.compiler.passes.taps import WEIGHTED, bias_tensor, bias_values, tap_patterns, tap_weights, with_bias
-from mcunas.graph.integer_params import data_input
 from mcunas.graph.ir import Graph, Op
 
 _INT32 = (1 << 31) - 1

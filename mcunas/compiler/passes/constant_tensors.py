@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Branches that end in one value per channel: an ADD, SUB, MUL, MAXIMUM or MINIMUM reads a constant (1, ..., C) instead.
+"""Branches that end in one value per channel: an ADD, SUB, MUL, MAXIMUM or MINIMUM reads a constant instead.
 
-A residual block whose last layer was pruned away entirely is such a branch: all its ops go, C bytes of flash stay.
+Its shape is (1, ..., C). A residual block whose last layer was pruned away entirely is such a branch: all its ops go,
+C bytes of flash stay.
 """
 from __future__ import annotations
 
 from dataclasses import replace
-
-import numpy as np
 
 from mcunas.compiler.passes.ranges import channel_ranges
 from mcunas.compiler.passes.rewrite import compact, constant

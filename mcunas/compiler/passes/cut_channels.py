@@ -40,6 +40,8 @@ def cut(graph: Graph, layers: dict[int, Layer | None], needed: Masks, kept: Mask
     tensors = [_cut_tensor(t, kept[i]) if i in kept else t for i, t in enumerate(graph.tensors)]
     ops = []
     for index, op in enumerate(graph.ops):
+        if not any(kept[t].any() for t in op.outputs):      # nobody reads it any more
+            continue
         if layers.get(index) is not None:
             op = _cut_layer(graph, op, layers[index], needed, kept, tensors)
         elif op.kind in _PARAMETERS:
@@ -49,10 +51,10 @@ def cut(graph: Graph, layers: dict[int, Layer | None], needed: Masks, kept: Mask
 
 
 def _cut_tensor(tensor: Tensor, mask: np.ndarray) -> Tensor:
-    if mask.all():
+    if mask.all() or not mask.any():                        # of the latter no reader is left
         return tensor
-    shape = (*tensor.shape[:-1], int(mask.sum()))
-    return replace(tensor, shape=shape, data=None if tensor.data is None else np.ascontiguousarray(tensor.data[..., mask]))
+    data = None if tensor.data is None else np.ascontiguousarray(tensor.data[..., mask])
+    return replace(tensor, shape=(*tensor.shape[:-1], int(mask.sum())), data=data)
 
 
 def _append(tensors: list[Tensor], tensor: Tensor) -> int:
@@ -68,8 +70,8 @@ def _cut_quant(quant: Quant | None, mask: np.ndarray) -> Quant | None:
 
 def _cut_layer(graph: Graph, op: Op, layer: Layer, needed: Masks, kept: Masks, tensors: list[Tensor]) -> Op:
     x, w, y = data_input(op), op.inputs[1], op.outputs[0]
-    reads = kept[x] if op.kind not in DENSE else needed[x]
-    if kept[x].all() and kept[y].all() and reads.all():
+    reads = needed[x]
+    if reads.all() and kept[x].all() and kept[y].all():
         return op
     weights, bias = tap_weights(graph, op).copy(), layer.plain_bias.copy()
     weights[layer.constant] = 0
@@ -105,20 +107,15 @@ def _pad(graph: Graph, op: Op, kept: Masks, tensors: list[Tensor]) -> Op:
     return _with_parameter(op, 1, old, amounts, tensors)
 
 
+def _concatenation(graph: Graph, op: Op, kept: Masks, tensors: list[Tensor]) -> Op:
+    return replace(op, inputs=tuple(t for t in op.inputs if kept[t].any()))
+
+
 def _reshape(graph: Graph, op: Op, kept: Masks, tensors: list[Tensor]) -> Op:
     if len(op.inputs) < 2 or op.inputs[1] < 0:
         return op
     old = graph.tensors[op.inputs[1]]
     return _with_parameter(op, 1, old, np.array(tensors[op.outputs[0]].shape, old.data.dtype), tensors)
-
-
-def _strided_slice(graph: Graph, op: Op, kept: Masks, tensors: list[Tensor]) -> Op:
-    """An axis that is taken whole says so in its masks; any other has kept all its channels."""
-    if kept[op.inputs[0]].all():
-        return op
-    last = 1 << len(graph.tensors[op.inputs[0]].shape) - 1
-    masks = {name: op.attrs[name] | last for name in ("begin_mask", "end_mask")}
-    return replace(op, attrs={**op.attrs, **masks})
 
 
 def _with_parameter(op: Op, position: int, old: Tensor, data: np.ndarray, tensors: list[Tensor]) -> Op:
@@ -129,4 +126,4 @@ def _with_parameter(op: Op, position: int, old: Tensor, data: np.ndarray, tensor
     return replace(op, inputs=tuple(inputs))
 
 
-_PARAMETERS = {"PAD": _pad, "RESHAPE": _reshape, "STRIDED_SLICE": _strided_slice}
+_PARAMETERS = {"CONCATENATION": _concatenation, "PAD": _pad, "RESHAPE": _reshape}

@@ -44,12 +44,12 @@ def notes(name: str, before: Graph, after: Graph) -> list[PassNote]:
     gone.subtract(Counter(op.kind for op in after.ops))
     if removed := ", ".join(f"{count} {kind}" for kind, count in gone.items() if count > 0):
         found.append(f"removed {removed}")
-    old = {before.tensors[op.outputs[0]].name: before.tensors[op.outputs[0]].shape for op in before.ops}
-    for op in after.ops:
-        tensor = after.tensors[op.outputs[0]]
-        was = old.get(tensor.name, tensor.shape)
-        if op.kind in WEIGHTED and was != tensor.shape:
-            found.append(f'{op.kind} "{tensor.name}": {was[-1]} -> {tensor.shape[-1]} channels')
+    left = {after.tensors[op.outputs[0]].name: after.tensors[op.outputs[0]].shape for op in after.ops}
+    for index, op in enumerate(before.ops):
+        tensor = before.tensors[op.outputs[0]]
+        now = left.get(tensor.name, tensor.shape)
+        if op.kind in WEIGHTED and now != tensor.shape:
+            found.append(f"op {index} {op.kind}: {tensor.shape[-1]} -> {now[-1]} channels")
     for unit, count in (("multiply-accumulates", macs), ("weights", weight_count)):
         a, b = count(before), count(after)
         if a != b:

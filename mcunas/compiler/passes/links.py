@@ -34,7 +34,7 @@ def channels(tensor: Tensor) -> int:
 
 
 def links(graph: Graph, op: Op) -> list[Link] | None:
-    """The op's links, or None when it does not pass its channels on: each output then depends on every input channel."""
+    """The op's links; None when it does not pass its channels on, so that each output depends on all of them."""
     rule = _RULES.get(op.kind)
     if rule is None or (rule is not _same and any(not graph.tensors[op.inputs[i]].shape for i in data_positions(op))):
         return None

@@ -31,7 +31,8 @@ def pad_folding(graph: Graph) -> Graph:
             continue
         ranges = ranges or channel_ranges(graph)
         never_below = bool((ranges[pad.inputs[0]][0] >= graph.tensors[result].quant.per_tensor[1]).all())
-        folded = {r: _folded(graph, pad, graph.ops[r], amounts.tolist()[1:3], never_below) for r in readers.get(result, [])}
+        folded = {r: _folded(graph, pad, graph.ops[r], amounts.tolist()[1:3], never_below)
+                  for r in readers.get(result, [])}
         if folded and all(op is not None for op in folded.values()):
             for r, op in folded.items():
                 ops[r] = op
@@ -55,8 +56,9 @@ def _folded(graph: Graph, pad: Op, op: Op, amounts: list[list[int]], never_below
             return None
         sides.append((first, last))
     padding: object = tuple(sides)
-    for name in ("VALID", "SAME"):
-        if all(window(before[a], w.kernel[a], w.stride[a], w.dilation[a], name) == (after[a], sides[a][0]) for a in (0, 1)):
+    for name in ("SAME", "VALID"):              # VALID where both hold: it never looks for a border
+        if all(window(before[a], w.kernel[a], w.stride[a], w.dilation[a], name) == (after[a], sides[a][0])
+               for a in (0, 1)):
             padding = name
     inputs = tuple(pad.inputs[0] if t == pad.outputs[0] else t for t in op.inputs)
     return replace(op, inputs=inputs, attrs={**op.attrs, "padding": padding})

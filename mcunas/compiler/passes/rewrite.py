@@ -2,8 +2,8 @@
 """What the passes share: appending constants, taking an op out, dropping what nobody reads, renumbering."""
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Mapping, Sequence
 
 import numpy as np
 

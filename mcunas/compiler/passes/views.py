@@ -22,15 +22,20 @@ from mcunas.graph.shapes import slice_ranges
 
 def views(graph: Graph) -> Graph:
     """The graph with single RESHAPEs for views and without identities. Names of its inputs and outputs stay."""
-    graph, index = _merged(graph), 0
+    before = None
+    while before is not graph:
+        before, graph = graph, _without_identity(_merged(graph))
+    return graph
+
+
+def _without_identity(graph: Graph) -> Graph:
+    """The graph without the first op that changes nothing and can go."""
     ranges = channel_ranges(graph)
-    while index < len(graph.ops):
-        source = _unchanged(graph, graph.ops[index], ranges)
+    for index, op in enumerate(graph.ops):
+        source = _unchanged(graph, op, ranges)
         shorter = None if source is None else bypass(graph, index, source)
-        if shorter is None:
-            index += 1
-        else:
-            graph, ranges = shorter, channel_ranges(shorter)
+        if shorter is not None:
+            return shorter
     return graph
 
 
