@@ -4,7 +4,7 @@
 #include "mn_nn.h"
 #include "mn_rows.h"
 
-static void pixel(const struct mn_fully_connected_s8 *p, const int8_t *in, int8_t *out)
+static MN_NOINLINE void pixel(const struct mn_fully_connected_s8 *p, const int8_t *in, int8_t *out)
 {
   const struct mn_runs run = {1, p->depth, 0, 0};
   const int8_t *w = p->weights, *shift = p->shift;

@@ -41,6 +41,11 @@ struct mn_model {
 void mn_tap(uint16_t op_index, uint16_t output_index, const void *data, uint32_t bytes);
 #endif
 
+#ifdef MN_STEP
+// Tests of the memory plan: called before every step of the schedule.
+void mn_step(uint16_t step, uint8_t *arena);
+#endif
+
 #ifdef __cplusplus
 }
 #endif

@@ -17,8 +17,8 @@ struct mn_span {
 
 static inline struct mn_span mn_span(int32_t from, int32_t to)
 {
-  const int32_t down = from > to;
-  const struct mn_span span = {from - down, to - down, 1 - 2 * down};
+  const int32_t down = (to - from) >> 31;      // 0 or -1
+  const struct mn_span span = {from + down, to + down, 1 | down};
 
   return span;
 }
@@ -26,13 +26,15 @@ static inline struct mn_span mn_span(int32_t from, int32_t to)
 // Pixels 0..width-1, in the direction of the rows.
 static inline struct mn_span mn_across(const struct mn_span *rows, int32_t width)
 {
-  return rows->step > 0 ? mn_span(0, width) : mn_span(width, 0);
+  const int32_t down = rows->step >> 1;
+  const struct mn_span span = {(width - 1) & down, (width & ~down) + down, rows->step};
+
+  return span;
 }
 
-// Some cores have no divider: rows of a full tensor do without.
 static inline int32_t mn_slot(int32_t row, int32_t ring)
 {
-  return row < ring ? row : (int32_t)((uint32_t)row % (uint32_t)ring);
+  return (int32_t)((uint32_t)row % (uint32_t)ring);
 }
 
 // Input rows that a window reads, as bytes: the first, from each to the next, and back by `ring` before row `wrap`.

@@ -87,6 +87,7 @@ class _Writer:
         step, graph = self.plan.schedule.steps[index], self.graph
         kinds = ", ".join(f"op {i} {graph.ops[i].kind}" for i in step.ops)
         yield f"  // {kinds}{', row by row' if step.stream else ''}"
+        yield from ("#ifdef MN_STEP", f"  mn_step({index}, arena);", "#endif")
         if step.stream:
             yield from self.stream(index, step.stream)
         else:

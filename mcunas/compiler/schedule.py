@@ -119,7 +119,7 @@ class _Cutter:
     def __init__(self, program: Program, order: tuple[int, ...]) -> None:
         self.program, self.order = program, order
         self.born = {root: -1 for root in program.sources}
-        self.dies = dict(self.born)
+        self.dies = dict.fromkeys(program.sources, 0)       # unused inputs, too, are there when the first op runs
         for position, op in enumerate(order):
             for root in program.writes(op):
                 self.born[root] = position

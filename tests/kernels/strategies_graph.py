@@ -191,6 +191,17 @@ _OPS = (_conv, _conv, _conv, _pool, _join, _join, _extreme, _unary, _concatenate
 
 
 @st.composite
+def row_network(draw: Callable) -> tuple[Graph, list[np.ndarray]]:
+    """A chain of ops that work row by row, with joins to earlier activations: much of it can be streamed."""
+    net = Net(draw, [(1, draw(st.integers(1, 15)), draw(st.integers(1, 6)), draw(st.sampled_from([1, 2, 3, 4])))])
+    for _ in range(draw(st.integers(3, 9))):
+        net.pick(_conv, _conv, _conv, _conv, _pool, _join, _join, _extreme, _unary)(net, net.live[-1])
+    read = {t for op in net.ops for t in op.inputs}
+    graph = verify(net.graph(tuple(t for t in net.live if t not in read)))
+    return graph, [net.random(-128, 127, graph.tensors[t].shape) for t in graph.inputs]
+
+
+@st.composite
 def small_graph(draw: Callable) -> tuple[Graph, list[np.ndarray]]:
     shapes = [(1, draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(st.sampled_from([1, 2, 3, 4])))
               for _ in range(draw(st.sampled_from([1, 1, 2])))]

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host program that overwrites every arena byte that the plan calls dead with noise, before each step of the schedule.
+
+What it prints are the outputs, so a kernel that reads or keeps anything outside of live buffers gives other bytes.
+"""
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from mcunas.compiler import Compiled
+from mcunas.compiler.plan import Plan
+from mcunas.device.host import _FLAGS, _SANITIZE, _compile, _kernel_library
+from mcunas.paths import firmware_dir
+
+_MAIN = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "model.h"
+
+struct span {{ uint16_t step; uint32_t offset, bytes; }};
+static const struct span live[] = {{{spans}}};
+static uint32_t state;
+
+void mn_tap(uint16_t op, uint16_t output, const void *data, uint32_t bytes) {{
+  (void)op; (void)output; (void)data; (void)bytes;
+}}
+
+void mn_step(uint16_t step, uint8_t *arena) {{
+  const uint32_t size = mn_model_model.arena_bytes;
+  uint8_t *keep = calloc(size, 1);
+  if (keep == NULL) exit(2);
+  for (unsigned i = 0; i < sizeof live / sizeof live[0]; i++)
+    if (live[i].step == step) memset(keep + live[i].offset, 1, live[i].bytes);
+  for (uint32_t i = 0; i < size; i++) {{
+    state = state * 1664525u + 1013904223u;
+    if (!keep[i]) arena[i] = (uint8_t)(state >> 24);
+  }}
+  free(keep);
+}}
+
+int main(void) {{
+  const struct mn_model *m = &mn_model_model;
+  uint8_t *arena = aligned_alloc(MN_ARENA_ALIGN, (m->arena_bytes + MN_ARENA_ALIGN - 1) / MN_ARENA_ALIGN * MN_ARENA_ALIGN);
+  if (arena == NULL) return 2;
+  for (state = 1; state < 4; state++) {{
+    fseek(stdin, 0, SEEK_SET);
+    for (unsigned i = 0; i < m->inputs; i++)
+      if (fread(arena + m->input[i].offset, 1, m->input[i].bytes, stdin) != m->input[i].bytes) return 2;
+    const uint32_t seed = state;
+    m->invoke(arena);
+    mn_step({steps}, arena);
+    for (unsigned i = 0; i < m->outputs; i++)
+      fwrite(arena + m->output[i].offset, 1, m->output[i].bytes, stdout);
+    state = seed;
+  }}
+  free(arena);
+  return 0;
+}}
+"""
+_RUNS = 3
+
+
+def _live(plan: Plan) -> list[tuple[int, int, int]]:
+    """(step, offset, bytes) of everything that must survive until the step begins; the last step is the end."""
+    found, steps = [], len(plan.schedule.steps)
+    for buffer, offset in zip(plan.buffers, plan.buffer_offsets):
+        source = bool(plan.program.sources & set(buffer.tensors))
+        pinned = bool(plan.program.pinned & set(buffer.tensors))
+        first, last = (0 if source else buffer.first + 1), (steps if pinned else buffer.last)
+        found += [(step, offset, buffer.size_bytes) for step in range(first, last + 1)]
+    return found
+
+
+def poisoned_outputs(compiled: Compiled, inputs: list[np.ndarray], folder: Path, compiler: str = "gcc") -> list[bytes]:
+    """The output bytes of some runs with different noise. compiled: model_id is "model"."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spans = ", ".join("{" + ", ".join(map(str, span)) + "}" for span in _live(compiled.plan))
+    (folder / "model.c").write_text(compiled.model_c)
+    (folder / "model.h").write_text(compiled.model_h)
+    (folder / "main.c").write_text(_MAIN.format(spans=spans, steps=len(compiled.plan.schedule.steps)))
+    (folder / "inputs").write_bytes(b"".join(np.ascontiguousarray(a).tobytes() for a in inputs))
+    flags = (*_FLAGS, *_SANITIZE)
+    _compile([compiler, *flags, "-DMN_STEP", f"-I{firmware_dir() / 'kernels'}", f"-I{folder}", str(folder / "model.c"),
+              str(folder / "main.c"), str(_kernel_library(compiler, flags)), "-o", str(folder / "poison")])
+    with open(folder / "inputs", "rb") as stream:
+        done = subprocess.run([str(folder / "poison")], stdin=stream, capture_output=True, timeout=120, check=True)
+    size = len(done.stdout) // _RUNS
+    return [done.stdout[k * size:(k + 1) * size] for k in range(_RUNS)]
