@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mcunas.compiler import passes
 from mcunas.compiler.emit import digest, emit_header, emit_source
 from mcunas.compiler.plan import Plan, plan
 from mcunas.errors import DoesNotFit, InputError
@@ -21,7 +22,9 @@ OPTIMIZE = {"balanced": "-O2", "ram": "-O2", "cycles": "-O3", "flash": "-Os"}   
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """kernels: names of the sources in firmware/kernels that the model calls; optimize: the goal it was compiled for."""
+    """graph: as compiled, after the passes. kernels: names of the sources in firmware/kernels that the model calls;
+    optimize: the goal it was compiled for.
+    """
 
     graph: Graph
     model_id: str
@@ -43,6 +46,7 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
         raise InputError(f"unknown optimization goal {optimize!r}", fix=f"use one of {', '.join(OPTIMIZE)}")
     verify(graph)
     model_id = identifier(model_id or graph.name)
+    graph, notes = passes.optimize(graph)
     # RAM is what is scarce, so streams are used wherever they lower the peak; where speed or flash is the goal, only
     # as far as the board's RAM demands.
     planned = plan(graph, board.isa, limit_bytes=board.ram_bytes if optimize in ("cycles", "flash") else 0)
@@ -58,12 +62,13 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
     header, source = emit_header(graph, planned, model_id), emit_source(graph, planned, model_id)
     kernels = tuple(sorted({c.kernel for calls in planned.program.calls for c in calls}))
     manifest = _manifest(graph, planned, board, optimize, model_id, kernels)
+    manifest["passes"] = [{"pass": note.name, "did": note.text} for note in notes]
     manifest["source_sha256"] = digest(header, source)
     return Compiled(graph, model_id, source, header, manifest, kernels, planned, optimize)
 
 
 def weight_bytes(graph: Graph) -> int:
-    """int8 weights, int32 biases and constant operands as the .tflite stores them, each counted once."""
+    """int8 weights, int32 biases and constant operands of the graph, each counted once."""
     found = set()
     for op in graph.ops:
         parameters = op.inputs[1:] if op.kind in _WEIGHTED else data_inputs(op.kind, op.inputs)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from mcunas.compiler.compile import weight_bytes
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.lower import KernelCall
+from mcunas.compiler.passes import optimize
 from mcunas.compiler.place import place
 from mcunas.compiler.schedule import Schedule
 from mcunas.cost.features import FEATURES, op_features
@@ -86,19 +88,17 @@ def tables(call: KernelCall) -> dict[str, int]:
 
 
 def flash(schedule: Schedule, board: Board) -> tuple[int, int, int]:
-    """(all, weights and biases, code) in bytes."""
+    """(all, weights and biases as the Graph holds them, code) in bytes."""
     prices = code_table(board)
     calls = [call for op in schedule.program.calls for call in op]
-    data = [tables(call) for call in calls]
-    weights = sum(d["weights"] + d["bias"] for d in data)
-    other = sum(d["requant"] + d["table"] for d in data) + sum(prices.params(c.kernel) for c in calls)
+    data = sum(sum(tables(call).values()) for call in calls) + sum(prices.params(c.kernel) for c in calls)
     kernels = {c.kernel for c in calls}
     code = sum(prices.code(k) for k in kernels) + max((prices.library(k) for k in kernels), default=0)
     code += prices.model_bytes + prices.call_bytes * len(calls)
     for step in schedule.steps:
         if step.stream:                         # the table of rows that each tick computes
-            other += len(step.stream.upwards) * len(step.ops) * (1 if max(map(max, step.stream.upwards)) < 256 else 2)
-    return weights + other + code, weights, code
+            data += len(step.stream.upwards) * len(step.ops) * (1 if max(map(max, step.stream.upwards)) < 256 else 2)
+    return data + code, weight_bytes(schedule.program.graph), code
 
 
 def instructions(schedule: Schedule, board: Board) -> float:
@@ -121,12 +121,12 @@ def instructions(schedule: Schedule, board: Board) -> float:
 
 def estimate(graph: Graph, board: Board) -> Cost:
     """The cost of `graph` (int8, verified) on `board`. Raises InputError when the board's cost tables are missing."""
-    priced = Priced.of(graph, board)
-    flash_bytes, weight_bytes, code_bytes = flash(priced.schedule, board)
+    priced = Priced.of(optimize(graph).graph, board)
+    flash_bytes, weights, code_bytes = flash(priced.schedule, board)
     count, model, table = instructions(priced.schedule, board), board.cycle_model, instruction_table(board)
     cycles = count * model.cycles_per_instruction
     source = (f"instructions: {table.source} (residual {table.error_percent:.1f} %); cycles: instructions x "
               f"{model.cycles_per_instruction:g} ({model.low:g}..{model.high:g}), {model.source}")
-    return Cost(priced.ram_bytes, flash_bytes, weight_bytes, code_bytes,
+    return Cost(priced.ram_bytes, flash_bytes, weights, code_bytes,
                 sum(c.macs for calls in priced.program.calls for c in calls), round(count), round(cycles),
                 cycles / board.clock_hz * 1e6, priced.live_bytes_per_op, source)
