@@ -11,11 +11,9 @@
 // Two pixels times `blocks` (at least 1) x 4 channels; outputs go to out0 and out1.
 // x: widened inputs of both pixels up to x_end, as [quad][2][pixel]. weights, requant: see mn_nn_dsp.h; 16-byte rows of
 // four channels. zero2: see mn_requantize_short. skip: what the first round of the loop leaves out (MN_BLOCK_SKIP).
-#if !defined(__arm__)
-static
-#endif
-void mn_conv_block_dsp(const uint32_t *x, const uint32_t *x_end, const uint32_t *weights, const int32_t *requant,
-                       int8_t *out0, int8_t *out1, int32_t blocks, uint32_t zero2, uint32_t skip);
+MN_DSP_ASSEMBLY void mn_conv_block_dsp(const uint32_t *x, const uint32_t *x_end, const uint32_t *weights,
+                                       const int32_t *requant, int8_t *out0, int8_t *out1, int32_t blocks,
+                                       uint32_t zero2, uint32_t skip);
 
 #define MN_BLOCK_QUADS 4          // quads that a round of the loop computes
 #define MN_BLOCK_QUAD_CODE 96     // its bytes of code per quad

@@ -36,6 +36,13 @@ static inline uint32_t mn_both(int32_t x)
   return (uint32_t)(uint16_t)x * 0x10001u;
 }
 
+// Functions in assembly on the core, in C with internal linkage on the host.
+#if defined(__arm__)
+#define MN_DSP_ASSEMBLY extern
+#else
+#define MN_DSP_ASSEMBLY static
+#endif
+
 #if defined(__arm__)
 
 #define MN_DSP_UNARY(name, instruction)                          \

@@ -13,10 +13,14 @@ import numpy as np
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
 from mcunas.compiler.lower.convolution import halfwords
 from mcunas.compiler.lower.overlap import window_overlap
-from mcunas.compiler.lower.packing import byte_pairs, in_blocks, in_quads, requant_blocks, short
+from mcunas.compiler.lower.packing import (
+    byte_pairs, depthwise_3x3, in_blocks, in_quads, requant_blocks, short)
 from mcunas.graph.arithmetic import wrap32
 from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window
 from mcunas.graph.ir import Graph, Op
+
+
+_STRIP = 16        # output columns of a depthwise convolution at a time: more would save little
 
 
 def folded_bias(graph: Graph, op: Op, p: Requant, sums: np.ndarray) -> np.ndarray:
@@ -59,3 +63,29 @@ def _two_pixels(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Overlap:
     """Two pixels are read before the first is written; pairs may begin at any pixel: one pixel more either way."""
     alone = window_overlap(x, y, win)
     return Overlap(alone.input_above + y[3], alone.output_above + y[3])
+
+
+@lowers("DEPTHWISE_CONV_2D", isa="dsp")
+def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
+    """3x3 of four or more channels, stride 1 or 2."""
+    x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    p, win, weights = requant(graph, op), sliding_window(graph, op), graph.tensors[op.inputs[1]].data[0].astype(np.int64)
+    flat = weights.reshape(-1, w[3]).T
+    scaling = short(p, flat, folded_bias(graph, op, p, flat.sum(axis=1)))
+    if (x[0] != 1 or x[3] < 4 or w[3] != x[3] or win.kernel != (3, 3) or win.dilation != (1, 1)
+            or win.stride not in ((1, 1), (2, 2)) or scaling is None):
+        return None
+    strip = min(y[2], _STRIP)
+    params = {
+        "constants": Table("uint32_t", depthwise_3x3(weights, scaling), "weights"),
+        **halfwords(graph, op, in_h=x[1], in_w=x[2], channels=x[3], out_h=y[1], out_w=y[2], in_ring=x[1],
+                    out_ring=y[1], stride=win.stride[0], pad_top=win.pad[0], pad_left=win.pad[1], strip=strip),
+        "input_zero_point": p.input_zero_point, "output_zero_point": p.output_zero_point, "low": p.low, "high": p.high,
+    }
+    # Up to two rows, beginning at any row, are written while inputs of these rows are still read: one row more than
+    # a row at a time.
+    row = window_overlap(x, y, win, block=y[2])
+    overlap = Overlap(row.input_above + y[2] * y[3], row.output_above + y[2] * y[3])
+    return [KernelCall("mn_depthwise_s8_dsp", params, (op.inputs[0],), op.outputs,
+                       scratch_bytes=32 * ((strip - 1) * win.stride[0] + 3), macs=prod(y) * 9,
+                       rows=window_rows(x, y, win), overlap=(overlap,))]

@@ -17,8 +17,6 @@ from mcunas.graph.integer_params import Requant
 
 _INPUT_REACH = 128             # largest magnitude of an input byte
 _SUM_REACH = 1 << 23           # of sum B x
-_ACCUMULATOR_REACH = 1 << 30   # of a sum with its bias
-_LAST_SHIFT = 21               # right shift up to which rounding and zero point fit beside the product
 
 
 def quad_positions(run_bytes: int) -> np.ndarray:
@@ -92,8 +90,10 @@ def short(p: Requant, weights: np.ndarray, bias: np.ndarray) -> Short | None:
     bias2 = np.where(constant, 8 * (value - p.output_zero_point), 2 * bias)
     multiplier = np.where(total == 0, 1 << 30, multiplier)
     right = np.where(constant, 1, -shift)
-    fits = (2 * total * _INPUT_REACH + np.abs(bias2) < 2 * _ACCUMULATOR_REACH) & (right >= 1) & (right <= _LAST_SHIFT)
-    return Short(bias2, multiplier, right - 1) if (fits | (multiplier == 0)).all() else None
+    reach2 = 2 * total * _INPUT_REACH + np.abs(bias2)
+    rounding = np.abs(2 * p.output_zero_point + 1) << np.clip(right - 1, 0, 31)
+    fits = (reach2 < 1 << 31) & (right >= 1) & (((reach2 * multiplier) >> 32) + 2 + rounding < 1 << 31)
+    return Short(bias2, multiplier, right - 1) if fits.all() else None
 
 
 def requant_blocks(p: Short) -> np.ndarray:
@@ -101,6 +101,24 @@ def requant_blocks(p: Short) -> np.ndarray:
     channels = p.bias2.size
     padded = np.zeros((3, -(-channels // 4) * 4), np.int64)
     padded[:, :channels] = p.bias2, p.multiplier, p.shift
-    shifts = padded[2].reshape(-1, 4) @ (1 << np.arange(0, 32, 8))
+    shifts = _bytes(padded[2])
     words = np.concatenate([shifts[:, None], padded[:2].T.reshape(-1, 8)], axis=1).reshape(-1)
     return words[:words.size - 2 * (padded.shape[1] - channels)].astype(np.int32)
+
+
+def depthwise_3x3(weights: np.ndarray, p: Short) -> np.ndarray:
+    """uint32 of weights (3, 3, channels): five words per channel, the last four channels once more if they are odd."""
+    order = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 1), (1, 2), (2, 0)]
+    taps = _bytes(np.stack([weights[y, x] for y, x in order], axis=1).reshape(-1)).reshape(-1, 2)
+    rest = np.stack([weights[2, 2] << 8 | p.shift, p.bias2, p.multiplier], axis=1)
+    words = np.concatenate([taps, rest], axis=1)
+    whole = words.shape[0] // 4 * 4
+    repeated = words[-4:] if words.shape[0] % 4 else words[:0]
+    return (np.concatenate([words[:whole], repeated]).reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    """int64: words of four bytes each (little-endian), padded with zeros."""
+    padded = np.zeros(-(-values.size // 4) * 4, np.int64)
+    padded[:values.size] = values & 0xFF
+    return padded.reshape(-1, 4) @ (1 << np.arange(0, 32, 8))

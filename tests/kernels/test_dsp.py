@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The DSP kernels: the C that stands for their assembly on the host, byte-equal to the numpy reference.
+
+Shapes are those that the DSP lowering takes: batch 1, no groups. Awkward ones: one channel, one pixel, odd everything,
+runs shorter than a word, windows that hang over every border. QEMU runs the assembly itself.
+"""
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from mcunas.board import Board
+from mcunas.compiler import compile_graph
+from mcunas.compiler.lower.packing import byte_pairs, in_quads
+from mcunas.device.host import build_host
+from mcunas.graph import reference
+from tests.kernels.bundle import Case, bundle, draw
+from tests.kernels.strategies import _ACTIVATIONS, _conv_attrs, _layer
+
+_BOARD = "mps2-an386"
+
+
+def _out(size: int, kernel: int, stride: int, dilation: int, padding: str) -> int:
+    return -(-size // stride) if padding == "SAME" else (size - (kernel - 1) * dilation - 1) // stride + 1
+
+
+@st.composite
+def conv_2d(draw_) -> Case:
+    padding, kernels, strides, sizes = draw_(st.sampled_from(["SAME", "VALID"])), [], [], []
+    dilations = [draw_(st.sampled_from([1, 1, 2])), 1]
+    for axis in range(2):
+        kernels.append(draw_(st.sampled_from([1, 1, 2, 3, 3, 4, 5])))
+        strides.append(draw_(st.sampled_from([1, 1, 2, 3])))
+        sizes.append(draw_(st.integers(1, 9)) + ((kernels[axis] - 1) * dilations[axis] if padding == "VALID" else 0))
+    outs = [_out(sizes[a], kernels[a], strides[a], dilations[a], padding) for a in range(2)]
+    depth, channels = draw_(st.integers(1, 21)), draw_(st.integers(1, 13))
+    return draw_(_layer("CONV_2D", (1, *sizes, depth), (channels, *kernels, depth), (1, *outs, channels),
+                        _conv_attrs(strides, dilations, padding, draw_(_ACTIVATIONS)), 0,
+                        kernels[0] * kernels[1] * depth))
+
+
+@st.composite
+def depthwise_conv_2d(draw_) -> Case:
+    padding, stride = draw_(st.sampled_from(["SAME", "VALID"])), draw_(st.sampled_from([1, 1, 2]))
+    sizes = [draw_(st.one_of(st.integers(1, 9), st.integers(1, 40))) + (2 if padding == "VALID" else 0) for _ in range(2)]
+    outs, channels = [_out(s, 3, stride, 1, padding) for s in sizes], draw_(st.integers(4, 14))
+    attrs = _conv_attrs([stride] * 2, [1, 1], padding, draw_(_ACTIVATIONS)) | {"depth_multiplier": 1}
+    return draw_(_layer("DEPTHWISE_CONV_2D", (1, *sizes, channels), (1, 3, 3, channels), (1, *outs, channels), attrs, 3, 9))
+
+
+CASES = {"CONV_2D_DSP": conv_2d(), "DEPTHWISE_DSP": depthwise_conv_2d()}
+
+
+def _calls(graph) -> tuple:
+    compiled = compile_graph(graph, Board.load(_BOARD))
+    return compiled, Counter(call.kernel for calls in compiled.plan.program.calls for call in calls)
+
+
+@pytest.mark.parametrize("kind", sorted(CASES))
+def test_host_model_equals_reference(kind, tmp_path):
+    graph, inputs = bundle(draw(CASES[kind], 100))
+    compiled, kernels = _calls(graph)
+    assert sum(n for name, n in kernels.items() if name.endswith("_dsp")) > 40
+    expected, (_, taps) = reference.run(graph, inputs), build_host(compiled, tmp_path).run(inputs)
+    assert [graph.where(i) for i, op in enumerate(graph.ops)
+            if taps[op.outputs[0]].tobytes() != expected[op.outputs[0]].tobytes()] == []
+
+
+@pytest.mark.parametrize("kind", sorted(CASES))
+@pytest.mark.parametrize("number", range(3))
+def test_kernel_stays_within_its_tensors(kind, number, tmp_path):
+    """Alone in its arena: output over input where allowed, and no byte beside them."""
+    graph, inputs = draw(CASES[kind], 10, 200 + number)[-1]
+    expected, (_, taps) = reference.run(graph, inputs), build_host(_calls(graph)[0], tmp_path).run(inputs)
+    out = graph.ops[0].outputs[0]
+    assert taps[out].tobytes() == expected[out].tobytes()
+
+
+def test_pairs_give_both_sums_back():
+    rng = np.random.default_rng(1)
+    weights, x = rng.integers(-127, 128, (6, 2, 11)), rng.integers(-128, 128, (2, 11))
+    steps = in_quads(weights)
+    inputs = in_quads(x[None])[0]
+    inputs[weights_absent(steps)] = 99                       # whatever lies there is multiplied by 0
+    words = byte_pairs(steps).astype(np.int64)
+    low, high = (((words >> s & 0xFFFF) ^ 0x8000) - 0x8000 for s in (0, 16))
+    s = low @ inputs[:, 0] + high @ inputs[:, 1]
+    t = ((low & 0xFF ^ 0x80) - 0x80) @ inputs[:, 0] + ((high & 0xFF ^ 0x80) - 0x80) @ inputs[:, 1]
+    expected = (weights * x).sum(axis=(1, 2))
+    assert t.tolist() == expected[0::2].tolist() and ((s - t) >> 8).tolist() == expected[1::2].tolist()
+
+
+def weights_absent(steps: np.ndarray) -> np.ndarray:
+    return (steps == 0).all(axis=0)
+
+
+@pytest.mark.parametrize(("weight", "count"), [(-128, 3), (127, 600)])
+def test_weights_that_do_not_pack_are_refused(weight, count):
+    assert byte_pairs(in_quads(np.full((2, 1, count), weight))) is None
