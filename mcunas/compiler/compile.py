@@ -36,8 +36,9 @@ class Compiled:
     optimize: str
 
 
-def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_id: str | None = None) -> Compiled:
-    """Compile a verified int8 Graph for `board`.
+def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_id: str | None = None,
+                  rewrite: bool = True) -> Compiled:
+    """Compile a verified int8 Graph for `board`. rewrite: run the passes first; without them every op stays as given.
 
     Raises InputError for an unknown goal or an illegal graph, DoesNotFit when the arena exceeds the board's RAM or the
     weights alone exceed its flash.
@@ -46,7 +47,7 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
         raise InputError(f"unknown optimization goal {optimize!r}", fix=f"use one of {', '.join(OPTIMIZE)}")
     verify(graph)
     model_id = identifier(model_id or graph.name)
-    graph, notes = passes.optimize(graph)
+    graph, notes = passes.optimize(graph) if rewrite else (graph, ())
     # RAM is what is scarce, so streams are used wherever they lower the peak; where speed or flash is the goal, only
     # as far as the board's RAM demands.
     planned = plan(graph, board.isa, limit_bytes=board.ram_bytes if optimize in ("cycles", "flash") else 0)
