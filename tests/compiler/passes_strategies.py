@@ -13,7 +13,7 @@ from mcunas.graph import Graph, Quant, reference, verify
 from mcunas.graph.integer_params import bias_input
 from tests.kernels.strategies_graph import Net, small_graph
 
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _LOW = -128                     # the zero point behind a RELU
 
 
@@ -28,7 +28,8 @@ def pruned(draw, graphs: st.SearchStrategy) -> tuple[Graph, list[np.ndarray]]:
         if op.kind not in _WEIGHTED:
             continue
         weights = tensors[op.inputs[1]].data.copy()
-        gone = rng.random(weights.shape[3 if op.kind == "DEPTHWISE_CONV_2D" else 0]) < share
+        axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0
+        gone = rng.random(weights.shape[axis]) < share
         if op.kind == "DEPTHWISE_CONV_2D":
             weights[..., gone] = 0
         else:
@@ -40,9 +41,9 @@ def pruned(draw, graphs: st.SearchStrategy) -> tuple[Graph, list[np.ndarray]]:
         if bias_input(op) >= 0:
             bias = tensors[bias_input(op)].data.copy()
             bias[gone & (rng.random(len(bias)) < 0.6)] = rng.choice([0, 0, -10 ** 6])
-            reach = 200 * abs(weights.astype(int)).sum(axis=(0, 1, 2) if weights.shape[0] == 1 else -1)
+            reach = 200 * abs(np.moveaxis(weights.astype(int), axis, 0)).reshape(len(bias), -1).sum(axis=1)
             far = ~gone & (rng.random(len(bias)) < 0.25)
-            bias[far] = (rng.uniform(-1, 1, len(bias)) * reach.reshape(len(bias), -1).sum(axis=1))[far]
+            bias[far] = (rng.uniform(-1, 1, len(bias)) * reach)[far]
             tensors[bias_input(op)] = replace(tensors[bias_input(op)], data=bias)
     return verify(graph.with_(tensors=tuple(tensors))), inputs
 
@@ -85,6 +86,20 @@ class _Blocks(Net):
         after = Quant.of(self.tensors[x].quant.per_tensor[0], _LOW)
         parts = [self.layer(x, "CONV_2D", self.pick(1, 2, 4), self.pick(1, 3), after=after) for _ in "ab"]
         return self.add("CONCATENATION", parts, after, {"axis": 3, "activation": "NONE"})
+
+    def unusual(self, x: int) -> int:
+        """A transposed, a grouped or a dilated convolution."""
+        (_, h, w, c), kind = self.tensors[x].shape, self.pick("transposed", "grouped", "dilated")
+        quant = Quant.of(float(np.float32(self.tensors[x].quant.per_tensor[0])), self.pick(_LOW, 9))
+        attrs = {"stride_h": 2, "stride_w": 1, "padding": "SAME", "activation": "NONE"}
+        if kind == "transposed":
+            weights = self.weights((3, 3, 2, c), 0)
+            inputs = [self.const((1, 2 * h, w, 3)), weights, x]
+            return self.add("TRANSPOSE_CONV", inputs + [self.bias(x, weights, 3)] * self.pick(0, 1), quant, attrs)
+        dilation = {"dilation_h": 1 + (kind == "dilated"), "dilation_w": 1}
+        groups = 2 if kind == "grouped" and c % 2 == 0 else 1
+        weights = self.weights((4, 3, 3, c // groups), 0)
+        return self.add("CONV_2D", [x, weights, self.bias(x, weights, 4)], quant, attrs | dilation)
 
     def padded(self, x: int) -> int:
         """Rows and columns padded for a convolution or a maximum."""
@@ -146,7 +161,7 @@ def network(draw) -> tuple[Graph, list[np.ndarray]]:
     x = net.pointwise(net.inputs[0], net.pick(2, 5))
     for _ in range(draw(st.integers(1, 3))):
         block = net.pick(net.separable, net.residual, net.residual, net.branches, net.padded, net.pointed, net.pointed,
-                         net.viewed)
+                         net.viewed, net.unusual)
         x = block(x)
     last = net.head(x) if net.pick(True, True, False) else x
     graph = verify(net.graph((last,)))

@@ -64,6 +64,13 @@ def test_a_chain_of_views_becomes_one_reshape():
     assert kinds(graph) == ["RESHAPE", "RELU"]
 
 
+def test_a_view_as_a_scalar_stays_as_it_is():
+    net = Net(1)
+    masks = _SLICE | {"shrink_axis_mask": 1}
+    graph = net.graph(net.op("RELU", net.op("STRIDED_SLICE", 0, *map(net.const, ([0], [1], [1])), **masks)))
+    assert views(graph) is graph
+
+
 _SLICE = dict.fromkeys(("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask"), 0)
 _IDENTITIES = {
     "reshape": lambda net, x: net.reshape(net.reshape(x, 9), 1, 3, 3, 1),

@@ -39,7 +39,8 @@ def _folded(graph: Graph, index: int, ranges: dict) -> Graph | None:
     op = graph.ops[index]
     result = op.outputs[0]
     readers = graph.consumers().get(result, [])
-    if len(op.outputs) != 1 or result in graph.outputs or any(graph.ops[r].kind not in WEIGHTED for r in readers):
+    taken = bool(readers) and all(graph.ops[r].kind in WEIGHTED for r in readers)
+    if len(op.outputs) != 1 or result in graph.outputs or not taken:
         return None
     for position in data_positions(op):
         source = op.inputs[position]

@@ -44,7 +44,8 @@ def _merged(graph: Graph) -> Graph:
     origin: dict[int, int] = {}
     tensors, ops = list(graph.tensors), []
     for op in graph.ops:
-        if op.kind in _VIEWS and _VIEWS[op.kind](graph, op):
+        scalar = not all(tensors[t].shape for t in op.outputs)       # no constant can spell the shape of a scalar
+        if op.kind in _VIEWS and not scalar and _VIEWS[op.kind](graph, op):
             before, after = op.inputs[data_positions(op)[0]], op.outputs[0]
             source = origin.setdefault(after, origin.get(before, before))
             if op.kind != "RESHAPE" or source != before:
