@@ -14,9 +14,8 @@
 
 #define MN_MAX_LOOPS 5
 
-// Two operands of an element-wise kernel, whose loops cover one row. Elements of a row are written left to right in any
-// case; a broadcast operand has steps of 0, and a ring of 1 where it has one row for all. The output may overwrite an
-// operand that is not broadcast, or lie below it.
+// Two operands of an element-wise kernel, whose loops cover one row. A broadcast operand has steps of 0, and a ring of 1
+// where it has one row for all. Downwards, the elements of each innermost loop come last to first.
 struct mn_pair {
   uint16_t ring0, ring1, out_ring;
   int32_t row0, row1, row_out;          // bytes

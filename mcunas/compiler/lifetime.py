@@ -70,17 +70,21 @@ class Program:
         calls = self.calls[op_index]
         if len(calls) != 1 or len(calls[0].outputs) != 1:
             return {}
-        call, found = calls[0], {}
-        roots = [self.storage.get(t) for t in call.inputs]
-        for position, root in enumerate(roots):
-            overlap = call.overlap_with(position)
-            if root is None or overlap == Overlap():
-                continue
-            if len(roots) > 1:                               # all inputs must agree on one direction: upwards
-                overlap = Overlap(overlap.input_above)
-            if roots.count(root) == 1 or overlap.input_above == 0:
-                found[root] = overlap
-        return found
+        found: dict[int, Overlap] = {}
+        for position, t in enumerate(calls[0].inputs):
+            if t in self.storage:
+                root, overlap = self.storage[t], calls[0].overlap_with(position)
+                found[root] = overlap if found.get(root, overlap) == overlap else Overlap()
+        return {root: overlap for root, overlap in found.items() if overlap != Overlap()}
+
+
+def one_way(overlaps: dict[int, Overlap], size: dict[int, int], output_bytes: int) -> dict[int, Overlap]:
+    """Several inputs under one output must agree on a direction: those of the one that saves more."""
+    if len(overlaps) < 2:
+        return overlaps
+    up = {root: Overlap(input_above=o.input_above) for root, o in overlaps.items() if o.input_above is not None}
+    down = {root: Overlap(output_above=o.output_above) for root, o in overlaps.items() if o.output_above is not None}
+    return max((up, down), key=lambda way: max((saving(o, size[r], output_bytes) for r, o in way.items()), default=0))
 
 
 def saving(overlap: Overlap, input_bytes: int, output_bytes: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from mcunas.compiler.lifetime import Program, aligned, saving
+from mcunas.compiler.lifetime import Program, aligned, one_way, saving
 from mcunas.compiler.lower import Overlap
 from mcunas.compiler.order import best_order
 from mcunas.compiler.stream import Stream, stream
@@ -147,7 +147,7 @@ class _Cutter:
         if streamed:
             local += sum(streamed.ring_bytes(program).values())
         possible = streamed.overlaps if streamed else program.overlaps(ops[0])
-        overlaps = {r: o for r, o in possible.items() if r in dying}
+        overlaps = one_way({r: o for r, o in possible.items() if r in dying}, program.size, out_bytes)
         shared = max((saving(o, program.size[r], out_bytes) for r, o in overlaps.items()), default=0)
         return Step(ops, streamed, dying, overlaps, through + local - shared)
 

@@ -23,19 +23,21 @@ def _rows(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
 def _binary(graph: Graph, op: Op, kernel: str, params: dict) -> list[KernelCall]:
     out = graph.tensors[op.outputs[0]].shape
     count, row = _rows(out)
-    pair, steps, inputs, overlaps = {}, [], [], []
+    pair, steps, inputs = {}, [], []
     for k, t in enumerate(op.inputs):
         shape = (1,) * (len(out) - len(graph.tensors[t].shape)) + graph.tensors[t].shape
         own = shape[len(out) - len(row):]
         rows = 1 if count == 1 else shape[1]
         steps.append([s if d > 1 else 0 for s, d in zip(dense_steps(own), own)])
         inputs.append(RowInput(rows, prod(own), f"pair.ring{k}", stride=int(rows == count)))
-        overlaps.append(Overlap(0) if shape == out else Overlap())
         pair |= {f"ring{k}": rows, f"row{k}": prod(own)}
     pair |= {"out_ring": count, "row_out": prod(row), **loop_params(merged(row, *steps), ("step0", "step1"))}
+    # Outer loops inside a row run upwards in any case.
+    over = Overlap(0, prod(row) if pair["depth"] else 0)
+    overlaps = tuple(over if graph.tensors[t].elements == prod(out) else Overlap() for t in op.inputs)
     params = params | {f"pair.{name}": value for name, value in pair.items()}
     rows = Rows(count, prod(row), tuple(inputs), "pair.out_ring")
-    return [KernelCall(kernel, params, op.inputs, op.outputs, rows=rows, overlap=tuple(overlaps))]
+    return [KernelCall(kernel, params, op.inputs, op.outputs, rows=rows, overlap=overlaps)]
 
 
 @lowers("ADD", "SUB")
