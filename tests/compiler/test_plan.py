@@ -26,7 +26,8 @@ def random_program(seed: int, ops: int, in_place: bool = True) -> Program:
         tensors.append(Tensor(f"t{i}", (size,), "int8"))
         out = len(tensors) - 1
         nodes.append(Op("ADD", inputs, (out,)))
-        overlap = (Overlap(rng.choice((0, 5)), rng.choice((None, 9))),) if in_place and rng.random() < 0.5 else ()
+        overlap = tuple(Overlap(rng.choice((None, 0, 5)), rng.choice((None, 0, 9))) for _ in inputs
+                        ) if in_place and rng.random() < 0.5 else ()
         calls.append((KernelCall("k", {}, inputs, (out,), rng.choice((0, 0, 12)), overlap=overlap),))
     read = {t for op in nodes for t in op.inputs}
     outputs = tuple(op.outputs[0] for op in nodes if op.outputs[0] not in read)
@@ -117,6 +118,24 @@ def chain(*overlaps: Overlap, again: bool = False) -> Program:
 def arena(program: Program) -> int:
     plan = schedule(program)
     return place(plan.buffers, plan.bound_bytes, plan.distances())[0]
+
+
+def test_inputs_under_one_output_agree_on_the_direction():
+    together = 0
+    for seed in range(300):
+        program = random_program(seed, ops=9)
+        plan = schedule(program)
+        _, offsets = place(plan.buffers, plan.bound_bytes, plan.distances())
+        at = {b.tensors[0]: offset for b, offset in zip(plan.buffers, offsets) if b.tensors}
+        for step in plan.steps:
+            out = program.graph.ops[step.ops[-1]].outputs[0]
+            under = [(o, at[r] - at[out]) for r, o in step.overlaps.items()
+                     if at[out] < at[r] + program.graph.tensors[r].shape[0] and at[r] < at[out] + program.size[out]]
+            up = all(o.input_above is not None and distance >= o.input_above for o, distance in under)
+            down = all(o.output_above is not None and -distance >= o.output_above for o, distance in under)
+            assert up or down, f"seed {seed}, op {step.ops}"
+            together += len(under) > 1
+    assert together >= 3
 
 
 def test_an_output_may_take_the_storage_of_its_dying_input():
