@@ -119,9 +119,12 @@ def instructions(schedule: Schedule, board: Board) -> float:
     return total
 
 
-def estimate(graph: Graph, board: Board) -> Cost:
-    """The cost of `graph` (int8, verified) on `board`. Raises InputError when the board's cost tables are missing."""
-    priced = Priced.of(optimize(graph).graph, board)
+def estimate(graph: Graph, board: Board, rewrite: bool = True) -> Cost:
+    """The cost of `graph` (int8, verified) on `board`, after the compiler's passes unless `rewrite` is off.
+
+    Raises InputError when the board's cost tables are missing.
+    """
+    priced = Priced.of(optimize(graph).graph if rewrite else graph, board)
     flash_bytes, weights, code_bytes = flash(priced.schedule, board)
     count, model, table = instructions(priced.schedule, board), board.cycle_model, instruction_table(board)
     cycles = count * model.cycles_per_instruction

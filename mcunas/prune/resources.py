@@ -24,6 +24,7 @@ from mcunas.prune.skeleton import Skeleton
 if TYPE_CHECKING:
     from mcunas.board import Board
 
+_KEPT = 32
 _SLOPE_STEP = 4             # channels; alignment and scratch are staircases of at most this pitch
 
 
@@ -63,6 +64,8 @@ class Resources:
     def _price(self, widths: Sequence[int]) -> Priced:
         key = tuple(int(w) for w in widths)
         if key not in self._priced:
+            while len(self._priced) >= _KEPT:                   # each holds the tables of a whole network
+                self._priced.pop(next(iter(self._priced)))
             self._priced[key] = Priced.of(self.skeleton.at(key), self.board)
         return self._priced[key]
 

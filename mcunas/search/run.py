@@ -114,7 +114,9 @@ class Run:
         self.epoch += 1
         self.ledger.charge(phase, time.process_time() - started, self.samples_per_epoch)
         self.history.append({"epoch": self.epoch, "phase": phase, "widths": list(self.widths), **figures})
-        self.progress(phase, self.epoch, self.schedule.float_epochs, figures)
+        done = sum(entry["phase"] == phase for entry in self.history)
+        last = self.schedule.prune_epochs if phase == "prune" else self.schedule.float_epochs
+        self.progress(phase, done, done + last - self.epoch, figures)
         self.save()
 
     def save(self) -> None:

@@ -26,7 +26,7 @@ def test_the_skeleton_at_any_widths_costs_what_the_network_of_these_widths_costs
     resources = _resources(make())
     widths = [max(1, w - 2) for w in resources.skeleton.full]
     graph, usage = resources.skeleton.at(widths), resources.exact(widths)
-    cost, planned = estimate(graph, resources.board), plan(graph, resources.board.isa)
+    cost, planned = estimate(graph, resources.board, rewrite=False), plan(graph, resources.board.isa)
     assert usage.ram_bytes == cost.ram_bytes == planned.arena_bytes
     steps = planned.schedule.steps
     assert all(usage.live_bytes[op] == step.live_bytes for step in steps for op in step.ops)

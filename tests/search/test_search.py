@@ -68,10 +68,10 @@ def test_every_method_ends_within_every_budget(method: str, finished: Result, tm
 
 def test_an_interrupted_search_resumes_to_the_same_weights(finished: Result, tmp_path: Path) -> None:
     def stop(phase: str, done: int, total: int, figures: dict) -> None:
-        if stop.left == done:
+        if stop.at == (phase, done):
             raise Stop
 
-    for stop.left in (2, 3, 4):         # after a pruning epoch, after the projection, after the last epoch
+    for stop.at in (("prune", 2), ("prune", 3), ("finetune", 1)):
         with pytest.raises(Stop):       # the figures are shown before the checkpoint is written: that epoch is lost
             _search(tmp_path, progress=stop)
     result = _search(tmp_path)
@@ -93,9 +93,9 @@ def test_a_finished_search_comes_back_from_its_folder(finished: Result) -> None:
 def test_quantize_writes_a_model_that_costs_what_the_search_said(finished: Result) -> None:
     model = mcunas.quantize(finished)
     cost = estimate(read_tflite(finished.out / "model.tflite"), BOARD)
-    assert cost.ram_bytes == finished.cost.ram_bytes
-    assert cost.flash_bytes == finished.cost.flash_bytes
-    assert cost.instructions == finished.cost.instructions
+    as_given = estimate(read_tflite(finished.out / "model.tflite"), BOARD, rewrite=False)
+    assert as_given == finished.cost
+    assert cost.ram_bytes <= finished.cost.ram_bytes and cost.flash_bytes <= finished.cost.flash_bytes  # dead channels
     assert mcunas.quantize(finished).metrics == model.metrics
 
 
