@@ -15,6 +15,10 @@ MN_DSP_ASSEMBLY void mn_conv_block_dsp(const uint32_t *x, const uint32_t *x_end,
                                        const int32_t *requant, int8_t *out0, int8_t *out1, int32_t blocks,
                                        uint32_t zero2, uint32_t skip);
 
+// Widens `runs` (at least 1) runs of `bytes` (at least 4) that begin `step` apart, for one pixel: the words of a quad go
+// to to[0] and to[2]. The last quad of a run that is no multiple of four begins four bytes before its end.
+MN_DSP_ASSEMBLY void mn_conv_widen_dsp(uint32_t *to, const int8_t *x, int32_t bytes, int32_t runs, int32_t step);
+
 #define MN_BLOCK_QUADS 4          // quads that a round of the loop computes
 #define MN_BLOCK_QUAD_CODE 96     // its bytes of code per quad
 // The quad before the loop starts the sums; the first round computes what is left over of whole rounds.
@@ -136,6 +140,53 @@ __asm__(
   "  add sp, sp, #16\n"
   "  pop {r4-r11, pc}\n"
   "  .size mn_conv_block_dsp, . - mn_conv_block_dsp\n"
+  // r0: to; r1: x; r2: bytes; r3: runs; r4: step; r5: rounds of four quads; r6: where the first round
+  // begins; then r2: bytes after the last whole quad; r7, r8: data; lr: bytes; r9: rounds left.
+  "  .macro mn_put_quad\n"
+  "  sxtb16 r8, r7\n"
+  "  sxtb16 r7, r7, ror #8\n"
+  "  str r8, [r0], #8\n"
+  "  str r7, [r0], #8\n"
+  "  .endm\n"
+  "  .thumb_func\n"
+  "  .type mn_conv_widen_dsp, %function\n"
+  "mn_conv_widen_dsp:\n"
+  "  push {r4-r10, lr}\n"
+  "  ldr r4, [sp, #32]\n"
+  "  lsr r5, r2, #2\n"
+  "  rsb r6, r5, #0\n"
+  "  and r6, r6, #3\n"
+  "  add r6, r6, r6, lsl #2\n"
+  "  adr r7, 5f\n"
+  "  add r6, r7, r6, lsl #2\n"
+  "  orr r6, r6, #1\n"
+  "  add r5, r5, #3\n"
+  "  lsr r5, r5, #2\n"
+  "  and r2, r2, #3\n"
+  "4:\n"
+  "  mov lr, r1\n"
+  "  mov r9, r5\n"
+  "  bx r6\n"
+  "  .balign 4\n"
+  "5:\n"
+  "  .rept 4\n"
+  "  ldr r7, [lr], #4\n"
+  "  mn_put_quad\n"
+  "  .endr\n"
+  "  subs r9, r9, #1\n"
+  "  bne.n 5b\n"
+  "  cbz r2, 6f\n"
+  "  add lr, lr, r2\n"
+  "  ldr r7, [lr, #-4]\n"
+  "  mn_put_quad\n"
+  "6:\n"
+  "  add r1, r1, r4\n"
+  "  subs r3, r3, #1\n"
+  "  bne.n 4b\n"
+  "  pop {r4-r10, pc}\n"
+  "  .size mn_conv_widen_dsp, . - mn_conv_widen_dsp\n"
+  "  .purgem mn_put_quad\n"
+
   "  .purgem mn_step_first\n"
   "  .purgem mn_step\n"
   "  .purgem mn_channel\n"
@@ -166,6 +217,18 @@ static void mn_conv_block_dsp(const uint32_t *x, const uint32_t *x_end, const ui
         (pixel == 0 ? out0 : out1)[channel] =
           mn_requantize_short((uint32_t)requant[0] + sum2, (uint32_t)requant[1], shifts & 0xffu, zero2);
       }
+    }
+  }
+}
+
+static void mn_conv_widen_dsp(uint32_t *to, const int8_t *x, int32_t bytes, int32_t runs, int32_t step)
+{
+  for (; runs > 0; runs--, x += step) {
+    for (int32_t at = 0; at < bytes; at += 4, to += 4) {
+      const uint32_t word = mn_load_word(x + (at + 4 <= bytes ? at : bytes - 4));
+
+      to[0] = mn_widen_even(word);
+      to[2] = mn_widen_odd(word);
     }
   }
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolution: the windows of two output pixels are widened into scratch, then multiplied with all channels.
+#include <stdbool.h>
+
 #include "mn_conv_block_dsp.h"
+#include "mn_inline.h"
 #include "mn_nn_dsp.h"
 
 #if MN_HAS_DSP
@@ -13,25 +16,9 @@ static inline uint32_t *put_quad(uint32_t *to, uint32_t bytes)
   return to + 4;
 }
 
-// A run of at least four bytes that lies on the input.
-static inline uint32_t *put_run(uint32_t *to, const int8_t *x, int32_t bytes)
-{
-  const int8_t *const end = x + bytes;
-
-  for (; end - x >= 8; x += 8) {
-    to = put_quad(to, mn_load_word(x));
-    to = put_quad(to, mn_load_word(x + 4));
-  }
-  if (end - x >= 4) {
-    to = put_quad(to, mn_load_word(x));
-    x += 4;
-  }
-  return x == end ? to : put_quad(to, mn_load_word(end - 4));
-}
-
-// Any run: its bytes low..high-1 lie on the input, the others are padding. x: byte 0, read only where it exists.
-static uint32_t *put_border(uint32_t *to, const int8_t *x, int32_t at, int32_t bytes, int32_t low, int32_t high,
-                            uint32_t padding)
+// Any run: its bytes low..high-1 lie on the input at row[at + byte], the others are padding.
+static MN_NOINLINE uint32_t *put_border(uint32_t *to, const int8_t *row, int32_t at, int32_t bytes, int32_t low,
+                                        int32_t high, uint32_t padding)
 {
   for (int32_t i = 0; i < bytes; i += 4) {
     const int32_t first = i + 4 <= bytes || bytes < 4 ? i : bytes - 4;
@@ -39,11 +26,13 @@ static uint32_t *put_border(uint32_t *to, const int8_t *x, int32_t at, int32_t b
     if (first + 4 <= low || first >= high) {
       to[0] = to[2] = padding;
       to += 4;
+    } else if (first >= low && first + 4 <= high) {
+      to = put_quad(to, mn_load_word(row + at + first));
     } else {
       uint32_t word = 0;
 
       for (int32_t k = first + 3; k >= first; k--) {
-        word = word << 8 | (uint8_t)(k >= low && k < high ? (uint32_t)x[at + k] : padding);
+        word = word << 8 | (uint8_t)(k >= low && k < high ? (uint32_t)row[at + k] : padding);
       }
       to = put_quad(to, word);
     }
@@ -52,25 +41,33 @@ static uint32_t *put_border(uint32_t *to, const int8_t *x, int32_t at, int32_t b
 }
 
 // The window of output pixel (oy, ox).
-static void put_window(const struct mn_conv_s8_dsp *p, const int8_t *in, int32_t oy, int32_t ox, uint32_t *to)
+static MN_NOINLINE void put_window(const struct mn_conv_s8_dsp *p, const int8_t *in, int32_t oy, int32_t ox, uint32_t *to)
 {
   const int32_t row_bytes = p->in_w * p->in_c, at = (ox * p->stride_w - p->pad_left) * p->in_c, run = p->run_bytes;
-  const int32_t low = at < 0 ? -at : 0, high = at + run > row_bytes ? row_bytes - at : run;
+  const int32_t low = at < 0 ? -at : 0, high = at + run > row_bytes ? row_bytes - at : run, height = p->dilation_h;
   const uint32_t padding = mn_both(p->input_zero_point);
-  int32_t y = oy * p->stride_h - p->pad_top;
+  int32_t y = oy * p->stride_h - p->pad_top, taps;
 
-  for (int32_t i = 0; i < p->kernel_h; i++, y += p->dilation_h) {
+  for (int32_t left = p->kernel_h; left > 0; left -= taps, y += taps * height) {
+    taps = 1;
     if (y < 0 || y >= p->in_h) {
       to = put_border(to, in, 0, run, 0, 0, padding);
       continue;
     }
-    const int8_t *const row = in + y % p->in_ring * row_bytes;
+    const int32_t slot = y % p->in_ring;
+    const int8_t *const row = in + slot * row_bytes;
 
-    if (low == 0 && high == run && run >= 4) {
-      to = put_run(to, row + at, run);
-    } else {
+    if (low > 0 || high < run || run < 4) {
       to = put_border(to, row, at, run, low, high, padding);
+      continue;
     }
+    // As many rows of taps as follow inside the input without a turn of the ring.
+    const int32_t rows = p->in_h - y < p->in_ring - slot ? p->in_h - y : p->in_ring - slot;
+
+    taps = height == 1 ? rows : (rows + height - 1) / height;
+    taps = taps < left ? taps : left;
+    mn_conv_widen_dsp(to, row + at, run, taps, height * row_bytes);
+    to += taps * ((run + 3) / 4 * 4);
   }
 }
 
@@ -84,7 +81,7 @@ static void finish(const int32_t *requant, uint32_t shift, uint32_t zero2, const
 }
 
 // The channels after the last block of four, in pairs.
-static void tail_channels(const struct mn_conv_s8_dsp *p, const uint32_t *x, const uint32_t *x_end, int8_t *out[2])
+static MN_NOINLINE void tail_channels(const struct mn_conv_s8_dsp *p, const uint32_t *x, const uint32_t *x_end, int8_t *out[2])
 {
   const int32_t first = p->out_c & ~3;
   const uint32_t *w = p->weights + (x_end - x) / 4 * first, zero2 = (uint32_t)(2 * p->output_zero_point + 1);
@@ -113,40 +110,54 @@ static void tail_channels(const struct mn_conv_s8_dsp *p, const uint32_t *x, con
   }
 }
 
+// All channels of two pixels whose inputs have been widened.
+static void two_pixels(const struct mn_conv_s8_dsp *p, const uint32_t *x, int32_t quads, int8_t *out[2])
+{
+  if (p->out_c >= 4) {
+    mn_conv_block_dsp(x, x + 4 * quads, p->weights, p->requant, out[0], out[1], p->out_c / 4,
+                      (uint32_t)(2 * p->output_zero_point + 1), MN_BLOCK_SKIP((uint32_t)quads));
+  }
+  if (p->out_c % 4 != 0) {
+    tail_channels(p, x, x + 4 * quads, out);
+  }
+  if (p->low > INT8_MIN || p->high < INT8_MAX) {
+    mn_clamp_bytes(out[0], p->out_c, p->low, p->high);
+    mn_clamp_bytes(out[1], p->out_c, p->low, p->high);
+  }
+}
+
 void mn_conv_s8_dsp(const struct mn_conv_s8_dsp *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                     int32_t to)
 {
-  const int32_t quads = p->kernel_h * ((p->run_bytes + 3) / 4), skip = MN_BLOCK_SKIP(quads);
-  const int32_t step = from < to ? 1 : -1, last_x = p->out_w - 1;
-  uint32_t *const x = scratch, *const x_end = x + 4 * quads;
+  const int32_t quads = p->kernel_h * ((p->run_bytes + 3) / 4), step = from < to ? 1 : -1, last_x = p->out_w - 1;
+  const bool flat = p->kernel_h == 1 && p->run_bytes == p->in_c && p->in_c >= 4 && p->stride_h == 1 && p->stride_w == 1
+                    && p->in_ring == p->in_h && p->out_ring == p->in_h && p->out_w == p->in_w;
   int32_t left = (to - from) * step * p->out_w, oy = from < to ? from : from - 1, ox = from < to ? 0 : last_x;
+  int32_t pixel = oy * p->out_w + ox;        // when flat, it has the same place in input and output
 
   for (; left > 0; left -= 2) {
     int8_t *write[2];
 
-    for (int32_t pixel = 0; pixel < 2; pixel++) {
-      put_window(p, in, oy, ox, x + pixel);
-      write[pixel] = out + (oy % p->out_ring * p->out_w + ox) * p->out_c;
-      if (left == 1) {                      // the last one alone: computed twice
+    for (int32_t k = 0; k < 2; k++) {
+      uint32_t *const x = (uint32_t *)scratch + k;
+
+      if (flat) {
+        mn_conv_widen_dsp(x, in + pixel * p->in_c, p->in_c, 1, 0);
+        write[k] = out + pixel * p->out_c;
+        pixel += left == 1 ? 0 : step;       // the last one alone is computed twice
         continue;
       }
-      ox += step;
-      if (ox < 0 || ox > last_x) {
-        ox = step > 0 ? 0 : last_x;
-        oy += step;
+      put_window(p, in, oy, ox, x);
+      write[k] = out + (oy % p->out_ring * p->out_w + ox) * p->out_c;
+      if (left > 1) {
+        ox += step;
+        if (ox < 0 || ox > last_x) {
+          ox = step > 0 ? 0 : last_x;
+          oy += step;
+        }
       }
     }
-    if (p->out_c >= 4) {
-      mn_conv_block_dsp(x, x_end, p->weights, p->requant, write[0], write[1], p->out_c / 4,
-                        (uint32_t)(2 * p->output_zero_point + 1), (uint32_t)skip);
-    }
-    if (p->out_c % 4 != 0) {
-      tail_channels(p, x, x_end, write);
-    }
-    if (p->low > INT8_MIN || p->high < INT8_MAX) {
-      mn_clamp_bytes(write[0], p->out_c, p->low, p->high);
-      mn_clamp_bytes(write[1], p->out_c, p->low, p->high);
-    }
+    two_pixels(p, scratch, quads, write);
   }
 }
 

@@ -72,6 +72,8 @@ static inline uint32_t mn_both(int32_t x)
 
 MN_DSP_UNARY(mn_widen_even, "sxtb16 %0, %1")                     // bytes 0 and 2
 MN_DSP_UNARY(mn_widen_odd, "sxtb16 %0, %1, ror #8")              // bytes 1 and 3
+MN_DSP_BINARY(mn_widen_even_add, "sxtab16 %0, %2, %1")           // bytes 0 and 2 of x added to the lanes of y
+MN_DSP_BINARY(mn_widen_odd_add, "sxtab16 %0, %2, %1, ror #8")
 MN_DSP_UNARY(mn_saturate_half, "ssat %0, #8, %1, asr #1")        // (x >> 1) limited to int8
 MN_DSP_BINARY(mn_low_halves, "pkhbt %0, %1, %2, lsl #16")        // (low of x, low of y)
 MN_DSP_BINARY(mn_high_halves, "pkhtb %0, %2, %1, asr #16")       // (high of x, high of y)
@@ -96,6 +98,11 @@ static inline uint32_t mn_lanes(int32_t low, int32_t high)
 
 static inline uint32_t mn_widen_even(uint32_t x) { return mn_lanes((int8_t)x, (int8_t)(x >> 16)); }
 static inline uint32_t mn_widen_odd(uint32_t x) { return mn_lanes((int8_t)(x >> 8), (int8_t)(x >> 24)); }
+static inline uint32_t mn_widen_even_add(uint32_t x, uint32_t y)
+{
+  return mn_lanes((int8_t)x + mn_lane(y, 0), (int8_t)(x >> 16) + mn_lane(y, 1));
+}
+static inline uint32_t mn_widen_odd_add(uint32_t x, uint32_t y) { return mn_widen_even_add(x >> 8, y); }
 static inline uint32_t mn_low_halves(uint32_t x, uint32_t y) { return (x & 0xffffu) | y << 16; }
 static inline uint32_t mn_high_halves(uint32_t x, uint32_t y) { return x >> 16 | (y & 0xffff0000u); }
 

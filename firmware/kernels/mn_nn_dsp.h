@@ -46,6 +46,39 @@ struct mn_depthwise_s8_dsp {
 void mn_depthwise_s8_dsp(const struct mn_depthwise_s8_dsp *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                          int32_t to);
 
+// rows x depth (at least 4) times [outputs][depth]. A depth that is no multiple of four begins with the quad of its last
+// four bytes. weights: blocks of eight channels as [quad][2][pair of channels], then pairs as [quad][2]. bias2: twice
+// the folded bias. multiplier and shift (right shift less one) advance by requant_step per channel.
+struct mn_fully_connected_s8_dsp {
+  const uint32_t *weights;
+  const int32_t *bias2, *multiplier;
+  const uint8_t *shift;
+  int32_t rows, depth, outputs;
+  int8_t output_zero_point, low, high;
+  uint8_t requant_step;
+};
+void mn_fully_connected_s8_dsp(const struct mn_fully_connected_s8_dsp *p, const int8_t *in, int8_t *out);
+
+// The mean of `pixels` (up to 255) pixels of `channels` (a multiple of 4). It has one output row.
+struct mn_average_pool_s8_dsp {
+  uint16_t pixels, channels, in_ring, out_ring;
+  int8_t low, high;
+};
+void mn_average_pool_s8_dsp(const struct mn_average_pool_s8_dsp *p, const int8_t *in, int8_t *out, int32_t from,
+                            int32_t to);
+
+// out = zero_out + scale_out((in0 - zero0) * 2^19 + scale1((in1 - zero1) * 2^20)): operands of one shape, row by row.
+// shift1: the right shift, at least 1; shift_out: the right shift less one.
+struct mn_add_s8_dsp {
+  uint16_t ring0, ring1, out_ring;
+  int8_t zero0, zero1, zero_out, low, high;
+  uint8_t shift1, shift_out;
+  int32_t multiplier1, multiplier_out;
+  int32_t row_bytes;
+};
+void mn_add_s8_dsp(const struct mn_add_s8_dsp *p, const int8_t *in0, const int8_t *in1, int8_t *out, int32_t from,
+                   int32_t to);
+
 #ifdef __cplusplus
 }
 #endif

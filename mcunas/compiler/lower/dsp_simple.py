@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DSP lowering of layers without windows: FULLY_CONNECTED, ADD, and the average over a whole image."""
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
+from mcunas.compiler.lower.dsp import folded_bias
+from mcunas.compiler.lower.packing import byte_pairs, in_blocks, in_quads, short
+from mcunas.compiler.lower.window import UINT16_MAX, halfwords
+from mcunas.graph.elementwise_params import sum_params
+from mcunas.graph.integer_params import pool_range, requant, sliding_window
+from mcunas.graph.ir import Graph, Op
+
+_LANES = 8                     # output channels of mn_fully_connected_s8_dsp at a time
+_MAX_PIXELS = 255              # whose sum fits in a halfword
+
+
+@lowers("FULLY_CONNECTED", isa="dsp")
+def fully_connected(graph: Graph, op: Op) -> list[KernelCall] | None:
+    weights, p = graph.tensors[op.inputs[1]].data.astype(np.int64), requant(graph, op)
+    outputs, depth = weights.shape
+    scaling = short(p, weights, folded_bias(graph, op, p, weights.sum(axis=1)))
+    steps = in_quads(weights[:, None])
+    if depth % 4:                                            # the last quad comes first
+        steps = np.concatenate([steps[:, -2:], steps[:, :-2]], axis=1)
+    pairs = byte_pairs(steps)
+    if depth < 4 or scaling is None or pairs is None:
+        return None
+    one_for_all = np.unique(scaling.multiplier).size == 1 and np.unique(scaling.shift).size == 1
+    used, rows = slice(0, 1) if one_for_all else slice(None), graph.tensors[op.inputs[0]].elements // depth
+    params = {
+        "weights": Table("uint32_t", in_blocks(pairs, outputs, _LANES), "weights"),
+        "bias2": Table("int32_t", scaling.bias2.astype(np.int32), "bias"),
+        "multiplier": Table("int32_t", scaling.multiplier[used].astype(np.int32), "requant"),
+        "shift": Table("uint8_t", scaling.shift[used].astype(np.uint8), "requant"),
+        "rows": rows, "depth": depth, "outputs": outputs, "requant_step": 0 if one_for_all else 1,
+        "output_zero_point": p.output_zero_point, "low": p.low, "high": p.high,
+    }
+    return [KernelCall("mn_fully_connected_s8_dsp", params, (op.inputs[0],), op.outputs, macs=rows * depth * outputs)]
+
+
+@lowers("AVERAGE_POOL_2D", isa="dsp")
+def average_pool(graph: Graph, op: Op) -> list[KernelCall] | None:
+    """Over the whole image; the output may begin where the input does: four channels are read, then written."""
+    x, win = graph.tensors[op.inputs[0]].shape, sliding_window(graph, op)
+    if (x[0] != 1 or win.kernel != x[1:3] or win.pad != (0, 0) or x[1] * x[2] > _MAX_PIXELS or x[3] % 4
+            or graph.tensors[op.outputs[0]].shape[1:3] != (1, 1)):
+        return None
+    low, high = pool_range(graph, op)
+    params = {"low": low, "high": high,
+              **halfwords(graph, op, pixels=x[1] * x[2], channels=x[3], in_ring=x[1], out_ring=1)}
+    rows = Rows(1, x[3], (RowInput(x[1], x[2] * x[3], "in_ring", win.stride[0], 0, x[1]),))
+    return [KernelCall("mn_average_pool_s8_dsp", params, op.inputs, op.outputs, macs=prod(x), rows=rows,
+                       overlap=(Overlap(0),))]
+
+
+@lowers("ADD", isa="dsp")
+def add(graph: Graph, op: Op) -> list[KernelCall] | None:
+    """Operands of one shape and different scales."""
+    p, shapes = sum_params(graph, op), {graph.tensors[t].shape for t in (*op.inputs, *op.outputs)}
+    larger = 0 if p.scale0 == (1 << 30, 0) else 1
+    (multiplier1, shift1), (multiplier_out, shift_out) = (p.scale1, p.scale0)[larger], p.scale_out
+    rounding = abs(2 * p.zero_out + 1) << max(-shift_out - 1, 0)
+    if len(shapes) > 1 or shift1 >= 0 or shift1 < -29 or shift_out >= 0 or rounding >= 1 << 30:
+        return None
+    shape = shapes.pop()
+    count = shape[1] if len(shape) == 4 and shape[0] == 1 and shape[1] <= UINT16_MAX else 1
+    row_bytes = prod(shape) // count
+    zeros = (p.zero0, p.zero1)
+    params = {"ring0": count, "ring1": count, "out_ring": count, "zero0": zeros[larger], "zero1": zeros[1 - larger],
+              "zero_out": p.zero_out, "low": p.low, "high": p.high, "shift1": -shift1, "shift_out": -shift_out - 1,
+              "multiplier1": multiplier1, "multiplier_out": multiplier_out, "row_bytes": row_bytes}
+    inputs = (op.inputs[larger], op.inputs[1 - larger])
+    rows = Rows(count, row_bytes, tuple(RowInput(count, row_bytes, f"ring{k}") for k in range(2)))
+    return [KernelCall("mn_add_s8_dsp", params, inputs, op.outputs, rows=rows, overlap=(Overlap(0), Overlap(0)))]
