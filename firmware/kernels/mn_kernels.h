@@ -5,6 +5,8 @@
 
 #include "mn_nn.h"
 #include "mn_nn_dsp.h"
+#include "mn_nn_mve.h"
+#include "mn_nn_scalar.h"
 #include "mn_tensor.h"
 
 #endif

@@ -93,7 +93,7 @@ class KernelCall:
 
 
 # Instruction sets by what they can run, best first: a board's isa names one (M55 and M85 have the DSP extension too).
-ISAS = {"scalar": ("scalar",), "dsp": ("dsp", "scalar"), "mve": ("mve", "dsp", "scalar")}
+ISAS = {"scalar": ("scalar",), "m0": ("m0", "scalar"), "m3": ("m3", "scalar"), "dsp": ("dsp", "scalar"), "mve": ("mve", "dsp", "scalar")}
 
 Lowering = Callable[[Graph, Op], "list[KernelCall] | None"]
 _LOWERINGS: dict[tuple[str, str], Lowering] = {}
@@ -120,4 +120,4 @@ def lower(graph: Graph, op: Op, isa: str = "scalar") -> list[KernelCall]:
     raise AssertionError(f"{op.kind} has no lowering")
 
 
-from mcunas.compiler.lower import convolution, dsp, elementwise, movement, pooling, resize  # noqa: E402,F401  registration
+from mcunas.compiler.lower import convolution, dsp, dsp_simple, elementwise, movement, mve, pooling, resize, scalar  # noqa: E402,F401  registration
