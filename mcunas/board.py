@@ -21,13 +21,13 @@ from mcunas.paths import boards_dir
 # What generated code and kernels may use of the stack. [reserve].stack is this much more than the firmware's own use.
 MODEL_STACK_BYTES = 1024
 USES = ("data", "stack", "arena")
-ISAS = ("scalar", "dsp", "mve")
+ISAS = ("scalar", "m0", "m3", "dsp", "mve")
 
 
 @dataclass(frozen=True)
 class Core:
     cpu: str                        # as arm-none-eabi-gcc's -mcpu names it
-    isa: str                        # scalar | dsp | mve: picks kernels
+    isa: str                        # scalar | m0 | m3 | dsp | mve: picks kernels
     clock_hz: int
     fpu: str = ""                   # as -mfpu names it; empty = soft float
     trap_unaligned: bool = False    # make unaligned accesses fault on a core that would allow them

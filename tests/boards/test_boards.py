@@ -47,7 +47,8 @@ def test_the_compiler_knows_the_core_as_the_file_describes_it(key: str) -> None:
                           capture_output=True, text=True, check=True)
     macros = {line.split()[1] for line in done.stdout.splitlines()}
     assert MACROS[board.cpu] in macros
-    isa = "mve" if "__ARM_FEATURE_MVE" in macros else "dsp" if "__ARM_FEATURE_DSP" in macros else "scalar"
+    isa = ("mve" if "__ARM_FEATURE_MVE" in macros else "dsp" if "__ARM_FEATURE_DSP" in macros else
+           "m0" if "__ARM_ARCH_6M__" in macros else "m3")
     assert board.isa == isa
     assert bool(board.fpu) == ("__ARM_FP" in macros)
 

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layers with weights on cores without the DSP extension: Cortex-M3 (_m3) and Armv6-M, that is M0, M0+, M1 (_m0). The
+// tables are packed by mcunas/compiler/lower/scalar.py and staircase.py. Rows and rings as in mn_rows.h.
+#ifndef MN_NN_SCALAR_H
+#define MN_NN_SCALAR_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Convolution, taps side by side (no dilation in x), any stride; run_bytes = kernel_w * in_c. The windows of two pixels
+// are widened into scratch: 8 bytes per weight of a channel, the weights rounded up to a multiple of four.
+// weights: blocks of four channels (the last filled up) as [input][4]. requant: per block a word of four shifts (right
+// shift less one), then pairs of twice the folded bias and the multiplier.
+struct mn_conv_s8_m3 {
+  const int8_t *weights;
+  const int32_t *requant;
+  uint16_t in_h, in_w, in_c, out_w, out_c, in_ring, out_ring;
+  uint16_t kernel_h, run_bytes, stride_h, stride_w, dilation_h, pad_top, pad_left;
+  int8_t input_zero_point, output_zero_point, low, high;
+};
+void mn_conv_s8_m3(const struct mn_conv_s8_m3 *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
+                   int32_t to);
+
+// The same; weights: [channel][input], each plus 128. Three pixels at a time; scratch: 12 bytes per weight of a channel
+// (rounded up to a multiple of four) and 12 more. requant: see mn_staircase.h.
+struct mn_conv_s8_m0 {
+  const uint8_t *weights;
+  const int32_t *requant;
+  uint16_t in_h, in_w, in_c, out_w, out_c, in_ring, out_ring;
+  uint16_t kernel_h, run_bytes, stride_h, stride_w, dilation_h, pad_top, pad_left;
+  int8_t input_zero_point;
+  uint8_t signs;
+};
+void mn_conv_s8_m0(const struct mn_conv_s8_m0 *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
+                   int32_t to);
+
+// 3x3 depthwise convolution, one output channel per input channel, no dilation. scratch: 9 * in_c bytes.
+// words: per channel five words: the bytes of nine weights, the shift and two of nothing, twice the bias, the multiplier.
+struct mn_depthwise_s8_m3 {
+  const int32_t *words;
+  uint16_t in_h, in_w, in_c, out_w, in_ring, out_ring;
+  uint16_t stride_h, stride_w, pad_top, pad_left;
+  int8_t input_zero_point, output_zero_point, low, high;
+};
+void mn_depthwise_s8_m3(const struct mn_depthwise_s8_m3 *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
+                        int32_t to);
+
+// weights: per channel a word for each row of taps: bytes 0, 3 and 1 are the taps from left to right.
+struct mn_depthwise_s8_m0 {
+  const uint32_t *weights;
+  const int32_t *requant;
+  uint16_t in_h, in_w, in_c, out_w, in_ring, out_ring;
+  uint16_t stride_h, stride_w, pad_top, pad_left;
+  int8_t input_zero_point;
+  uint8_t signs;
+};
+void mn_depthwise_s8_m0(const struct mn_depthwise_s8_m0 *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
+                        int32_t to);
+
+// One pixel times [outputs][depth]. weights: blocks of eight outputs (the last filled up) as [input][8]; m0: plus 128.
+struct mn_fully_connected_s8_m3 {
+  const int8_t *weights;
+  const int32_t *requant;
+  int32_t depth, outputs;
+  int8_t output_zero_point, low, high;
+};
+void mn_fully_connected_s8_m3(const struct mn_fully_connected_s8_m3 *p, const int8_t *in, int8_t *out);
+
+struct mn_fully_connected_s8_m0 {
+  const uint8_t *weights;
+  const int32_t *requant;
+  int32_t depth, outputs;
+  uint8_t signs;
+};
+void mn_fully_connected_s8_m0(const struct mn_fully_connected_s8_m0 *p, const int8_t *in, int8_t *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
