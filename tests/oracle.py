@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcunas.device.oracle import run
+from mcunas.graph.oracle import run
 from mcunas.graph import Graph, reference
 
 __all__ = ["differences", "run"]

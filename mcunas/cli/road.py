@@ -76,7 +76,7 @@ def travel(plan: Plan) -> dict[str, Any]:
 def _prove(image: Any, plan: Plan, progress: Callable[[int, int], None]) -> tuple[float, Any]:
     """Stream test inputs through the board: (accuracy there, validation report over all of them)."""
     from mcunas import device, tasks
-    from mcunas.device.oracle import Oracle
+    from mcunas.graph.oracle import Oracle
     from mcunas.graph import read_tflite
 
     split = tasks.load(plan.task).test

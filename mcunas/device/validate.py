@@ -78,7 +78,7 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
 
     Raises InputError (no model beside the image, wrong inputs), ToolMissing, CheckFailed (the target fails to run).
     """
-    from mcunas.device.oracle import Oracle
+    from mcunas.graph.oracle import Oracle
     from mcunas.graph import read_tflite
 
     if image.tflite is None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mcunas.graph import Graph, write_tflite
+from mcunas.graph.oracle import Oracle
 from mcunas.tasks import Split
 
 
@@ -32,15 +33,8 @@ class QuantizedModel:
 
 def run_tflite(graph: Graph, images: np.ndarray) -> np.ndarray:
     """TFLite Micro's own answer: int8 images (N, H, W, C) -> int8 outputs (N, ...)."""
-    from tflite_micro.python.tflite_micro import runtime
-
-    interpreter = runtime.Interpreter.from_bytes(write_tflite(graph))
-    outputs = []
-    for image in images:
-        interpreter.set_input(np.ascontiguousarray(image[None]), 0)
-        interpreter.invoke()
-        outputs.append(interpreter.get_output(0).copy())
-    return np.concatenate(outputs)
+    oracle = Oracle(graph)
+    return np.concatenate([oracle.outputs([np.ascontiguousarray(image[None])])[0] for image in images])
 
 
 def accuracy(graph: Graph, split: Split) -> float:

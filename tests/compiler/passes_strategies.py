@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from mcunas.device.oracle import Oracle
+from mcunas.graph.oracle import Oracle
 from mcunas.errors import InputError
 from mcunas.graph import Graph, Quant, reference, verify
 from mcunas.graph.integer_params import bias_input

@@ -10,7 +10,7 @@ import pytest
 
 from mcunas import api, device
 from mcunas.board import Board
-from mcunas.device.oracle import Oracle
+from mcunas.graph.oracle import Oracle
 from mcunas.errors import InputError
 from mcunas.graph import Graph, Op, Quant, Tensor, write_tflite
 from tests.small_models import dense
