@@ -56,6 +56,13 @@ def _concatenation(graph: Graph, op: Op) -> None:
         raise ValueError(f"{len(op.inputs)} inputs, at most {_MAX_CONCATENATED} are possible in TFLite Micro")
 
 
+def _nearest(graph: Graph, op: Op) -> None:
+    """Our tables of source rows and columns hold 16 bits."""
+    shape = graph.tensors[op.inputs[0]].shape
+    if max(shape[1:3]) > 1 << 16:
+        raise ValueError(f"an image of {shape[1]} x {shape[2]} is too large")
+
+
 def _bilinear(graph: Graph, op: Op) -> None:
     before, after = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
     for axis in (1, 2):
@@ -88,5 +95,6 @@ def _squeeze(graph: Graph, op: Op) -> None:
 _CHECKS: dict[str, Callable[[Graph, Op], object]] = {
     "ADD": sum_params, "SUB": sum_params, "MUL": product_params, "RELU6": _relu6, "QUANTIZE": _unary, "RELU": _unary,
     "LEAKY_RELU": _unary, "HARD_SWISH": _unary, "LOGISTIC": _unary, "TANH": _unary, "CONCATENATION": _concatenation,
-    "RESIZE_BILINEAR": _bilinear, "STRIDED_SLICE": _strided_slice, "EXPAND_DIMS": _expand_dims, "SQUEEZE": _squeeze,
+    "RESIZE_BILINEAR": _bilinear, "RESIZE_NEAREST_NEIGHBOR": _nearest, "STRIDED_SLICE": _strided_slice,
+    "EXPAND_DIMS": _expand_dims, "SQUEEZE": _squeeze,
 }
