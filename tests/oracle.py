@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcunas.graph.oracle import run
 from mcunas.graph import Graph, reference
+from mcunas.graph.oracle import run
 
 __all__ = ["differences", "run"]
 

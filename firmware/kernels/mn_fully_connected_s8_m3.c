@@ -76,7 +76,7 @@ void mn_fully_connected_s8_m3(const struct mn_fully_connected_s8_m3 *p, const in
   const int8_t *w = p->weights;
 
   for (int32_t c = 0; c < p->outputs; ) {
-    uint32_t acc[LANES] = {0}, shifts = 0;
+    uint32_t acc[LANES] = {0};
 
     if (whole > 0) {
       mn_eight_sums_m3(in, in + whole, w, acc);
@@ -87,11 +87,12 @@ void mn_fully_connected_s8_m3(const struct mn_fully_connected_s8_m3 *p, const in
         acc[k] += (uint32_t)(in[i] * w[k]);
       }
     }
-    for (int32_t k = 0; k < LANES && c < p->outputs; k++, c++, requant += 2, shifts >>= 8) {
-      if (k % 4 == 0) {
-        shifts = (uint32_t)*requant++;
+    for (const uint32_t *sum = acc; sum != acc + LANES && c < p->outputs; sum += 4, requant += 9) {
+      uint32_t shifts = (uint32_t)requant[0];
+
+      for (int32_t k = 0; k < 4 && c < p->outputs; k++, c++, shifts >>= 8) {
+        out[c] = mn_requantize_short((uint32_t)requant[1 + 2 * k] + 2 * sum[k], requant[2 + 2 * k], shifts, zero2);
       }
-      out[c] = mn_requantize_short((uint32_t)requant[0] + 2 * acc[k], requant[1], shifts & 0xffu, zero2);
     }
   }
   if (p->low > INT8_MIN || p->high < INT8_MAX) {

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "mn_inline.h"
 #include "mn_rows.h"
 
 struct mn_gather {
@@ -43,8 +44,8 @@ static inline int32_t *mn_gather_run(int32_t *to, int32_t step, const int8_t *x,
 
 // The window whose first row is input row y and whose rows begin at byte `at` of an input row (either may lie outside).
 // Returns the sum of its values.
-static inline int32_t mn_gather_window(const struct mn_gather *g, const int8_t *in, int32_t y, int32_t at, int32_t *to,
-                                       int32_t step)
+static MN_NOINLINE int32_t mn_gather_window(const struct mn_gather *g, const int8_t *in, int32_t y, int32_t at,
+                                            int32_t *to, int32_t step)
 {
   const int32_t run = g->run_bytes, before = at < 0 ? (-at < run ? -at : run) : 0, room = g->row_bytes - at;
   const int32_t end = room < run ? (room > before ? room : before) : run;

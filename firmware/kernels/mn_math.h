@@ -12,7 +12,17 @@
 // round(a * b / 2^31), ties up. Not defined for a = b = INT32_MIN, which no mantissa can cause.
 static inline int32_t mn_srdhm(int32_t a, int32_t b)
 {
+#if defined(__ARM_ARCH_6M__)
+  // No long multiplication: by halves, so that no sum leaves 32 bits.
+  const int32_t a_high = a >> 16, a_low = a & 0xffff, b_high = b >> 16, b_low = b & 0xffff;
+  const int32_t first = a_high * b_low + (int32_t)((uint32_t)a_low * (uint32_t)b_low >> 16);
+  const int32_t second = a_low * b_high + (first & 0xffff);
+  const uint32_t high = (uint32_t)(a_high * b_high + (first >> 16) + (second >> 16));
+
+  return (int32_t)(2 * high + (uint32_t)(((second & 0xffff) + 0x4000) >> 15));
+#else
   return (int32_t)(((int64_t)a * b + (INT32_C(1) << 30)) >> 31);
+#endif
 }
 
 // x / 2^exponent to nearest, ties away from zero; exponent 0..31, x not INT32_MIN. The sign is added first, so that

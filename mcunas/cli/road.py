@@ -76,8 +76,8 @@ def travel(plan: Plan) -> dict[str, Any]:
 def _prove(image: Any, plan: Plan, progress: Callable[[int, int], None]) -> tuple[float, Any]:
     """Stream test inputs through the board: (accuracy there, validation report over all of them)."""
     from mcunas import device, tasks
-    from mcunas.graph.oracle import Oracle
     from mcunas.graph import read_tflite
+    from mcunas.graph.oracle import Oracle
 
     split = tasks.load(plan.task).test
     images, labels = split.images[:plan.images], split.labels[:plan.images]

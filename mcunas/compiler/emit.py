@@ -6,7 +6,7 @@ The text depends on the Graph and the plan only, so the same input gives the sam
 from __future__ import annotations
 
 import hashlib
-from typing import Iterable
+from collections.abc import Iterable
 
 import numpy as np
 

@@ -7,7 +7,7 @@ over several orders, then over seeded random moves of the best one until the bou
 from __future__ import annotations
 
 import random
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from mcunas.compiler.lifetime import aligned
 from mcunas.compiler.schedule import Buffer

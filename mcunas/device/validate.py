@@ -78,8 +78,8 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
 
     Raises InputError (no model beside the image, wrong inputs), ToolMissing, CheckFailed (the target fails to run).
     """
-    from mcunas.graph.oracle import Oracle
     from mcunas.graph import read_tflite
+    from mcunas.graph.oracle import Oracle
 
     if image.tflite is None:
         raise InputError("the firmware has no model.tflite beside it", str(image.folder), "build it with tflite=...")

@@ -6,9 +6,10 @@ layouts (convolution OHWI, depthwise 1HWC, fully connected out x in), so that th
 """
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 

@@ -2,7 +2,7 @@
 """The oracle: TFLite Micro's own interpreter (the PyPI wheel, reference kernels, double rounding)."""
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 

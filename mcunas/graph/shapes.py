@@ -5,8 +5,9 @@ The arithmetic is TFLite's: SAME rounds up, VALID drops the remainder; SAME's pa
 """
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from math import prod
-from typing import Any, Callable, Mapping
+from typing import Any
 
 from mcunas.graph.ir import Graph, Op
 

@@ -2,8 +2,8 @@
 """Quantization-aware training of a searched network: calibrate, train, checkpoint each epoch, export, measure once."""
 from __future__ import annotations
 
+import io
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from mcunas import tasks
+from mcunas.atomic import write_file
 from mcunas.errors import InputError
 from mcunas.graph import read_tflite
 from mcunas.quantize.model import QuantizedModel, accuracy
@@ -71,8 +72,6 @@ def run_quantize(result: Any, progress: Any, resume: bool) -> QuantizedModel:
 
 def _finish(result: Any, task: Task, quantized: FakeQuantized, fingerprint: str, samples: int,
             cpu_seconds: float) -> QuantizedModel:
-    from mcunas.space.genotype import write_atomic
-
     graph = quantized.export()
     metrics = {"fingerprint": fingerprint, "seed": result.seed, "float_accuracy": result.metrics["float_accuracy"],
                "int8_validation_accuracy": accuracy(graph, task.validation),
@@ -80,7 +79,7 @@ def _finish(result: Any, task: Task, quantized: FakeQuantized, fingerprint: str,
                "ranges_from_nncf": quantized.from_nncf, "ledger": {"samples": samples, "cpu_seconds": cpu_seconds}}
     model = QuantizedModel(graph, metrics)
     model.save(result.out / "model.tflite")
-    write_atomic(result.out / "quantize.json", json.dumps(metrics, indent=1) + "\n")
+    write_file(result.out / "quantize.json", json.dumps(metrics, indent=1) + "\n")
     return model
 
 
@@ -96,6 +95,6 @@ def _load(path: Path, fingerprint: str) -> dict[str, Any]:
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_file(path, buffer.getvalue())

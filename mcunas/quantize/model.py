@@ -2,13 +2,13 @@
 """A quantized model: the int8 Graph, and how it was measured on the host."""
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mcunas.atomic import write_file
 from mcunas.graph import Graph, write_tflite
 from mcunas.graph.oracle import Oracle
 from mcunas.tasks import Split
@@ -24,10 +24,7 @@ class QuantizedModel:
     def save(self, path: str | Path) -> Path:
         """Write a standard int8 .tflite, whole or not at all."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_bytes(write_tflite(self.graph))
-        os.replace(temporary, path)
+        write_file(path, write_tflite(self.graph))
         return path
 
 

@@ -22,7 +22,7 @@ from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, batches, cosine, re
 
 WARM_FACTOR = 1.25          # pruned channels kept alive for the fill
 CLEAN_IMAGES = 256
-ANNEAL_UNTIL = 0.6          # of the float epochs: budgets have their real value from then on
+ANNEAL_UNTIL = 0.8          # of the epochs before the projection: budgets have their real value from then on
 
 
 def shape(run: Run) -> None:
@@ -53,7 +53,7 @@ def shape(run: Run) -> None:
 def anneal(run: Run, epoch: float) -> float:
     """How far the budgets have shrunk, 0..1, at a (fractional) epoch."""
     start = run.schedule.warmup_epochs
-    end = max(min(ANNEAL_UNTIL * run.schedule.float_epochs, run.schedule.prune_epochs - 1), start + 1)
+    end = max(ANNEAL_UNTIL * run.schedule.prune_epochs, start + 1)
     return min(max((epoch - start) / (end - start), 0.0), 1.0)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mcunas.atomic import write_file
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.cost import Cost
@@ -18,7 +19,6 @@ from mcunas.prune.groups import find_groups
 from mcunas.prune.slicing import slice_to
 from mcunas.search.run import Run, Schedule
 from mcunas.space import Genotype
-from mcunas.space.genotype import write_atomic
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +80,10 @@ def finish(run: Run, cost: Cost, metrics: dict[str, Any]) -> Result:
     run.out.mkdir(parents=True, exist_ok=True)
     genotype = run.genotype()
     genotype.save(run.out / "genotype.json")
-    write_atomic(run.out / "history.json", json.dumps(run.history, indent=1) + "\n")
+    write_file(run.out / "history.json", json.dumps(run.history, indent=1) + "\n")
     temporary = run.out / "model.pt.tmp"
     torch.save(run.net.state_dict(), temporary)
     temporary.replace(run.out / "model.pt")
-    write_atomic(run.out / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    write_file(run.out / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     return Result(genotype, cost, metrics, run.net.eval(), run.task.name, run.board, run.budget, run.seed, run.schedule,
                   run.out)

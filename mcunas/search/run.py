@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mcunas.atomic import write_file
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.errors import InputError
@@ -37,9 +38,9 @@ class Schedule:
     prune_epochs: until the projection; methods that choose widths without training spend them on training instead.
     """
 
-    prune_epochs: int = 32
-    finetune_epochs: int = 24
-    qat_epochs: int = 12
+    prune_epochs: int = 36
+    finetune_epochs: int = 84
+    qat_epochs: int = 16
     warmup_epochs: int = 2
     batch: int = 64
     rate: float = 0.1
@@ -124,10 +125,9 @@ class Run:
         state = {"fingerprint": self.fingerprint(), "epoch": self.epoch, "widths": list(self.widths),
                  "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "notes": self.notes,
                  "history": json.dumps(self.history), "ledger": asdict(self.ledger), "is_projected": self.is_projected}
-        self.out.mkdir(parents=True, exist_ok=True)
-        temporary = self.out / (CHECKPOINT + ".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.out / CHECKPOINT)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_file(self.out / CHECKPOINT, buffer.getvalue())
 
     def load(self) -> bool:
         """Continue from the checkpoint in `out`; False when there is none. Raises InputError for another run's."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcunas.atomic import write_file
 from mcunas.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Genotype:
         return getattr(import_module(module), name)(self.input_shape[2], self.classes, **self.options)
 
     def save(self, path: Path) -> None:
-        write_atomic(path, json.dumps(asdict(self), indent=1) + "\n")
+        write_file(path, json.dumps(asdict(self), indent=1) + "\n")
 
     @staticmethod
     def load(path: Path) -> Genotype:
@@ -50,11 +50,3 @@ class Genotype:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"not a genotype ({type(error).__name__})", where=str(path),
                              fix="give a genotype.json that a search wrote") from None
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a whole file or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)

@@ -11,9 +11,10 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 from mcunas.board import Board
 from mcunas.compiler import compile_graph

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from mcunas.graph.oracle import Oracle
 from mcunas.errors import InputError
 from mcunas.graph import Graph, Quant, reference, verify
 from mcunas.graph.integer_params import bias_input
+from mcunas.graph.oracle import Oracle
 from tests.kernels.strategies_graph import Net, small_graph
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")

@@ -10,9 +10,9 @@ import pytest
 
 from mcunas import api, device
 from mcunas.board import Board
-from mcunas.graph.oracle import Oracle
 from mcunas.errors import InputError
 from mcunas.graph import Graph, Op, Quant, Tensor, write_tflite
+from mcunas.graph.oracle import Oracle
 from tests.small_models import dense
 
 MODELS = ("ad01_int8", "kws_ref_model", "pretrainedResnet_quant", "vww_96_int8")

@@ -8,7 +8,8 @@ all saturated nor all zero; now and then the multiplier sits near the ends of wh
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import reject, strategies as st
+from hypothesis import reject
+from hypothesis import strategies as st
 
 from mcunas.errors import InputError
 from mcunas.graph import Graph, Op, Quant, Tensor, verify

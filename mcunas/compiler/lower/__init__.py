@@ -6,8 +6,8 @@ so that the planner, the cost models and the emitted C all see the same numbers.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 
@@ -93,7 +93,8 @@ class KernelCall:
 
 
 # Instruction sets by what they can run, best first: a board's isa names one (M55 and M85 have the DSP extension too).
-ISAS = {"scalar": ("scalar",), "m0": ("m0", "scalar"), "m3": ("m3", "scalar"), "dsp": ("dsp", "scalar"), "mve": ("mve", "dsp", "scalar")}
+ISAS = {"scalar": ("scalar",), "m0": ("m0", "scalar"), "m3": ("m3", "scalar"), "dsp": ("dsp", "scalar"),
+        "mve": ("mve", "dsp", "scalar")}
 
 Lowering = Callable[[Graph, Op], "list[KernelCall] | None"]
 _LOWERINGS: dict[tuple[str, str], Lowering] = {}

@@ -5,7 +5,7 @@ One module per family of ops; each function is registered for its kinds and gets
 """
 from __future__ import annotations
 
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from mcunas.graph.arithmetic import clamp_int8, scale_int32, wrap32
-from mcunas.graph.integer_params import mean as mean_params, pool_range, sliding_window
+from mcunas.graph.integer_params import mean as mean_params
+from mcunas.graph.integer_params import pool_range, sliding_window
 from mcunas.graph.ir import Graph, Op
 from mcunas.graph.reference import Values, executes
 
