@@ -11,9 +11,10 @@
 // Two pixels times `blocks` (at least 1) x 4 channels; outputs go to out0 and out1.
 // x: widened inputs of both pixels up to x_end, as [quad][2][pixel]. weights, requant: see mn_nn_dsp.h; 16-byte rows of
 // four channels. zero2: see mn_requantize_short. skip: what the first round of the loop leaves out (MN_BLOCK_SKIP).
+// clamped: not 0 if results below the zero point will be raised to it, which makes the rounding of ties below it moot.
 MN_DSP_ASSEMBLY void mn_conv_block_dsp(const uint32_t *x, const uint32_t *x_end, const uint32_t *weights,
                                        const int32_t *requant, int8_t *out0, int8_t *out1, int32_t blocks,
-                                       uint32_t zero2, uint32_t skip);
+                                       uint32_t zero2, uint32_t skip, uint32_t clamped);
 
 // Widens `runs` (at least 1) runs of `bytes` (at least 4) that begin `step` apart, for one pixel: the words of a quad go
 // to to[0] and to[2]. The last quad of a run that is no multiple of four begins four bytes before its end.
@@ -30,7 +31,7 @@ MN_DSP_ASSEMBLY void mn_conv_widen_dsp(uint32_t *to, const int8_t *x, int32_t by
 
 // r4-r11: S and T of (pair 0, pixel 0), (pair 0, pixel 1), (pair 1, pixel 0), (pair 1, pixel 1); r0, r1: inputs of the
 // two pixels; r2, r3: weights; r12 and lr walk over weights and inputs. The arguments stay on the stack:
-// [sp] x, [sp, 4] x_end, [sp, 8] weights, [sp, 12] requant, [sp, 52] out0, out1, blocks, zero2, skip.
+// [sp] x, [sp, 4] x_end, [sp, 8] weights, [sp, 12] requant, [sp, 52] out0, out1, blocks, zero2, skip, clamped.
 __asm__(
   "  .syntax unified\n"
   "  .pushsection .text.mn_conv_block_dsp, \"ax\", %progbits\n"
@@ -104,7 +105,13 @@ __asm__(
   "  adr r1, 3f\n"
   "  add r0, r0, r1\n"
   "  orr r0, r0, #1\n"
-  "  str r0, [sp, #68]\n"
+  "  ldr r1, [sp, #72]\n"
+  "  adr.w r2, 7f\n"
+  "  cmp r1, #0\n"
+  "  it ne\n"
+  "  adrne.w r2, 8f\n"
+  "  orr r1, r2, #1\n"
+  "  strd r0, r1, [sp, #68]\n"
 
   "2:\n"                                    // a block of four channels
   "  ldr lr, [sp]\n"
@@ -128,14 +135,13 @@ __asm__(
   "  sub r6, r6, r7\n"
   "  sub r8, r8, r9\n"
   "  sub r10, r10, r11\n"
-  "  ldr r0, [sp, #60]\n"
-  "  lsls r1, r0, #31\n"
-  "  bne.n 4f\n"
+  "  ldr pc, [sp, #72]\n"
+  "7:\n"
   "  mn_channels 1\n"
-  "  b.n 5f\n"
-  "4:\n"
+  "  b.n 9f\n"
+  "8:\n"
   "  mn_channels 0\n"
-  "5:\n"
+  "9:\n"
   "  ldrd r0, r1, [sp, #52]\n"
   "  bfi r5, r4, #8, #8\n"
   "  bfi r5, r9, #16, #8\n"
@@ -205,14 +211,17 @@ __asm__(
   "  .purgem mn_step_first\n"
   "  .purgem mn_step\n"
   "  .purgem mn_channel\n"
+  "  .purgem mn_channels\n"
   "  .popsection\n");
 
 #else
 
 static void mn_conv_block_dsp(const uint32_t *x, const uint32_t *x_end, const uint32_t *weights, const int32_t *requant,
-                              int8_t *out0, int8_t *out1, int32_t blocks, uint32_t zero2, uint32_t skip)
+                              int8_t *out0, int8_t *out1, int32_t blocks, uint32_t zero2, uint32_t skip,
+                              uint32_t clamped)
 {
   (void)skip;
+  (void)clamped;
   for (int32_t block = 0; block < blocks; block++, out0 += 4, out1 += 4) {
     uint32_t s[2][2] = {{0}}, t[2][2] = {{0}}, shifts = (uint32_t)*requant++;
 

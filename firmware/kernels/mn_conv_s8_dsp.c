@@ -110,54 +110,90 @@ static MN_NOINLINE void tail_channels(const struct mn_conv_s8_dsp *p, const uint
   }
 }
 
-// All channels of two pixels whose inputs have been widened.
-static void two_pixels(const struct mn_conv_s8_dsp *p, const uint32_t *x, int32_t quads, int8_t *out[2])
+// Where a walk over output pixels stands.
+struct walk {
+  const struct mn_conv_s8_dsp *p;
+  const int8_t *in;
+  int8_t *out;
+  int32_t oy, ox, step;      // step: 1 or -1
+  int32_t row_left;          // pixels left in this row, this one included
+  int32_t first_x, end_x;    // columns whose windows lie inside the rows
+  bool inside;               // all rows of the window lie in the input, without a turn of the ring
+  const int8_t *in_row;      // then: the first row's byte that column 0 begins with (it may lie before the row)
+  int8_t *out_row;
+};
+
+static MN_NOINLINE void enter_row(struct walk *w, int32_t oy)
 {
-  if (p->out_c >= 4) {
-    mn_conv_block_dsp(x, x + 4 * quads, p->weights, p->requant, out[0], out[1], p->out_c / 4,
-                      (uint32_t)(2 * p->output_zero_point + 1), MN_BLOCK_SKIP((uint32_t)quads));
+  const struct mn_conv_s8_dsp *const p = w->p;
+  const int32_t y = oy * p->stride_h - p->pad_top, reach = (p->kernel_h - 1) * p->dilation_h;
+  const int32_t slot = y < 0 ? 0 : y % p->in_ring;
+
+  w->oy = oy;
+  w->ox = w->step > 0 ? 0 : p->out_w - 1;
+  w->row_left = p->out_w;
+  w->inside = y >= 0 && y + reach < p->in_h && slot + reach < p->in_ring && p->run_bytes >= 4;
+  w->in_row = w->in + (slot * p->in_w - p->pad_left) * p->in_c;
+  w->out_row = w->out + oy % p->out_ring * p->out_w * p->out_c;
+}
+
+// Widens the window of the pixel, and gives its place in the output.
+static inline int8_t *take(const struct walk *w, uint32_t *x)
+{
+  const struct mn_conv_s8_dsp *const p = w->p;
+
+  if (w->inside && w->ox >= w->first_x && w->ox < w->end_x) {
+    mn_conv_widen_dsp(x, w->in_row + w->ox * p->stride_w * p->in_c, p->run_bytes, p->kernel_h,
+                      p->dilation_h * p->in_w * p->in_c);
+  } else {
+    put_window(p, w->in, w->oy, w->ox, x);
   }
-  if (p->out_c % 4 != 0) {
-    tail_channels(p, x, x + 4 * quads, out);
-  }
-  if (p->low > INT8_MIN || p->high < INT8_MAX) {
-    mn_clamp_bytes(out[0], p->out_c, p->low, p->high);
-    mn_clamp_bytes(out[1], p->out_c, p->low, p->high);
+  return w->out_row + w->ox * p->out_c;
+}
+
+static inline void advance(struct walk *w, int32_t left)
+{
+  w->ox += w->step;
+  if (--w->row_left == 0 && left > 0) {
+    enter_row(w, w->oy + w->step);
   }
 }
 
 void mn_conv_s8_dsp(const struct mn_conv_s8_dsp *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                     int32_t to)
 {
-  const int32_t quads = p->kernel_h * ((p->run_bytes + 3) / 4), step = from < to ? 1 : -1, last_x = p->out_w - 1;
-  const bool flat = p->kernel_h == 1 && p->run_bytes == p->in_c && p->in_c >= 4 && p->stride_h == 1 && p->stride_w == 1
-                    && p->in_ring == p->in_h && p->out_ring == p->in_h && p->out_w == p->in_w;
-  int32_t left = (to - from) * step * p->out_w, oy = from < to ? from : from - 1, ox = from < to ? 0 : last_x;
-  int32_t pixel = oy * p->out_w + ox;        // when flat, it has the same place in input and output
+  const int32_t quads = p->kernel_h * ((p->run_bytes + 3) / 4), room = p->in_w + p->pad_left - p->run_bytes / p->in_c;
+  uint32_t *const x = scratch, *const x_end = x + 4 * quads;
+  struct walk w = {.p = p, .in = in, .out = out, .step = from < to ? 1 : -1};
+  int32_t left = (to - from) * w.step * p->out_w;
 
-  for (; left > 0; left -= 2) {
+  if (left == 0) {
+    return;
+  }
+  w.first_x = (p->pad_left + p->stride_w - 1) / p->stride_w;
+  w.end_x = room < 0 ? 0 : room / p->stride_w + 1;
+  enter_row(&w, from < to ? from : from - 1);
+  while (left > 0) {
     int8_t *write[2];
 
-    for (int32_t k = 0; k < 2; k++) {
-      uint32_t *const x = (uint32_t *)scratch + k;
-
-      if (flat) {
-        mn_conv_widen_dsp(x, in + pixel * p->in_c, p->in_c, 1, 0);
-        write[k] = out + pixel * p->out_c;
-        pixel += left == 1 ? 0 : step;       // the last one alone is computed twice
-        continue;
-      }
-      put_window(p, in, oy, ox, x);
-      write[k] = out + (oy % p->out_ring * p->out_w + ox) * p->out_c;
-      if (left > 1) {
-        ox += step;
-        if (ox < 0 || ox > last_x) {
-          ox = step > 0 ? 0 : last_x;
-          oy += step;
-        }
-      }
+    write[0] = take(&w, x);
+    if (left > 1) {
+      advance(&w, --left);
     }
-    two_pixels(p, scratch, quads, write);
+    write[1] = take(&w, x + 1);              // the last pixel, alone, is computed twice
+    advance(&w, --left);
+    if (p->out_c >= 4) {
+      mn_conv_block_dsp(x, x_end, p->weights, p->requant, write[0], write[1], p->out_c / 4,
+                        (uint32_t)(2 * p->output_zero_point + 1), MN_BLOCK_SKIP((uint32_t)quads),
+                        p->low >= p->output_zero_point);
+    }
+    if (p->out_c % 4 != 0) {
+      tail_channels(p, x, x_end, write);
+    }
+    if (p->low > INT8_MIN || p->high < INT8_MAX) {
+      mn_clamp_bytes(write[0], p->out_c, p->low, p->high);
+      mn_clamp_bytes(write[1], p->out_c, p->low, p->high);
+    }
   }
 }
 

@@ -16,13 +16,17 @@
 // One channel's constants, as mn_nn_dsp.h describes them.
 #define MN_DEPTHWISE_WORDS 5
 
-// Writes `count` (at least 1) columns of four channels from four input rows whose columns lie `step` bytes apart.
-MN_DSP_ASSEMBLY void mn_depthwise_columns_dsp(const int8_t *const rows[4], int32_t count, uint32_t *columns, int32_t step);
+// Writes `count` (at least 1) columns of four channels from byte `at` on of four input rows; columns lie `step`
+// bytes apart.
+MN_DSP_ASSEMBLY void mn_depthwise_columns_dsp(const int8_t *const rows[4], int32_t count, uint32_t *columns, int32_t step,
+                                              int32_t at);
 
 // Computes `count` (at least 1) output columns. The bytes of four channels end in the first word of each column, those
 // of a second row in the next word. _one computes one row only, from input columns `step` bytes
 // apart; step is at least MN_COLUMN_BYTES, so that bytes land where inputs have been used.
-MN_DSP_ASSEMBLY void mn_depthwise_two_dsp(uint32_t *columns, int32_t count, const uint32_t *constants, uint32_t zero2);
+// clamped: not 0 if results below the zero point will be raised to it, which makes the rounding of ties below it moot.
+MN_DSP_ASSEMBLY void mn_depthwise_two_dsp(uint32_t *columns, int32_t count, const uint32_t *constants, uint32_t zero2,
+                                          int32_t clamped);
 MN_DSP_ASSEMBLY void mn_depthwise_one_dsp(uint32_t *columns, int32_t count, const uint32_t *constants, uint32_t zero2, int32_t step);
 
 #if defined(__arm__)
@@ -53,7 +57,12 @@ __asm__(
   "  mov r12, r2\n"
   "  add r1, r2, r1, lsl #5\n"
   "  strd r1, r3, [sp]\n"
+  "  ldr r4, [sp, #44]\n"
   "  ldm r0, {r0-r3}\n"
+  "  add r0, r0, r4\n"
+  "  add r1, r1, r4\n"
+  "  add r2, r2, r4\n"
+  "  add r3, r3, r4\n"
   "1:\n"
   "  ldr r6, [r0]\n"
   "  ldr r8, [r1]\n"
@@ -77,7 +86,7 @@ __asm__(
   // r0: column; r1: (columns left - 1) << 8 | shift; r2, r3, r4: weights of rows (0, 1) per tap; r5, r6, r7: of rows
   // (1, 2); r8, r9: sums of the two rows; r10, r11: inputs; r12: multiplier; lr: output.
   // [sp] columns of the channel, count - 1, constants, zero2, [sp, 16] twice the bias, rounding word, output, output of
-  // channel 4; [sp, 68] step.
+  // channel 4; [sp, 68] step or clamped.
   "  .macro mn_depthwise_begin\n"
   "  push {r4-r11, lr}\n"
   "  sub sp, sp, #16\n"
@@ -123,20 +132,17 @@ __asm__(
   "  pop {r4-r11, pc}\n"
   "  .endm\n"
 
-  "  .macro mn_depthwise_byte sum\n"
+  "  .macro mn_depthwise_byte signed, sum\n"
   "  smmlar r10, \\sum, r12, r11\n"
+  "  .if \\signed\n"
   "  add r10, r10, \\sum, asr #31\n"
+  "  .endif\n"
   "  asr r10, r10, r1\n"
   "  ssat \\sum, #8, r10, asr #1\n"
   "  .endm\n"
 
-  "  .thumb_func\n"
-  "  .type mn_depthwise_two_dsp, %function\n"
-  "mn_depthwise_two_dsp:\n"
-  "  mn_depthwise_begin\n"
-  "1:\n"
-  "  mn_depthwise_channel\n"
-  "2:\n"
+  "  .macro mn_depthwise_two signed\n"
+  "4:\n"
   "  ldrd r10, r11, [r0], #32\n"
   "  smuad r8, r10, r2\n"
   "  smultb r9, r10, r2\n"
@@ -155,12 +161,28 @@ __asm__(
   "  ldrd r10, r11, [sp, #16]\n"
   "  add r8, r10, r8, lsl #1\n"
   "  add r9, r10, r9, lsl #1\n"
-  "  mn_depthwise_byte r8\n"
-  "  mn_depthwise_byte r9\n"
+  "  mn_depthwise_byte \\signed, r8\n"
+  "  mn_depthwise_byte \\signed, r9\n"
   "  strb r8, [lr], #4\n"
   "  strb r9, [lr], #28\n"
   "  subs r1, r1, #256\n"
-  "  bpl 2b\n"
+  "  bpl 4b\n"
+  "  .endm\n"
+
+  "  .thumb_func\n"
+  "  .type mn_depthwise_two_dsp, %function\n"
+  "mn_depthwise_two_dsp:\n"
+  "  mn_depthwise_begin\n"
+  "1:\n"
+  "  mn_depthwise_channel\n"
+  "  ldr r8, [sp, #68]\n"
+  "  cmp r8, #0\n"
+  "  bne.n 2f\n"
+  "  mn_depthwise_two 1\n"
+  "  b.n 3f\n"
+  "2:\n"
+  "  mn_depthwise_two 0\n"
+  "3:\n"
   "  mn_depthwise_end 1b\n"
   "  .size mn_depthwise_two_dsp, . - mn_depthwise_two_dsp\n"
 
@@ -168,10 +190,10 @@ __asm__(
   "  .type mn_depthwise_one_dsp, %function\n"
   "mn_depthwise_one_dsp:\n"
   "  mn_depthwise_begin\n"
-  "3:\n"
+  "5:\n"
   "  mn_depthwise_channel\n"
   "  ldr r9, [sp, #68]\n"
-  "4:\n"
+  "6:\n"
   "  ldrd r10, r11, [r0]\n"
   "  smuad r8, r10, r2\n"
   "  smlabt r8, r11, r5, r8\n"
@@ -184,11 +206,11 @@ __asm__(
   "  ldrd r10, r11, [sp, #16]\n"
   "  add r0, r0, r9\n"
   "  add r8, r10, r8, lsl #1\n"
-  "  mn_depthwise_byte r8\n"
+  "  mn_depthwise_byte 1, r8\n"
   "  strb r8, [lr], #32\n"
   "  subs r1, r1, #256\n"
-  "  bpl 4b\n"
-  "  mn_depthwise_end 3b\n"
+  "  bpl 6b\n"
+  "  mn_depthwise_end 5b\n"
   "  .size mn_depthwise_one_dsp, . - mn_depthwise_one_dsp\n"
 
   "  .purgem mn_pair_rows\n"
@@ -196,15 +218,17 @@ __asm__(
   "  .purgem mn_depthwise_channel\n"
   "  .purgem mn_depthwise_end\n"
   "  .purgem mn_depthwise_byte\n"
+  "  .purgem mn_depthwise_two\n"
   "  .popsection\n");
 
 #else
 
-static void mn_depthwise_columns_dsp(const int8_t *const rows[4], int32_t count, uint32_t *columns, int32_t step)
+static void mn_depthwise_columns_dsp(const int8_t *const rows[4], int32_t count, uint32_t *columns, int32_t step, int32_t at)
 {
   for (int32_t x = 0; x < count; x++, columns += MN_COLUMN_WORDS) {
     for (int32_t pair = 0; pair < 2; pair++) {
-      const uint32_t a = mn_load_word(rows[2 * pair] + x * step), b = mn_load_word(rows[2 * pair + 1] + x * step);
+      const uint32_t a = mn_load_word(rows[2 * pair] + at + x * step),
+                     b = mn_load_word(rows[2 * pair + 1] + at + x * step);
 
       columns[pair] = mn_low_halves(mn_widen_even(a), mn_widen_even(b));
       columns[pair + 2] = mn_low_halves(mn_widen_odd(a), mn_widen_odd(b));
@@ -249,8 +273,10 @@ static void mn_depthwise_rows(uint32_t *columns, int32_t count, const uint32_t *
   }
 }
 
-static void mn_depthwise_two_dsp(uint32_t *columns, int32_t count, const uint32_t *constants, uint32_t zero2)
+static void mn_depthwise_two_dsp(uint32_t *columns, int32_t count, const uint32_t *constants, uint32_t zero2,
+                                 int32_t clamped)
 {
+  (void)clamped;
   mn_depthwise_rows(columns, count, constants, zero2, MN_COLUMN_BYTES, 2);
 }
 

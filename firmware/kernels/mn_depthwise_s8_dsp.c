@@ -2,27 +2,29 @@
 // Depthwise 3x3: the input columns of four channels are widened and paired into scratch, then each channel runs along
 // its columns and leaves its output bytes there; whole pixels are written at the end.
 #include "mn_depthwise_block_dsp.h"
+#include "mn_inline.h"
 #include "mn_nn_dsp.h"
 
 #if MN_HAS_DSP
 
-// `count` output columns from `ox` on of one or two output rows.
+// Output columns of one or two rows that are computed at a time, and the input columns that they read.
 struct strip {
   const int8_t *row[4];      // the input rows at column 0, channel 0; any row for those outside
   uint32_t outside;          // bit i: row i is padding
-  int32_t ox, count, rows;
+  int32_t rows, count;
+  int32_t at;                // first input byte, in channel 0
+  int32_t before, inside, after;        // input columns: padding, input, padding
 };
 
-static uint32_t *put_padding(uint32_t *to, int32_t columns, uint32_t padding)
+static MN_NOINLINE void put_padding(uint32_t *to, int32_t columns, uint32_t padding)
 {
   for (uint32_t *const end = to + columns * MN_COLUMN_WORDS; to < end; to++) {
     *to = padding;
   }
-  return to;
 }
 
 // Rows outside the input, in columns that were read as if they were inside.
-static void pad_rows(uint32_t *columns, const uint32_t *end, uint32_t outside, uint32_t padding)
+static MN_NOINLINE void pad_rows(uint32_t *columns, const uint32_t *end, uint32_t outside, uint32_t padding)
 {
   const uint32_t upper = (outside & 1u ? 0xffffu : 0u) | (outside & 2u ? 0xffff0000u : 0u);
   const uint32_t lower = (outside & 4u ? 0xffffu : 0u) | (outside & 8u ? 0xffff0000u : 0u);
@@ -33,41 +35,46 @@ static void pad_rows(uint32_t *columns, const uint32_t *end, uint32_t outside, u
   }
 }
 
-// The input columns of a strip for channels c..c+3.
-static void put_columns(const struct mn_depthwise_s8_dsp *p, const struct strip *s, int32_t c, uint32_t *to)
-{
-  const uint32_t padding = mn_both(p->input_zero_point);
-  const int32_t first = s->ox * p->stride - p->pad_left, last = first + (s->count - 1) * p->stride + 3;
-  const int32_t begin = first < 0 ? 0 : first, end = last > p->in_w ? p->in_w : last;
-  const int32_t at = begin * p->channels + c;
-  const int8_t *const rows[4] = {s->row[0] + at, s->row[1] + at, s->row[2] + at, s->row[3] + at};
-  uint32_t *inside = put_padding(to, begin - first, padding);
-
-  to = inside + (end - begin) * MN_COLUMN_WORDS;
-  mn_depthwise_columns_dsp(rows, end - begin, inside, p->channels);
-  if (s->outside != 0) {
-    pad_rows(inside, to, s->outside, padding);
-  }
-  put_padding(to, last - end, padding);
-}
-
-// Channels c..c+3 of a strip; out: its first output pixel in both rows.
+// Channels c..c+3 of a strip whose padding columns are in place; out: its first output pixel in both rows.
 static void four_channels(const struct mn_depthwise_s8_dsp *p, const struct strip *s, int32_t c, const uint32_t *constants,
                           uint32_t *columns, int8_t *const out[2])
 {
   const uint32_t zero2 = (uint32_t)(2 * p->output_zero_point + 1), *const end = columns + s->count * MN_COLUMN_WORDS;
+  uint32_t *const inside = columns + s->before * MN_COLUMN_WORDS;
   int8_t *out0 = out[0] + c, *out1 = out[1] + c;
 
-  put_columns(p, s, c, columns);
+  mn_depthwise_columns_dsp(s->row, s->inside, inside, p->channels, s->at + c);
+  if (s->outside != 0) {
+    pad_rows(inside, inside + s->inside * MN_COLUMN_WORDS, s->outside, mn_both(p->input_zero_point));
+  }
   if (s->rows == 1) {
     mn_depthwise_one_dsp(columns, s->count, constants, zero2, MN_COLUMN_BYTES * p->stride);
     out1 = out0;                                            // row 0 is written last
   } else {
-    mn_depthwise_two_dsp(columns, s->count, constants, zero2);
+    mn_depthwise_two_dsp(columns, s->count, constants, zero2, p->low >= p->output_zero_point);
   }
   for (; columns != end; columns += MN_COLUMN_WORDS, out0 += p->channels, out1 += p->channels) {
     mn_store_word(out1, columns[1]);
     mn_store_word(out0, columns[0]);
+  }
+}
+
+// All channels of a strip.
+static void all_channels(const struct mn_depthwise_s8_dsp *p, const struct strip *s, uint32_t *columns,
+                         int8_t *const out[2])
+{
+  const uint32_t padding = mn_both(p->input_zero_point), *constants = p->constants;
+
+  put_padding(columns + s->before * MN_COLUMN_WORDS + s->inside * MN_COLUMN_WORDS, s->after, padding);
+  for (int32_t c = 0; c < p->channels; c += 4, constants += 4 * MN_DEPTHWISE_WORDS) {
+    put_padding(columns, s->before, padding);               // output bytes were there
+    // The last four channels may repeat some: nothing they read has been overwritten.
+    four_channels(p, s, c + 4 <= p->channels ? c : p->channels - 4, constants, columns, out);
+  }
+  if (p->low > INT8_MIN || p->high < INT8_MAX) {
+    for (int32_t row = 0; row < s->rows; row++) {
+      mn_clamp_bytes(out[row], s->count * p->channels, p->low, p->high);
+    }
   }
 }
 
@@ -84,24 +91,22 @@ static void rows_at(const struct mn_depthwise_s8_dsp *p, const int8_t *in, int8_
     s.row[i] = in + inside % p->in_ring * p->in_w * p->channels;
     s.outside |= (uint32_t)(y != inside) << i;
   }
-  for (s.ox = 0; s.ox < p->out_w; s.ox += s.count) {
-    const int32_t left = p->out_w - s.ox;
-    const uint32_t *constants = p->constants;
+  for (int32_t ox = 0; ox < p->out_w; ox += s.count) {
+    const int32_t left = p->out_w - ox, first = ox * p->stride - p->pad_left;
     int8_t *to[2];
 
     s.count = left < p->strip ? left : p->strip;
+    const int32_t last = first + (s.count - 1) * p->stride + 3;
+    const int32_t begin = first < 0 ? 0 : first, end = last > p->in_w ? p->in_w : last;
+
+    s.at = begin * p->channels;
+    s.before = begin - first;
+    s.inside = end - begin;
+    s.after = last - end;
     for (int32_t row = 0; row < 2; row++) {
-      to[row] = out + ((oy + row) % p->out_ring * p->out_w + s.ox) * p->channels;
+      to[row] = out + ((oy + row) % p->out_ring * p->out_w + ox) * p->channels;
     }
-    for (int32_t c = 0; c < p->channels; c += 4, constants += 4 * MN_DEPTHWISE_WORDS) {
-      // The last four channels may repeat some: nothing they read has been overwritten.
-      four_channels(p, &s, c + 4 <= p->channels ? c : p->channels - 4, constants, columns, to);
-    }
-    if (p->low > INT8_MIN || p->high < INT8_MAX) {
-      for (int32_t row = 0; row < rows; row++) {
-        mn_clamp_bytes(to[row], s.count * p->channels, p->low, p->high);
-      }
-    }
+    all_channels(p, &s, columns, to);
   }
 }
 

@@ -158,6 +158,28 @@ static MN_NOINLINE const uint32_t *dot_two(const int8_t *first, const int8_t *x,
   return weights + 2;
 }
 
+static MN_NOINLINE int8_t *requantize(const struct mn_fully_connected_s8_dsp *p, int32_t c, uint32_t zero2,
+                                      const uint32_t *sums2, int32_t lanes, int8_t *out)
+{
+  const int32_t *bias2 = p->bias2 + c;
+
+  if (p->requant_step == 0) {
+    const uint32_t multiplier = (uint32_t)*p->multiplier, shift = *p->shift;
+
+    for (const uint32_t *const end = sums2 + lanes; sums2 != end;) {
+      *out++ = mn_requantize_short((uint32_t)*bias2++ + *sums2++, multiplier, shift, zero2);
+    }
+  } else {
+    const int32_t *multiplier = p->multiplier + c;
+    const uint8_t *shift = p->shift + c;
+
+    for (const uint32_t *const end = sums2 + lanes; sums2 != end;) {
+      *out++ = mn_requantize_short((uint32_t)*bias2++ + *sums2++, (uint32_t)*multiplier++, *shift++, zero2);
+    }
+  }
+  return out;
+}
+
 void mn_fully_connected_s8_dsp(const struct mn_fully_connected_s8_dsp *p, const int8_t *in, int8_t *out)
 {
   const uint32_t zero2 = (uint32_t)(2 * p->output_zero_point + 1);
@@ -166,21 +188,20 @@ void mn_fully_connected_s8_dsp(const struct mn_fully_connected_s8_dsp *p, const 
   for (int32_t row = 0; row < p->rows; row++, in += p->depth) {
     const int8_t *const first = odd ? in + p->depth - 4 : in, *const x = odd ? in : in + 4;
     const int8_t *const x_end = in + p->depth - odd;
-    const int32_t *bias2 = p->bias2, *multiplier = p->multiplier;
-    const uint8_t *shift = p->shift;
     const uint32_t *w = p->weights;
     int32_t lanes;
 
     for (int32_t c = 0; c < p->outputs; c += lanes) {
       uint32_t sums2[8];
 
-      lanes = p->outputs - c >= 8 ? 8 : p->outputs - c >= 2 ? 2 : 1;
-      w = lanes == 8 ? mn_dot_eight_dsp(first, x, x_end, w, sums2) : dot_two(first, x, x_end, w, sums2);
-      for (int32_t k = 0; k < lanes; k++) {
-        *out++ = mn_requantize_short((uint32_t)*bias2++ + sums2[k], (uint32_t)*multiplier, *shift, zero2);
-        multiplier += p->requant_step;
-        shift += p->requant_step;
+      if (p->outputs - c >= 8) {
+        lanes = 8;
+        w = mn_dot_eight_dsp(first, x, x_end, w, sums2);
+      } else {
+        lanes = p->outputs - c >= 2 ? 2 : 1;
+        w = dot_two(first, x, x_end, w, sums2);
       }
+      out = requantize(p, c, zero2, sums2, lanes, out);
     }
     if (p->low > INT8_MIN || p->high < INT8_MAX) {
       mn_clamp_bytes(out - p->outputs, p->outputs, p->low, p->high);
