@@ -20,6 +20,9 @@ MN_DSP_ASSEMBLY void mn_conv_block_dsp(const uint32_t *x, const uint32_t *x_end,
 // to to[0] and to[2]. The last quad of a run that is no multiple of four begins four bytes before its end.
 MN_DSP_ASSEMBLY void mn_conv_widen_dsp(uint32_t *to, const int8_t *x, int32_t bytes, int32_t runs, int32_t step);
 
+// Copies `runs` (at least 1) runs of `bytes` (at least 4) that begin `step` apart behind each other.
+MN_DSP_ASSEMBLY void mn_conv_join_dsp(int8_t *to, const int8_t *x, int32_t bytes, int32_t runs, int32_t step);
+
 #define MN_BLOCK_QUADS 4          // quads that a round of the loop computes
 #define MN_BLOCK_QUAD_CODE 96     // its bytes of code per quad
 // The quad before the loop starts the sums; the first round computes what is left over of whole rounds.
@@ -208,6 +211,32 @@ __asm__(
   "  .size mn_conv_widen_dsp, . - mn_conv_widen_dsp\n"
   "  .purgem mn_put_quad\n"
 
+  // r0: to; r1: x; r2: bytes; r3: runs; r12: step less bytes; r4: data; lr: bytes left.
+  "  .thumb_func\n"
+  "  .type mn_conv_join_dsp, %function\n"
+  "mn_conv_join_dsp:\n"
+  "  push {r4, lr}\n"
+  "  ldr r12, [sp, #8]\n"
+  "  sub r12, r12, r2\n"
+  "1:\n"
+  "  mov lr, r2\n"
+  "  b.n 3f\n"
+  "2:\n"
+  "  ldr r4, [r1], #4\n"
+  "  str r4, [r0], #4\n"
+  "3:\n"
+  "  subs lr, lr, #4\n"
+  "  bge.n 2b\n"
+  "  add r1, r1, lr\n"
+  "  add r0, r0, lr\n"
+  "  ldr r4, [r1], #4\n"
+  "  str r4, [r0], #4\n"
+  "  add r1, r1, r12\n"
+  "  subs r3, r3, #1\n"
+  "  bne.n 1b\n"
+  "  pop {r4, pc}\n"
+  "  .size mn_conv_join_dsp, . - mn_conv_join_dsp\n"
+
   "  .purgem mn_step_first\n"
   "  .purgem mn_step\n"
   "  .purgem mn_channel\n"
@@ -242,6 +271,13 @@ static void mn_conv_block_dsp(const uint32_t *x, const uint32_t *x_end, const ui
           mn_requantize_short((uint32_t)requant[0] + sum2, (uint32_t)requant[1], shifts & 0xffu, zero2);
       }
     }
+  }
+}
+
+static void mn_conv_join_dsp(int8_t *to, const int8_t *x, int32_t bytes, int32_t runs, int32_t step)
+{
+  for (; runs > 0; runs--, x += step, to += bytes) {
+    memcpy(to, x, (size_t)bytes);
   }
 }
 

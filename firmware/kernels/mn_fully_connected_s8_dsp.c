@@ -166,8 +166,12 @@ static MN_NOINLINE int8_t *requantize(const struct mn_fully_connected_s8_dsp *p,
   if (p->requant_step == 0) {
     const uint32_t multiplier = (uint32_t)*p->multiplier, shift = *p->shift;
 
-    for (const uint32_t *const end = sums2 + lanes; sums2 != end;) {
-      *out++ = mn_requantize_short((uint32_t)*bias2++ + *sums2++, multiplier, shift, zero2);
+    for (; lanes >= 2; lanes -= 2, bias2 += 2, sums2 += 2, out += 2) {
+      out[0] = mn_requantize_short((uint32_t)bias2[0] + sums2[0], multiplier, shift, zero2);
+      out[1] = mn_requantize_short((uint32_t)bias2[1] + sums2[1], multiplier, shift, zero2);
+    }
+    if (lanes > 0) {
+      *out++ = mn_requantize_short((uint32_t)*bias2 + *sums2, multiplier, shift, zero2);
     }
   } else {
     const int32_t *multiplier = p->multiplier + c;

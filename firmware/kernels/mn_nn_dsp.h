@@ -19,15 +19,17 @@ extern "C" {
 // r modulo the rows that its buffer holds.
 
 // Convolution, kernel_w taps side by side (no dilation in x), any stride. A row of taps is a run of run_bytes =
-// kernel_w * in_c input bytes, read as quads; the last quad of a run that is no multiple of four begins four bytes
-// before its end. weights: blocks of four channels as [quad][2][pair of channels], then pairs as [quad][2].
-// scratch: 16 bytes per quad of the window.
+// kernel_w * in_c input bytes, read as quads. joined: 0 when runs are whole quads, or there is one of at least four
+// bytes, whose last quad then begins four bytes before its end; 1: the runs are copied behind each other first, and
+// zeros fill the last quad. weights: blocks of four channels as [quad][2][pair of channels], then pairs as [quad][2].
+// scratch: 16 bytes per quad of the window; joined: 4 more per quad.
 struct mn_conv_s8_dsp {
   const uint32_t *weights;
   const int32_t *requant;
   uint16_t in_h, in_w, in_c, out_h, out_w, out_c, in_ring, out_ring;
   uint16_t kernel_h, run_bytes, stride_h, stride_w, dilation_h, pad_top, pad_left;
   int8_t input_zero_point, output_zero_point, low, high;
+  uint8_t joined;
 };
 void mn_conv_s8_dsp(const struct mn_conv_s8_dsp *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                     int32_t to);

@@ -12,7 +12,7 @@ import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
 from mcunas.compiler.lower.overlap import window_overlap
-from mcunas.compiler.lower.packing import byte_pairs, depthwise_3x3, in_blocks, in_quads, requant_blocks, short
+from mcunas.compiler.lower.packing import byte_pairs, depthwise_3x3, in_blocks, in_quads, padded_quads, requant_blocks, short
 from mcunas.compiler.lower.window import halfwords
 from mcunas.graph.arithmetic import wrap32
 from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window
@@ -41,7 +41,10 @@ def conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
     weights = graph.tensors[op.inputs[1]].data.astype(np.int64)
     flat = weights.reshape(w[0], -1)
     bias = folded_bias(graph, op, p, flat.sum(axis=1))
-    scaling, steps = short(p, flat, bias), in_quads(weights.reshape(w[0], w[1], w[2] * w[3]))
+    run_bytes = w[2] * w[3]
+    joined = run_bytes < 4 or run_bytes % 4 > 0 and w[1] > 1
+    steps = padded_quads(flat) if joined else in_quads(flat.reshape(w[0], w[1], run_bytes))
+    scaling = short(p, flat, bias)
     pairs = byte_pairs(steps)
     if x[0] != 1 or w[3] != x[3] or (win.dilation[1] > 1 and w[2] > 1) or scaling is None or pairs is None:
         return None
@@ -49,11 +52,13 @@ def conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
         "weights": Table("uint32_t", in_blocks(pairs, w[0], 4), "weights"),
         "requant": Table("int32_t", requant_blocks(scaling), "requant"),
         **halfwords(graph, op, in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2], out_c=y[3], in_ring=x[1],
-                    out_ring=y[1], kernel_h=w[1], run_bytes=w[2] * w[3], stride_h=win.stride[0],
+                    out_ring=y[1], kernel_h=w[1], run_bytes=run_bytes, stride_h=win.stride[0],
                     stride_w=win.stride[1], dilation_h=win.dilation[0], pad_top=win.pad[0], pad_left=win.pad[1]),
         "input_zero_point": p.input_zero_point, "output_zero_point": p.output_zero_point, "low": p.low, "high": p.high,
+        "joined": int(joined),
     }
-    return [KernelCall("mn_conv_s8_dsp", params, (op.inputs[0],), op.outputs, scratch_bytes=8 * steps.shape[1],
+    return [KernelCall("mn_conv_s8_dsp", params, (op.inputs[0],), op.outputs,
+                       scratch_bytes=(10 if joined else 8) * steps.shape[1],
                        macs=prod(y) * prod(w[1:]), rows=window_rows(x, y, win), overlap=(_two_pixels(x, y, win),))]
 
 

@@ -22,8 +22,8 @@ _SUM_REACH = 1 << 23           # of sum B x
 def quad_positions(run_bytes: int) -> np.ndarray:
     """int64 (quads, 4): which byte of a run each byte of a quad multiplies; -1 = none (its weight is 0).
 
-    The last quad of a run that is no multiple of four lies at the run's end and repeats bytes; a run shorter than a
-    quad is followed by nothing.
+    The last quad of a run that is no multiple of four lies at the run's end and repeats bytes; where the run is shorter
+    than a quad, zeros follow it.
     """
     whole = run_bytes // 4 * 4
     positions = np.arange(whole, dtype=np.int64).reshape(-1, 4)
@@ -36,6 +36,12 @@ def quad_positions(run_bytes: int) -> np.ndarray:
     else:
         last[4 - rest:] = np.arange(whole, run_bytes)
     return np.vstack([positions, last])
+
+
+def padded_quads(weights: np.ndarray) -> np.ndarray:
+    """in_quads of weights (channels, bytes) with zeros after the last byte."""
+    rest = -weights.shape[1] % 4
+    return in_quads(np.pad(weights, ((0, 0), (0, rest)))[:, None])
 
 
 def in_quads(weights: np.ndarray) -> np.ndarray:
