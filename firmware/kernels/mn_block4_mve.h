@@ -36,7 +36,7 @@ struct mn_job4_mve {
   "vmladava.s8 r6, q0, q3\n"        \
   "vmladava.s8 lr, q1, q3\n"
 
-static MN_NOINLINE void mn_blocks4_mve(const struct mn_job4_mve *given)
+static inline void mn_blocks4_mve(const struct mn_job4_mve *given)
 {
 #if defined(__arm__)
   register const struct mn_job4_mve *job __asm__("r0") = given;

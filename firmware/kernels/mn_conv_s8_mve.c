@@ -7,33 +7,105 @@
 #include "mn_block4_mve.h"
 #include "mn_nn_mve.h"
 #include "mn_rows.h"
+#include "mn_window.h"
 
-// A run of taps: bytes low..high-1 lie on the input. x: byte 0, read only where it exists.
-static inline void put_run(int8_t *to, const int8_t *row, int32_t at, int32_t low, int32_t high, int32_t bytes,
-                           int8_t padding)
+// Input rows under the windows of one row of outputs.
+struct band {
+  struct mn_taps taps;         // those that lie on the image
+  struct mn_lines lines;
+};
+
+static struct band band_of(const struct mn_conv_s8_mve *p, int32_t oy)
 {
-  if (low != 0) {
-    mn_fill_mve(to, padding, low);
+  const int32_t y = oy * p->stride_h - p->pad_top;
+  const struct mn_taps taps = mn_taps_inside(y, p->in_h, p->kernel_h, p->dilation_h);
+  const struct band band = {taps, mn_lines(y + taps.from * p->dilation_h, taps.to - taps.from, p->dilation_h, p->in_ring,
+                                           p->in_w * p->in_c)};
+
+  return band;
+}
+
+// Copies `bytes` of each of `rows` rows.
+static inline void put_rows(int8_t *to, int32_t to_step, const int8_t *x, int32_t x_step, int32_t bytes, int32_t rows)
+{
+#if defined(__arm__)
+  if (bytes <= MN_STEP) {
+    __asm__ volatile("vctp.8 %4\n"
+                     "dls lr, %5\n"
+                     "1: vpst\n"
+                     "vldrbt.8 q0, [%1]\n"
+                     "add %1, %1, %3\n"
+                     "vpst\n"
+                     "vstrbt.8 q0, [%0]\n"
+                     "add %0, %0, %2\n"
+                     "le lr, 1b"
+                     : "+r"(to), "+r"(x) : "r"(to_step), "r"(x_step), "r"(bytes), "r"(rows)
+                     : "lr", "d0", "d1", "memory");
+    return;
   }
-  mn_copy_mve(to + low, row + at + low, high - low);
-  if (high != bytes) {
-    mn_fill_mve(to + high, padding, bytes - high);
+  __asm__ volatile("1: wlstp.8 lr, %5, 3f\n"
+                   "2: vldrb.8 q0, [%1], #16\n"
+                   "vstrb.8 q0, [%0], #16\n"
+                   "letp lr, 2b\n"
+                   "3: add %0, %0, %3\n"
+                   "add %1, %1, %4\n"
+                   "subs %2, %2, #1\n"
+                   "bne 1b"
+                   : "+r"(to), "+r"(x), "+r"(rows)
+                   : "r"(to_step - (bytes + 15) / 16 * 16), "r"(x_step - (bytes + 15) / 16 * 16), "r"(bytes)
+                   : "lr", "cc", "d0", "d1", "memory");
+#else
+  for (; rows > 0; rows--, to += to_step, x += x_step) {
+    memcpy(to, x, (size_t)bytes);
+  }
+#endif
+}
+
+// A window of which `bytes` of each row lie on the image, `low` bytes from its left side on. x: the first of them.
+static inline void put_window(const struct mn_conv_s8_mve *p, const struct band *band, const int8_t *x, int32_t low,
+                              int32_t bytes, int8_t *to)
+{
+  const struct mn_lines *const lines = &band->lines;
+  const int32_t run = p->run_bytes;
+  int32_t rows = band->taps.to - band->taps.from;
+
+  if (bytes != run || rows != p->kernel_h) {
+    mn_fill_mve(to, p->input_zero_point, p->kernel_h * run);
+    to += band->taps.from * run + low;
+    if (bytes <= 0 || rows == 0) {
+      return;
+    }
+  }
+  for (int32_t part = lines->wrap < 0 ? rows : lines->wrap; part > 0;) {
+    put_rows(to, run, x, lines->step, bytes, part);
+    to += part * run;
+    x += part * lines->step - lines->ring;
+    rows -= part;
+    part = rows;
   }
 }
 
-// The window of output pixel (oy, ox).
-static void put_window(const struct mn_conv_s8_mve *p, const int8_t *in, int32_t oy, int32_t ox, int8_t *to)
+// All channels of the gathered pixels.
+static MN_NOINLINE void multiply(const struct mn_conv_s8_mve *p, struct mn_job4_mve *job, int8_t *const *out,
+                                 int32_t pixels)
 {
-  const int32_t row_bytes = p->in_w * p->in_c, at = (ox * p->stride_w - p->pad_left) * p->in_c, run = p->run_bytes;
-  const int32_t left = at < 0 ? -at : 0, right = at + run > row_bytes ? row_bytes - at : run;
-  const int32_t low = left < run ? left : run, high = right > low ? right : low;
-  int32_t y = oy * p->stride_h - p->pad_top;
+  const int32_t whole = p->out_c & ~3;
 
-  for (int32_t i = 0; i < p->kernel_h; i++, y += p->dilation_h, to += run) {
-    if (y < 0 || y >= p->in_h) {
-      mn_fill_mve(to, p->input_zero_point, run);
-    } else {
-      put_run(to, in + mn_slot(y, p->in_ring) * row_bytes, at, low, high, run, p->input_zero_point);
+  job->x1 = pixels == 1 ? job->x0 : job->x0 + job->steps * MN_STEP;
+  job->pitch = pixels == 1 ? 0 : out[1] - out[0];
+  job->out = out[0];
+  job->end = out[0] + whole;
+  if (whole > 0) {
+    mn_blocks4_mve(job);
+  }
+  if (whole != p->out_c || p->low != INT8_MIN || p->high != INT8_MAX) {
+    const int8_t *const w = p->weights + job->steps * MN_STEP * whole;
+    const int32_t *const requant = p->requant + whole / 4 * 9;
+
+    for (int32_t k = 0; k < pixels; k++) {
+      mn_single_channels_mve(k == 0 ? job->x0 : job->x1, p->kernel_h * p->run_bytes, w, requant, p->out_c - whole,
+                             p->output_zero_point, out[k] + whole);
+      mn_clamp_mve(out[k], p->out_c, p->low, p->high);
     }
   }
 }
@@ -41,36 +113,34 @@ static void put_window(const struct mn_conv_s8_mve *p, const int8_t *in, int32_t
 void mn_conv_s8_mve(const struct mn_conv_s8_mve *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                     int32_t to)
 {
-  const int32_t depth = p->kernel_h * p->run_bytes, steps = (depth + MN_STEP - 1) / MN_STEP, whole = p->out_c & ~3;
   const struct mn_span rows = mn_span(from, to), cols = mn_across(&rows, p->out_w);
-  int8_t *const x[2] = {scratch, (int8_t *)scratch + steps * MN_STEP};
-  int32_t left = (rows.end - rows.first) * rows.step * p->out_w, oy = rows.first, ox = cols.first;
+  const int32_t steps = (p->kernel_h * p->run_bytes + MN_STEP - 1) / MN_STEP, run = p->run_bytes;
+  const int32_t row_bytes = p->in_w * p->in_c, first = (cols.first * p->stride_w - p->pad_left) * p->in_c;
+  const int32_t x_step = rows.step * p->stride_w * p->in_c, out_step = rows.step * p->out_c;
+  struct mn_job4_mve job = {.x0 = scratch, .steps = steps, .ties = p->ties, .weights = p->weights, .requant = p->requant,
+                            .zero_point = p->output_zero_point};
+  int8_t *u[2];
+  int32_t gathered = 0;
 
-  while (left > 0) {
-    int8_t *u[2];
-    const int32_t pixels = left > 1 ? 2 : 1;
+  for (int32_t oy = rows.first; oy != rows.end; oy += rows.step) {
+    const struct band band = band_of(p, oy);
+    int8_t *to_write = out + (mn_slot(oy, p->out_ring) * p->out_w + cols.first) * p->out_c;
+    int32_t at = first;
 
-    for (int32_t k = 0; k < pixels; k++) {
-      put_window(p, in, oy, ox, x[k]);
-      u[k] = out + (mn_slot(oy, p->out_ring) * p->out_w + ox) * p->out_c;
-      ox += cols.step;
-      if (ox == cols.end) {
-        ox = cols.first;
-        oy += rows.step;
+    for (int32_t left = p->out_w; left > 0; left--, at += x_step, to_write += out_step) {
+      const int32_t low = at < 0 ? -at : 0, high = at + run > row_bytes ? row_bytes - at : run;
+
+      put_window(p, &band, in + (band.lines.first + at + low), low, high - low,
+                 (int8_t *)scratch + (gathered == 0 ? 0 : steps * MN_STEP));
+      u[gathered++] = to_write;
+      if (gathered == 2) {
+        multiply(p, &job, u, 2);
+        gathered = 0;
       }
     }
-    left -= pixels;
-    if (whole > 0) {
-      const struct mn_job4_mve job = {x[0], x[pixels - 1], steps, p->ties, u[pixels - 1] - u[0], u[0] + whole,
-                                      p->weights, p->requant, u[0], p->output_zero_point};
-
-      mn_blocks4_mve(&job);
-    }
-    for (int32_t k = 0; k < pixels; k++) {
-      mn_single_channels_mve(x[k], depth, p->weights + steps * MN_STEP * whole, p->requant + whole / 4 * 9,
-                             p->out_c - whole, p->output_zero_point, u[k] + whole);
-      mn_clamp_mve(u[k], p->out_c, p->low, p->high);
-    }
+  }
+  if (gathered == 1) {
+    multiply(p, &job, u, 1);
   }
 }
 

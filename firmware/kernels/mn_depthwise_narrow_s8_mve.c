@@ -22,22 +22,23 @@
   "vadd.i32 q1, q1, q2\n"
 #define PAIR(tap0, tap1) FIRST(tap0) SECOND(tap1) WIDEN
 
-static MN_NOINLINE void blocks(const struct mn_pixel_mve *given)
+static MN_NOINLINE void blocks(struct mn_run_mve *given)
 {
 #if defined(__arm__)
-  register const struct mn_pixel_mve *pixel __asm__("r0") = given;
+  register struct mn_run_mve *run __asm__("r0") = given;
 
   // Loads that widen bytes take low registers only: the taps wait on the stack and come in two parts.
-  __asm__ volatile("ldrd lr, r10, [r0, #36]\n"
-                   "ldrd r11, r7, [r0, #44]\n"
-                   "ldr r12, [r0, #52]\n"
+  __asm__ volatile("push {r0}\n"
+                   "ldrd r10, r12, [r0, #88]\n"
                    "vdup.16 q7, r10\n"
+                   "1: ldr lr, [r0, #72]\n"
+                   "ldrd r11, r7, [r0, #80]\n"
                    "dls lr, lr\n"
                    "ldm r0, {r0, r1, r2, r3, r4, r5, r6, r8, r9}\n"
                    "push {r0, r1, r2, r3, r4, r5, r6, r8, r9}\n"
                    "mov r5, sp\n"
                    "mov r6, r11\n"
-                   "1: ldm r5, {r0, r1, r2, r3, r4}\n"
+                   "2: ldm r5, {r0, r1, r2, r3, r4}\n"
                    "vldrw.32 q0, [r7], #16\n"
                    "vldrw.32 q1, [r7], #16\n"
                    PAIR("r0", "r1") PAIR("r2", "r3") FIRST("r4")
@@ -50,12 +51,12 @@ static MN_NOINLINE void blocks(const struct mn_pixel_mve *given)
                    "vldrw.32 q2, [r7], #16\n"
                    "vqrdmulh.s32 q1, q1, q2\n"
                    "cmp r10, #0\n"
-                   "bge 2f\n"
+                   "bge 4f\n"
                    "vshr.s32 q2, q0, #31\n"
                    "vadd.i32 q0, q0, q2\n"
                    "vshr.s32 q2, q1, #31\n"
                    "vadd.i32 q1, q1, q2\n"
-                   "2: vldrb.s32 q2, [r7], #4\n"
+                   "4: vldrb.s32 q2, [r7], #4\n"
                    "vrshl.s32 q0, q0, q2\n"
                    "vldrb.s32 q2, [r7], #4\n"
                    "vrshl.s32 q1, q1, q2\n"
@@ -67,21 +68,22 @@ static MN_NOINLINE void blocks(const struct mn_pixel_mve *given)
                    "add r12, r12, #8\n"
                    "sub r5, r5, #20\n"
                    "vstrb.16 q0, [r0]\n"
-                   "le lr, 1b\n"
-                   "add sp, sp, #36"
-                   : "+r"(pixel) : : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",
+                   "le lr, 2b\n"
+                   "add sp, sp, #36\n" MN_NEXT_PIXEL_MVE
+                   "3: pop {r0}"
+                   : "+r"(run) : : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",
                      "cc", "memory", "d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9", "d14", "d15");
 #else
   static const uint8_t lanes[8] = {0, 2, 4, 6, 1, 3, 5, 7};
 
-  mn_pixel_blocks_mve(given, 8, lanes);
+  mn_run_blocks_mve(given, 8, lanes);
 #endif
 }
 
 void mn_depthwise_narrow_s8_mve(const struct mn_depthwise_narrow_s8_mve *p, const int8_t *in, int8_t *out, int32_t from,
                                 int32_t to)
 {
-  mn_walk_taps_mve(&p->layer, in, out, from, to, 8, blocks);
+  mn_walk_mve(&p->layer, in, out, from, to, 8, blocks);
 }
 
 #endif

@@ -40,26 +40,27 @@
   "vldrb.s32 q4, [r7], #4\n"             \
   "vrshl.s32 " sums ", " sums ", q4\n"
 
-static MN_NOINLINE void blocks(const struct mn_pixel_mve *given)
+static MN_NOINLINE void blocks(struct mn_run_mve *given)
 {
 #if defined(__arm__)
-  register const struct mn_pixel_mve *pixel __asm__("r0") = given;
+  register struct mn_run_mve *run __asm__("r0") = given;
 
-  __asm__ volatile("ldrd lr, r11, [r0, #36]\n"
-                   "ldrd r10, r7, [r0, #44]\n"
-                   "ldr r12, [r0, #52]\n"
+  __asm__ volatile("push {r0}\n"
+                   "ldrd r11, r12, [r0, #88]\n"
+                   "1: ldr lr, [r0, #72]\n"
+                   "ldrd r10, r7, [r0, #80]\n"
                    "dls lr, lr\n"
                    "ldm r0, {r0, r1, r2, r3, r4, r5, r6, r8, r9}\n"
-                   "1: vldrw.32 q0, [r7], #16\n"
+                   "2: vldrw.32 q0, [r7], #16\n"
                    "vldrw.32 q1, [r7], #16\n"
                    "vldrw.32 q2, [r7], #16\n"
                    "vldrw.32 q3, [r7], #16\n"
                    PAIR("r0", "r1") PAIR("r2", "r3") PAIR("r4", "r5") PAIR("r6", "r8") FIRST("r9") WIDEN
                    MULTIPLY("q0") MULTIPLY("q1") MULTIPLY("q2") MULTIPLY("q3")
                    "cmp r11, #0\n"
-                   "bge 2f\n"
+                   "bge 4f\n"
                    AWAY_FROM_ZERO("q0") AWAY_FROM_ZERO("q1") AWAY_FROM_ZERO("q2") AWAY_FROM_ZERO("q3")
-                   "2:\n" SHIFT("q0") SHIFT("q1") SHIFT("q2") SHIFT("q3")
+                   "4:\n" SHIFT("q0") SHIFT("q1") SHIFT("q2") SHIFT("q3")
                    "vqmovnb.s32 q0, q0\n"
                    "vqmovnt.s32 q0, q1\n"
                    "vqmovnb.s32 q2, q2\n"
@@ -69,20 +70,21 @@ static MN_NOINLINE void blocks(const struct mn_pixel_mve *given)
                    "vqmovnb.s16 q0, q0\n"
                    "vqmovnt.s16 q0, q2\n"
                    "vstrb.8 q0, [r12], #16\n"
-                   "le lr, 1b"
-                   : "+r"(pixel) : : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",
+                   "le lr, 2b\n" MN_NEXT_PIXEL_MVE
+                   "3: pop {r0}"
+                   : "+r"(run) : : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",
                      "cc", "memory", "d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9", "d10", "d11", "d12",
                      "d13", "d14", "d15");
 #else
   static const uint8_t lanes[16] = {0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15};
 
-  mn_pixel_blocks_mve(given, 16, lanes);
+  mn_run_blocks_mve(given, 16, lanes);
 #endif
 }
 
 void mn_depthwise_s8_mve(const struct mn_depthwise_s8_mve *p, const int8_t *in, int8_t *out, int32_t from, int32_t to)
 {
-  mn_walk_taps_mve(p, in, out, from, to, 16, blocks);
+  mn_walk_mve(p, in, out, from, to, 16, blocks);
 }
 
 #endif

@@ -11,129 +11,150 @@
 
 #define MN_TAPS 9
 
-// One pixel's blocks of channels. The order of the members is known to the assembly.
-struct mn_pixel_mve {
+// Pixels side by side whose taps move on together. The order of the members is known to the assembly.
+struct mn_run_mve {
   const int8_t *tap[MN_TAPS];
-  int32_t blocks;
-  int32_t activation;          // output zero point in the lower half, `ties` in the sign
+  intptr_t step[MN_TAPS];      // of the taps, from pixel to pixel
+  int32_t blocks, pixels;
   const int8_t *weights;
   const int32_t *requant;
+  int32_t activation;          // output zero point in the lower half, `ties` in the sign
   int8_t *out;
+  intptr_t out_skip;           // from the end of a pixel's blocks to the next pixel
 };
 
-typedef void mn_blocks_of_pixel_mve(const struct mn_pixel_mve *pixel);
+typedef void mn_blocks_of_run_mve(struct mn_run_mve *run);
 
-// Where the taps begin that do not move: taps outside the image, and those that fill up the nine, read the padding.
-static inline void mn_place_taps_mve(const struct mn_depthwise_s8_mve *p, const int8_t *in, int32_t oy, int32_t ox,
-                                     intptr_t move, const int8_t **tap, intptr_t *step)
+// On to the next pixel, or to label 3 after the last one. [sp]: the run; r12: out.
+#define MN_NEXT_PIXEL_MVE                \
+  "ldr r0, [sp]\n"                       \
+  "ldr r1, [r0, #76]\n"                  \
+  "subs r1, r1, #1\n"                    \
+  "beq 3f\n"                             \
+  "str r1, [r0, #76]\n"                  \
+  "ldr r2, [r0, #96]\n"                  \
+  "add r12, r12, r2\n"                   \
+  "ldr r1, [r0, #32]\n"                  \
+  "ldr r2, [r0, #68]\n"                  \
+  "vldrw.32 q0, [r0]\n"                  \
+  "vldrw.32 q1, [r0, #36]\n"             \
+  "vadd.i32 q0, q0, q1\n"                \
+  "vldrw.32 q1, [r0, #16]\n"             \
+  "vldrw.32 q2, [r0, #52]\n"             \
+  "vadd.i32 q1, q1, q2\n"                \
+  "vstrw.32 q0, [r0]\n"                  \
+  "vstrw.32 q1, [r0, #16]\n"             \
+  "add r1, r1, r2\n"                     \
+  "str r1, [r0, #32]\n"                  \
+  "b 1b\n"
+
+// Taps outside the image, and those that fill up the nine, read the padding and stay there.
+static inline void mn_place_mve(const struct mn_depthwise_s8_mve *p, const int8_t *const *row, int32_t ox, intptr_t move,
+                                struct mn_run_mve *run)
 {
-  const int32_t x0 = ox * p->stride_w - p->pad_left;
-  int32_t y = oy * p->stride_h - p->pad_top, k = 0;
+  int32_t x = ox * p->stride_w - p->pad_left;
 
-  for (int32_t i = 0; i < p->kernel_h; i++, y += p->dilation_h) {
-    const int32_t row_inside = y >= 0 && y < p->in_h;
-    const int8_t *const row = row_inside ? in + mn_slot(y, p->in_ring) * p->in_w * p->in_c : in;
-    int32_t x = x0;
+  for (int32_t j = 0; j < p->kernel_w; j++, x += p->dilation_w) {
+    const int32_t inside = x >= 0 && x < p->in_w;
 
-    for (int32_t j = 0; j < p->kernel_w; j++, k++, x += p->dilation_w) {
-      const int32_t inside = row_inside && x >= 0 && x < p->in_w;
+    for (int32_t i = 0, k = j; i < p->kernel_h; i++, k += p->kernel_w) {
+      const int32_t read = inside && row[i] != NULL;
 
-      tap[k] = inside ? row + x * p->in_c : p->padding;
-      step[k] = inside ? move : 0;
+      run->tap[k] = read ? row[i] + x * p->in_c : p->padding;
+      run->step[k] = read ? move : 0;
     }
   }
-  for (; k < MN_TAPS; k++) {
-    tap[k] = p->padding;
-    step[k] = 0;
-  }
 }
 
-static inline void mn_move_taps_mve(const int8_t **tap, const intptr_t *step)
+// The channels after the last whole block, of one pixel: a block of the last channels.
+static inline void mn_last_block_mve(const struct mn_run_mve *run, int32_t channels, int32_t block,
+                                     mn_blocks_of_run_mve *blocks)
 {
-#if defined(__arm__)
-  __asm__ volatile("vldrw.32 q0, [%0]\n"
-                   "vldrw.32 q1, [%1]\n"
-                   "vadd.i32 q0, q0, q1\n"
-                   "vldrw.32 q1, [%0, #16]\n"
-                   "vldrw.32 q2, [%1, #16]\n"
-                   "vadd.i32 q1, q1, q2\n"
-                   "vstrw.32 q0, [%0]\n"
-                   "vstrw.32 q1, [%0, #16]"
-                   : : "r"(tap), "r"(step) : "d0", "d1", "d2", "d3", "d4", "d5", "memory");
-  tap[8] += step[8];
-#else
+  const int32_t whole = channels / block, from = channels - block;
+  struct mn_run_mve last = *run;
+
   for (int32_t k = 0; k < MN_TAPS; k++) {
-    tap[k] += step[k];
+    last.tap[k] += from;
   }
-#endif
+  last.pixels = last.blocks = 1;
+  last.weights += whole * block * MN_TAPS;
+  last.requant += whole * (2 * block + block / 4);
+  last.out += from;
+  blocks(&last);
 }
 
-// All pixels of rows from..to. block: channels of `blocks`.
-static inline void mn_walk_taps_mve(const struct mn_depthwise_s8_mve *p, const int8_t *in, int8_t *out, int32_t from,
-                                    int32_t to, int32_t block, mn_blocks_of_pixel_mve *blocks)
+// All pixels of rows from..to. block: how many channels `blocks` computes at once.
+static inline void mn_walk_mve(const struct mn_depthwise_s8_mve *p, const int8_t *in, int8_t *out, int32_t from, int32_t to,
+                               int32_t block, mn_blocks_of_run_mve *blocks)
 {
   const struct mn_span rows = mn_span(from, to), cols = mn_across(&rows, p->out_w);
-  const int32_t channels = p->in_c, whole = channels / block, move = rows.step * p->stride_w * channels;
-  const int32_t reach = (p->kernel_w - 1) * p->dilation_w;
-  // Pixels whose windows lie between the sides: their taps move on together.
+  const int32_t channels = p->in_c, whole = channels / block, reach = (p->kernel_w - 1) * p->dilation_w;
+  const int32_t move = rows.step * p->stride_w * channels, all = whole * block == channels;
+  // Pixels whose windows lie between the sides.
   const int32_t inner_first = (p->pad_left + p->stride_w - 1) / p->stride_w;
   const int32_t inner_end = p->in_w + p->pad_left > reach ? (p->in_w + p->pad_left - reach - 1) / p->stride_w + 1 : 0;
-  struct mn_pixel_mve pixel;
-  intptr_t step[MN_TAPS];
+  const int8_t *row[MN_TAPS];
+  struct mn_run_mve run;
 
-  pixel.blocks = whole;
-  pixel.activation = (int32_t)((uint32_t)p->ties << 31 | (uint16_t)p->output_zero_point);
-  pixel.weights = p->weights;
-  pixel.requant = p->requant;
-  for (int32_t y = rows.first; y != rows.end; y += rows.step) {
-    int8_t *u = out + (mn_slot(y, p->out_ring) * p->out_w + cols.first) * channels;
-    int32_t moves = 0;
+  run.blocks = whole;
+  run.activation = (int32_t)((uint32_t)p->ties << 31 | (uint16_t)p->output_zero_point);
+  run.weights = p->weights;
+  run.requant = p->requant;
+  run.out_skip = rows.step * channels - whole * block;
+  for (int32_t k = p->kernel_h * p->kernel_w; k < MN_TAPS; k++) {
+    run.tap[k] = p->padding;
+    run.step[k] = 0;
+  }
+  for (int32_t oy = rows.first; oy != rows.end; oy += rows.step) {
+    int8_t *const u = out + mn_slot(oy, p->out_ring) * p->out_w * channels;
+    int32_t y = oy * p->stride_h - p->pad_top;
 
-    for (int32_t x = cols.first; x != cols.end; x += cols.step, u += cols.step * channels) {
-      const int32_t inner = x >= inner_first && x < inner_end;
-
-      if (inner & moves) {
-        mn_move_taps_mve(pixel.tap, step);
-      } else {
-        mn_place_taps_mve(p, in, y, x, move, pixel.tap, step);
+    for (int32_t i = 0; i < p->kernel_h; i++, y += p->dilation_h) {
+      row[i] = y >= 0 && y < p->in_h ? in + mn_slot(y, p->in_ring) * p->in_w * channels : NULL;
+    }
+    for (int32_t x = cols.first, pixels; x != cols.end; x += pixels * cols.step) {
+      pixels = 1;
+      if (all && x >= inner_first && x < inner_end) {
+        pixels = cols.step > 0 ? inner_end - x : x - inner_first + 1;
       }
-      moves = inner;
-      pixel.out = u;
-      blocks(&pixel);
-      if (whole * block != channels) {
-        struct mn_pixel_mve last = pixel;
+      mn_place_mve(p, row, x, move, &run);
+      run.pixels = pixels;
+      run.out = u + x * channels;
+      if (all) {
+        blocks(&run);
+      } else {
+        struct mn_run_mve one = run;
 
-        for (int32_t k = 0; k < MN_TAPS; k++) {
-          last.tap[k] += channels - block;
-        }
-        last.blocks = 1;
-        last.weights += whole * block * MN_TAPS;
-        last.requant += whole * (2 * block + block / 4);
-        last.out += channels - block;
-        blocks(&last);
+        blocks(&one);
+        mn_last_block_mve(&run, channels, block, blocks);
       }
     }
-    mn_clamp_mve(out + mn_slot(y, p->out_ring) * p->out_w * channels, p->out_w * channels, p->low, p->high);
+    mn_clamp_mve(u, p->out_w * channels, p->low, p->high);
   }
 }
 
 #if !defined(__arm__)
-// Blocks of a pixel on the host; `lanes`: channels in the order of the requantization's lanes, for biases too.
-static inline void mn_pixel_blocks_mve(const struct mn_pixel_mve *pixel, int32_t block, const uint8_t *lanes)
+// A run on the host; `lanes`: channels in the order of the requantization's lanes, for biases too.
+static inline void mn_run_blocks_mve(struct mn_run_mve *run, int32_t block, const uint8_t *lanes)
 {
-  const int8_t *w = pixel->weights;
-  const int32_t *requant = pixel->requant;
+  for (; run->pixels > 0; run->pixels--) {
+    const int8_t *w = run->weights;
+    const int32_t *requant = run->requant;
 
-  for (int32_t b = 0; b < pixel->blocks; b++) {
-    uint32_t sums[16] = {0};
+    for (int32_t b = 0; b < run->blocks; b++, run->out += block) {
+      uint32_t sums[16] = {0};
 
-    for (int32_t k = 0; k < MN_TAPS; k++, w += block) {
-      for (int32_t c = 0; c < block; c++) {
-        sums[c] += (uint32_t)(pixel->tap[k][b * block + c] * w[c]);
+      for (int32_t k = 0; k < MN_TAPS; k++, w += block) {
+        for (int32_t c = 0; c < block; c++) {
+          sums[c] += (uint32_t)(run->tap[k][b * block + c] * w[c]);
+        }
       }
+      requant = mn_block_mve(sums, requant, lanes, lanes, block, (int16_t)(uint16_t)run->activation, run->out);
     }
-    requant = mn_block_mve(sums, requant, lanes, lanes, block, (int16_t)(uint16_t)pixel->activation,
-                           pixel->out + b * block);
+    run->out += run->out_skip;
+    for (int32_t k = 0; k < MN_TAPS; k++) {
+      run->tap[k] += run->step[k];
+    }
   }
 }
 #endif
