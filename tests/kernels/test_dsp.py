@@ -6,6 +6,7 @@ runs shorter than a word, windows that hang over every border. QEMU runs the ass
 """
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,12 @@ from hypothesis import strategies as st
 from mcunas.board import Board
 from mcunas.compiler import compile_graph
 from mcunas.compiler.lower.packing import byte_pairs, in_quads
+from mcunas.device.build import build
 from mcunas.device.host import build_host
-from mcunas.graph import Graph, Op, Quant, Tensor, reference
+from mcunas.device.validate import validate
+from mcunas.graph import Graph, Op, Quant, Tensor, reference, write_tflite
 from tests.kernels.bundle import Case, bundle, draw
+from tests.kernels.rows_program import RowsProgram
 from tests.kernels.strategies import _ACTIVATIONS, _ZERO_POINTS, _conv_attrs, _filled, _layer, _legal
 
 _BOARD = "mps2-an386"
@@ -106,6 +110,26 @@ def test_host_model_equals_reference(kind, tmp_path):
 def test_kernel_stays_within_its_tensors(kind, number, tmp_path):
     """Alone in its arena: output over input where allowed, and no byte beside them."""
     assert _differences(draw(CASES[kind], 10, 200 + number)[-1], tmp_path)[0] == []
+
+
+@pytest.mark.parametrize("kind", sorted(CASES.keys() - {"FULLY_CONNECTED_DSP"}))
+def test_pieces_give_the_whole_layer(kind, tmp_path):
+    """Any cut of rows, both directions, ring buffers, over the input."""
+    program = RowsProgram(seed=4)
+    for case in draw(CASES[kind], 30, 9):
+        program.add(case, "dsp")
+    assert any(name.endswith("_dsp") for name in program.kernels) and program.run(tmp_path) == []
+
+
+@pytest.mark.skipif(shutil.which("qemu-system-arm") is None or shutil.which("arm-none-eabi-gcc") is None,
+                    reason="needs qemu-system-arm and arm-none-eabi-gcc")
+def test_assembly_equals_tflite_micro(tmp_path):
+    """All kinds of layers in one firmware, on the emulated Cortex-M4: with the drawn inputs and with random ones."""
+    graph, inputs = bundle([case for kind in sorted(CASES) for case in draw(CASES[kind], 25, 40)])
+    board = Board.load(_BOARD)
+    image = build(compile_graph(graph, board), board, tmp_path, tflite=write_tflite(graph))
+    assert validate(image, [inputs]).mismatches == 0
+    assert validate(image, n_random=2).mismatches == 0
 
 
 def test_pairs_give_both_sums_back():
