@@ -76,13 +76,15 @@ static inline void put_window(const struct mn_conv_s8_mve *p, const struct band 
       return;
     }
   }
-  for (int32_t part = lines->wrap < 0 ? rows : lines->wrap; part > 0;) {
-    put_rows(to, run, x, lines->step, bytes, part);
-    to += part * run;
-    x += part * lines->step - lines->ring;
-    rows -= part;
-    part = rows;
+  if (lines->wrap >= 0) {
+    const int8_t *wrapped = x + lines->wrap * lines->step - lines->ring;
+
+    for (int32_t i = lines->wrap; i < rows; i++, wrapped += lines->step) {
+      mn_copy_mve(to + i * run, wrapped, bytes);
+    }
+    rows = lines->wrap;
   }
+  put_rows(to, run, x, lines->step, bytes, rows);
 }
 
 // All channels of the gathered pixels.

@@ -29,10 +29,10 @@ static MN_NOINLINE void blocks(struct mn_run_mve *given)
 
   // Loads that widen bytes take low registers only: the taps wait on the stack and come in two parts.
   __asm__ volatile("push {r0}\n"
-                   "ldrd r10, r12, [r0, #88]\n"
+                   "ldrd r10, r12, [r0, #112]\n"
                    "vdup.16 q7, r10\n"
-                   "1: ldr lr, [r0, #72]\n"
-                   "ldrd r11, r7, [r0, #80]\n"
+                   "1: ldr lr, [r0, #96]\n"
+                   "ldrd r11, r7, [r0, #104]\n"
                    "dls lr, lr\n"
                    "ldm r0, {r0, r1, r2, r3, r4, r5, r6, r8, r9}\n"
                    "push {r0, r1, r2, r3, r4, r5, r6, r8, r9}\n"

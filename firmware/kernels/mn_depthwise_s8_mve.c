@@ -46,9 +46,9 @@ static MN_NOINLINE void blocks(struct mn_run_mve *given)
   register struct mn_run_mve *run __asm__("r0") = given;
 
   __asm__ volatile("push {r0}\n"
-                   "ldrd r11, r12, [r0, #88]\n"
-                   "1: ldr lr, [r0, #72]\n"
-                   "ldrd r10, r7, [r0, #80]\n"
+                   "ldrd r11, r12, [r0, #112]\n"
+                   "1: ldr lr, [r0, #96]\n"
+                   "ldrd r10, r7, [r0, #104]\n"
                    "dls lr, lr\n"
                    "ldm r0, {r0, r1, r2, r3, r4, r5, r6, r8, r9}\n"
                    "2: vldrw.32 q0, [r7], #16\n"
