@@ -52,7 +52,8 @@ def measure(model: str, key: str, optimize: str, inputs: int = 20) -> dict[str, 
 def environment() -> dict[str, str]:
     names = ("numpy", "tflite-micro", "flatbuffers")
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    return {"commit": commit, "python": platform.python_version(), "arm-none-eabi-gcc": compiler_version(tool("arm-none-eabi-gcc")),
+    gcc = compiler_version(tool("arm-none-eabi-gcc"))
+    return {"commit": commit, "python": platform.python_version(), "arm-none-eabi-gcc": gcc,
             **{name: metadata.version(name) for name in names}}
 
 

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the tables of docs/results/ between their markers in README.md: ``python -m tests.bench.readme``."""
+from __future__ import annotations
+
+import json
+import re
+
+from tests.bench import peers
+from tests.bench.measure import MODELS, RESULTS, ROOT, markdown
+
+CORES = {"mps2-an386": "M4", "mps2-an500": "M7", "mps3-an547": "M55", "mps2-an385": "M3", "mps2-an385-m0plus": "M0+"}
+
+
+def rows(name: str) -> list[dict]:
+    return json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+
+
+def memory_table() -> str:
+    found = {r["model"]: r for r in rows("memory")}
+    return markdown(["model (Cortex-M4)", "RAM: TFLM", "mcunas", "flash beyond weights: TFLM", "mcunas, whole image"],
+                    [[m, peers.ARENA_BYTES[m], found[m]["arena_bytes"], peers.FLASH_BYTES[m], found[m]["overhead_bytes"]]
+                     for m in MODELS])
+
+
+def speed_table() -> str:
+    found = {(r["board"], r["model"]): r["instructions"] for r in rows("speed") if r["optimize"] == "cycles"}
+    return markdown(["instructions per inference, TFLM / mcunas", *MODELS],
+                    [[core] + [f"{peers.INSTRUCTIONS[board][m] / 1e6:.2f} M / {found[board, m] / 1e6:.2f} M" for m in MODELS]
+                     for board, core in CORES.items()])
+
+
+def main() -> None:
+    path = ROOT / "README.md"
+    text = path.read_text()
+    for name, table in (("memory", memory_table()), ("speed", speed_table())):
+        text, count = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, t=table: m[1] + t + m[2], text, flags=re.S)
+        if count != 1:
+            raise SystemExit(f"README.md: no place for the {name} table")
+    path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
