@@ -72,6 +72,16 @@ struct mn_depthwise_narrow_s8_mve {
 void mn_depthwise_narrow_s8_mve(const struct mn_depthwise_narrow_s8_mve *p, const int8_t *in, int8_t *out, int32_t from,
                                 int32_t to);
 
+// ADD and SUB of equal shapes: out = (in0 * factor0 + in1 * factor1 + constant) >> shift, limited to low..high; rows of
+// `count` bytes. The lowering finds numbers that give TFLite Micro's result for every pair of bytes.
+struct mn_add_s8_mve {
+  uint16_t ring0, ring1, out_ring;
+  int32_t count, factor0, factor1, constant, shift;
+  int8_t low, high;
+};
+void mn_add_s8_mve(const struct mn_add_s8_mve *p, const int8_t *in0, const int8_t *in1, int8_t *out, int32_t from,
+                   int32_t to);
+
 #ifdef __cplusplus
 }
 #endif

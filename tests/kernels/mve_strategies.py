@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tests.kernels import strategies as plain
 from tests.kernels.strategies import Case
+from tests.kernels.strategies_tensor import binary
 
 _CHANNELS = st.one_of(st.integers(1, 40), st.sampled_from([7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100]))
 
@@ -49,4 +50,4 @@ def depthwise(draw) -> Case:
                              (1, *outs, channels), attrs, 3, kernels[0] * kernels[1]))
 
 
-CASES = {"depthwise": depthwise(), "conv_2d": conv_2d(), "pointwise": pointwise(), "fully_connected": fully_connected()}
+CASES = {"add": binary("ADD"), "sub": binary("SUB"), "depthwise": depthwise(), "conv_2d": conv_2d(), "pointwise": pointwise(), "fully_connected": fully_connected()}
