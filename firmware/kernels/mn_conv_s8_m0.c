@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolution for Armv6-M. Its multiplication overwrites a factor and it has only eight registers for most instructions,
-// so each weight meets the widened inputs of three pixels, which LDM reloads; the sums live in the upper registers.
+// Convolution for Armv6-M: runs of weights times words of two pixels, see mn_conv_s8_m3.c. The core's multiplication
+// overwrites a factor, so LDM reloads the inputs for each channel: 7 instructions for 4 multiply-accumulates, 15 a run.
 #include "mn_gather.h"
 #include "mn_nn_scalar.h"
 #include "mn_staircase.h"
 
-#define PIXELS 3
+#define PIXELS 4
 #define CHANNELS 8             // whose sums wait for their requantization
 
-// acc..acc_end, whole channels: acc[channel][pixel] = x[0][pixel] + sum of x[1 + i][pixel] * weights[channel][i].
-// x..x_end: [1 + inputs][PIXELS], inputs a multiple of four; odd: of an odd multiple.
+// Sums of four pixels times whole channels to acc..acc_end, as [channel][pixel]; returns the stream behind them.
+// x: [inputs][2] words of two pixels.
 #if defined(__ARM_ARCH_6M__)
 
-void mn_conv_sums_m0(const int32_t *x, const int32_t *x_end, const uint8_t *weights, uint32_t *acc,
-                     const uint32_t *acc_end, int32_t odd);
+const int8_t *mn_conv_sums_m0(const int32_t *x, const int8_t *stream, uint32_t *acc, const uint32_t *acc_end);
 
-// r0: weight, r1-r3: inputs, r4 walks over x, r5 over the weights, r6 over acc; r8-r10: sums, r11: x_end, r12: x,
-// lr: where to enter the loop of eight inputs, r7: correction of r5 where that is its middle.
+// r0, r1: inputs, r2: weight, r3 walks over x, r4 over the stream, r5: 0, r6, r7: the run's sums; r8, r9: upper halves,
+// r10, r11: whole sums, r12: 2^15, lr: end of the steps. The arguments stay on the stack: [sp] x, [sp, 8] acc, acc_end.
 __asm__(
   "  .syntax unified\n"
   "  .pushsection .text.mn_conv_sums_m0, \"ax\", %progbits\n"
@@ -24,16 +23,6 @@ __asm__(
   "  .thumb\n"
   "  .thumb_func\n"
   "  .type mn_conv_sums_m0, %function\n"
-  "  .macro mn_step at\n"
-  "  ldrb r0, [r5, #\\at]\n"
-  "  ldmia r4!, {r1, r2, r3}\n"
-  "  muls r1, r0\n"
-  "  add r8, r1\n"
-  "  muls r2, r0\n"
-  "  add r9, r2\n"
-  "  muls r3, r0\n"
-  "  add r10, r3\n"
-  "  .endm\n"
 
   "mn_conv_sums_m0:\n"
   "  push {r4-r7, lr}\n"
@@ -42,48 +31,75 @@ __asm__(
   "  mov r6, r10\n"
   "  mov r7, r11\n"
   "  push {r4-r7}\n"
-  "  mov r6, r3\n"
-  "  mov r5, r2\n"
-  "  mov r11, r1\n"
-  "  mov r12, r0\n"
-  "  movs r7, #0\n"
-  "  adr r2, 3f\n"
-  "  ldr r3, [sp, #40]\n"
-  "  mov lr, r2\n"
-  "  cmp r3, #0\n"
-  "  beq 2f\n"
-  "  adds r2, #(5f - 3f)\n"
-  "  mov lr, r2\n"
-  "  movs r7, #4\n"
+  "  push {r0-r3}\n"
+  "  mov r4, r1\n"
+  "  adr r1, 4f\n"
+  "  mov lr, r1\n"
+  "  movs r5, #0\n"
+  "  movs r1, #1\n"
+  "  lsls r1, r1, #15\n"
+  "  mov r12, r1\n"
   "2:\n"                                    // a channel
-  "  mov r4, r12\n"
-  "  subs r5, r5, r7\n"
-  "  ldmia r4!, {r1, r2, r3}\n"
-  "  mov r8, r1\n"
-  "  mov r9, r2\n"
-  "  mov r10, r3\n"
-  "  mov pc, lr\n"
+  "  ldr r3, [sp]\n"
+  "  mov r8, r5\n"
+  "  mov r9, r5\n"
+  "  mov r10, r5\n"
+  "  mov r11, r5\n"
+  "  b 5f\n"
   "  .balign 4\n"
-  "3:\n"
-  "  mn_step 0\n"
-  "  mn_step 1\n"
-  "  mn_step 2\n"
-  "  mn_step 3\n"
-  "5:\n"
-  "  mn_step 4\n"
-  "  mn_step 5\n"
-  "  mn_step 6\n"
-  "  mn_step 7\n"
-  "  adds r5, #8\n"
-  "  cmp r4, r11\n"
-  "  bne 3b\n"
-  "  mov r1, r8\n"
-  "  mov r2, r9\n"
-  "  mov r3, r10\n"
-  "  stmia r6!, {r1, r2, r3}\n"
-  "  ldr r0, [sp, #36]\n"
-  "  cmp r6, r0\n"
-  "  bne 2b\n"
+  "  .rept 16\n"
+  "  ldrsb r2, [r4, r5]\n"
+  "  adds r4, #1\n"
+  "  ldmia r3!, {r0, r1}\n"
+  "  muls r0, r2\n"
+  "  add r6, r0\n"
+  "  muls r1, r2\n"
+  "  add r7, r1\n"
+  "  .endr\n"
+  "4:\n"
+  "  add r10, r6\n"
+  "  asrs r6, r6, #16\n"
+  "  add r8, r6\n"
+  "  add r11, r7\n"
+  "  asrs r7, r7, #16\n"
+  "  add r9, r7\n"
+  "5:\n"                                    // a run: r2 halfwords of steps before their end; 0: the channel ends
+  "  ldrb r2, [r4]\n"
+  "  adds r4, #1\n"
+  "  mov r6, r12\n"
+  "  mov r7, r12\n"
+  "  lsls r2, r2, #1\n"
+  "  beq 6f\n"
+  "  mov r1, lr\n"
+  "  subs r1, r1, r2\n"
+  "  mov pc, r1\n"
+  "6:\n"
+  "  ldrb r0, [r4]\n"
+  "  ldrb r1, [r4, #1]\n"
+  "  adds r4, #2\n"
+  "  lsls r1, r1, #8\n"
+  "  adds r0, r0, r1\n"
+  "  lsls r0, r0, #15\n"
+  "  mov r2, r8\n"
+  "  lsls r1, r2, #16\n"
+  "  adds r1, r1, r0\n"
+  "  mov r6, r10\n"
+  "  subs r1, r6, r1\n"
+  "  mov r6, r9\n"
+  "  lsls r3, r6, #16\n"
+  "  adds r3, r3, r0\n"
+  "  mov r7, r11\n"
+  "  subs r3, r7, r3\n"
+  "  ldr r7, [sp, #8]\n"
+  "  stmia r7!, {r1, r2, r3, r6}\n"
+  "  str r7, [sp, #8]\n"
+  "  ldr r0, [sp, #12]\n"
+  "  cmp r7, r0\n"
+  "  beq 7f\n"
+  "  b 2b\n"
+  "7:\n"
+  "  mov r0, r4\n"
+  "  add sp, #16\n"
   "  pop {r4-r7}\n"
   "  mov r8, r4\n"
   "  mov r9, r5\n"
@@ -91,25 +107,36 @@ __asm__(
   "  mov r11, r7\n"
   "  pop {r4-r7, pc}\n"
   "  .size mn_conv_sums_m0, . - mn_conv_sums_m0\n"
-  "  .purgem mn_step\n"
   "  .popsection\n");
 
 #else
 
-static void mn_conv_sums_m0(const int32_t *x, const int32_t *x_end, const uint8_t *weights, uint32_t *acc,
-                            const uint32_t *acc_end, int32_t odd)
+static const int8_t *mn_conv_sums_m0(const int32_t *x, const int8_t *stream, uint32_t *acc, const uint32_t *acc_end)
 {
-  (void)odd;
-  for (; acc != acc_end; acc += PIXELS) {
-    for (int32_t k = 0; k < PIXELS; k++) {
-      acc[k] = (uint32_t)x[k];
-    }
-    for (const int32_t *v = x + PIXELS; v != x_end; v += PIXELS, weights++) {
-      for (int32_t k = 0; k < PIXELS; k++) {
-        acc[k] += (uint32_t)(v[k] * *weights);
+  for (; acc != acc_end; acc += PIXELS, stream += 2) {
+    uint32_t upper[2] = {0}, whole[2] = {0}, length;
+    const int32_t *v = x;
+
+    while ((length = (uint8_t)*stream++) != 0) {
+      uint32_t sum[2] = {0x8000, 0x8000};
+
+      for (length /= 7; length > 0; length--, v += 2, stream++) {
+        sum[0] += (uint32_t)*stream * (uint32_t)v[0];
+        sum[1] += (uint32_t)*stream * (uint32_t)v[1];
+      }
+      for (int32_t k = 0; k < 2; k++) {
+        upper[k] += (uint32_t)((int32_t)sum[k] >> 16);
+        whole[k] += sum[k];
       }
     }
+    const uint32_t runs = (uint8_t)stream[0] | (uint32_t)(uint8_t)stream[1] << 8;
+
+    for (int32_t k = 0; k < 2; k++) {
+      acc[2 * k] = whole[k] - (upper[k] << 16) - (runs << 15);
+      acc[2 * k + 1] = upper[k];
+    }
   }
+  return stream;
 }
 
 #endif
@@ -119,23 +146,19 @@ void mn_conv_s8_m0(const struct mn_conv_s8_m0 *p, const int8_t *in, int8_t *out,
 {
   const struct mn_gather window = {p->in_h, p->in_w * p->in_c, p->in_ring, p->kernel_h, p->dilation_h, p->run_bytes,
                                    p->input_zero_point};
-  const int32_t inputs = (p->kernel_h * p->run_bytes + 3) & ~3, words = MN_STAIRCASE_WORDS(p->signs);
-  const int32_t step = from < to ? 1 : -1, last_x = p->out_w - 1;
-  int32_t *const x = scratch, *const x_end = x + PIXELS * (inputs + 1);
+  const int32_t step = from < to ? 1 : -1, last_x = p->out_w - 1, words = MN_STAIRCASE_WORDS(p->signs);
+  int32_t *const x = scratch;
   int32_t left = (to - from) * step * p->out_w, oy = from < to ? from : from - 1, ox = from < to ? 0 : last_x;
 
-  for (int32_t *fill = x_end - 3 * PIXELS; fill != x_end; fill++) {      // behind the window
-    *fill = 0;
-  }
   for (; left > 0; left -= PIXELS) {
+    const int32_t *requant = p->requant;
+    const int8_t *stream = p->stream;
+    struct mn_place places[PIXELS];
     uint32_t acc[CHANNELS * PIXELS];
     int8_t *write[PIXELS];
-    const uint8_t *w = p->weights;
-    const int32_t *requant = p->requant;
 
     for (int32_t k = 0; k < PIXELS; k++) {
-      x[k] = -128 * mn_gather_window(&window, in, oy * p->stride_h - p->pad_top,
-                                     (ox * p->stride_w - p->pad_left) * p->in_c, x + PIXELS + k, PIXELS);
+      places[k] = (struct mn_place){oy * p->stride_h - p->pad_top, (ox * p->stride_w - p->pad_left) * p->in_c};
       write[k] = out + (mn_slot(oy, p->out_ring) * p->out_w + ox) * p->out_c;
       if (left <= k + 1) {                  // the last one is computed again
         continue;
@@ -146,11 +169,12 @@ void mn_conv_s8_m0(const struct mn_conv_s8_m0 *p, const int8_t *in, int8_t *out,
         oy += step;
       }
     }
+    mn_gather_pair(&window, in, places[0], places[1], x);
+    mn_gather_pair(&window, in, places[2], places[3], x + 1);
     for (int32_t c = 0; c < p->out_c; ) {
       const int32_t count = p->out_c - c < CHANNELS ? p->out_c - c : CHANNELS;
 
-      mn_conv_sums_m0(x, x_end, w, acc, acc + PIXELS * count, inputs & 4);
-      w += count * inputs;
+      stream = mn_conv_sums_m0(x, stream, acc, acc + PIXELS * count);
       for (const uint32_t *sum = acc; sum != acc + PIXELS * count; sum += PIXELS, c++, requant += words) {
         mn_staircase(requant, p->signs, sum, PIXELS, write, c);
       }

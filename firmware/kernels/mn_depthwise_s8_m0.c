@@ -7,7 +7,7 @@
 #define CHANNELS 16            // whose sums wait for their requantization
 
 // *acc..acc_end: sums of the channels from x on. tap: from a pixel to the next; to_y, to_z: from the first row of taps
-// to the second, from that to the third. weights: a word per row of taps: bytes 0, 3 and 1 are the taps from left to right.
+// to the second, from that to the third. weights: a word per row of taps: bytes 0, 3 and 1, from left to right.
 #if defined(__ARM_ARCH_6M__)
 
 void mn_depthwise_sums_m0(const int8_t *x, int32_t tap, const uint32_t *weights, uint32_t *acc, const uint32_t *acc_end,
@@ -110,7 +110,8 @@ void mn_depthwise_s8_m0(const struct mn_depthwise_s8_m0 *p, const int8_t *in, in
                         int32_t to)
 {
   const int32_t channels = p->in_c, words = MN_STAIRCASE_WORDS(p->signs), step = from < to ? 1 : -1;
-  const struct mn_patch patch = {in, scratch, p->in_h, p->in_w * channels, p->in_ring, 3 * channels, p->input_zero_point};
+  const struct mn_patch patch = {in, scratch, p->in_h, p->in_w * channels, p->in_ring, 3 * channels,
+                                 p->input_zero_point};
 
   for (int32_t oy = from < to ? from : from - 1; oy != (from < to ? to : to - 1); oy += step) {
     int8_t *const line = out + mn_slot(oy, p->out_ring) * p->out_w * channels;

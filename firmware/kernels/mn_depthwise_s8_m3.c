@@ -6,8 +6,7 @@
 #include "mn_short.h"
 
 // All channels of the pixel whose rows of taps begin at x, y, z, `tap` bytes from one to the next; mn_depthwise_pair_m3
-// computes the pixel one tap further too, to out + tap. words: per channel nine weights, the shift, two bytes of nothing,
-// twice the bias, the multiplier.
+// computes the pixel one tap further too, to out + tap. words: see mn_nn_scalar.h.
 #if defined(__ARM_ARCH_7M__)
 
 void mn_depthwise_pixel_m3(const int8_t *x, int32_t tap, const int32_t *words, int8_t *out, const int8_t *y,

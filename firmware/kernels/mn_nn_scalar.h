@@ -10,12 +10,12 @@
 extern "C" {
 #endif
 
-// Convolution, taps side by side (no dilation in x), any stride; run_bytes = kernel_w * in_c. The windows of two pixels
-// are widened into scratch: 8 bytes per weight of a channel, the weights rounded up to a multiple of four.
-// weights: blocks of four channels (the last filled up) as [input][4]. requant: per block a word of four shifts (right
-// shift less one), then pairs of twice the folded bias and the multiplier.
+// Convolution, taps side by side (no dilation in x), any stride; run_bytes = kernel_w * in_c. The windows of four
+// pixels are widened into scratch: 8 bytes per weight of a channel.
+// stream: per channel runs of weights (a byte: how many, 1..16, then they), a byte 0, the number of runs in two bytes,
+// the right shift less one. requant: per channel twice the folded bias and the multiplier.
 struct mn_conv_s8_m3 {
-  const int8_t *weights;
+  const int8_t *stream;
   const int32_t *requant;
   uint16_t in_h, in_w, in_c, out_w, out_c, in_ring, out_ring;
   uint16_t kernel_h, run_bytes, stride_h, stride_w, dilation_h, pad_top, pad_left;
@@ -24,10 +24,9 @@ struct mn_conv_s8_m3 {
 void mn_conv_s8_m3(const struct mn_conv_s8_m3 *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                    int32_t to);
 
-// The same; weights: [channel][input], each plus 128. Three pixels at a time; scratch: 12 bytes per weight of a channel
-// (rounded up to a multiple of four) and 12 more. requant: see mn_staircase.h.
+// The same; runs count halfwords of code, seven a weight, and no shift ends a channel. requant: see mn_staircase.h.
 struct mn_conv_s8_m0 {
-  const uint8_t *weights;
+  const int8_t *stream;
   const int32_t *requant;
   uint16_t in_h, in_w, in_c, out_w, out_c, in_ring, out_ring;
   uint16_t kernel_h, run_bytes, stride_h, stride_w, dilation_h, pad_top, pad_left;
@@ -38,7 +37,7 @@ void mn_conv_s8_m0(const struct mn_conv_s8_m0 *p, const int8_t *in, int8_t *out,
                    int32_t to);
 
 // 3x3 depthwise convolution, one output channel per input channel, no dilation. scratch: 9 * in_c bytes.
-// words: per channel five words: the bytes of nine weights, the shift and two of nothing, twice the bias, the multiplier.
+// words: five per channel: the bytes of nine weights, of the shift and two of nothing, twice the bias, the multiplier.
 struct mn_depthwise_s8_m3 {
   const int32_t *words;
   uint16_t in_h, in_w, in_c, out_w, in_ring, out_ring;

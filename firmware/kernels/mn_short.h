@@ -22,8 +22,8 @@ static inline int8_t mn_saturate_half(int32_t x)
 }
 
 // acc2: twice the accumulator, |acc2| < 2^31. shift: the right shift less one, in the low byte (the rest is ignored).
-// zero2: twice the output zero point plus one: shifted left it is the zero point and the half that rounds. The sign added
-// makes ties below zero round away from it.
+// zero2: twice the output zero point plus one: shifted left it is the zero point and the half that rounds. The sign
+// added makes ties below zero round away from it.
 static inline int8_t mn_requantize_short(uint32_t acc2, int32_t multiplier, uint32_t shift, uint32_t zero2)
 {
   const uint64_t product = (uint64_t)((int64_t)(int32_t)acc2 * multiplier);

@@ -3,7 +3,8 @@
 // staircase over the accumulator; the lowering proves for every step of every channel that this gives the same one as
 // TFLite Micro's arithmetic (mcunas/compiler/lower/staircase.py).
 //
-// a = accumulator - origin, limited to 0..reach; the output is the upper byte of a * m / 2^13 + c, m = fine + 2^13 coarse.
+// a = accumulator - origin, limited to 0..reach; the output is the upper byte of a * m / 2^13 + c with
+// m = fine + 2^13 coarse.
 // Where `signs`: ties round away from zero, so accumulators below zero (a < zero) get one step of the first rounding
 // less. Words of a channel: origin, c, reach << 13 | fine, coarse << 5 | step exponent, and with `signs` zero.
 #ifndef MN_STAIRCASE_H

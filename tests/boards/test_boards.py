@@ -95,7 +95,7 @@ def test_a_path_is_as_good_as_a_key(tmp_path: Path) -> None:
     (("timer  ", "tiemr  "), "unknown key 'tiemr'; did you mean 'timer'"),
     (("25_000_000\n\n[[memory]]", '"25 MHz"\n\n[[memory]]'), "core: clock_hz: must be of type int, not str"),
     (('isa      = "dsp"\n', ""), "core: key 'isa' is missing"),
-    (('isa      = "dsp"', 'isa      = "simd"'), "isa 'simd' is unknown; use one of scalar, dsp, mve"),
+    (('isa      = "dsp"', 'isa      = "simd"'), "isa 'simd' is unknown; use one of scalar, m0, m3, dsp, mve"),
     (("origin = 0x2000_0000", "origin = 0x003F_FFFF"), "memories 'ssram1' and 'ssram23' overlap"),
     (('"stack", "arena"]', '"stack"]'), "one ram region must be used for 'arena'"),
     (('"stack", "arena"]', '"stack", "arena", "heap"]'), "cannot be used for 'heap'"),

@@ -20,8 +20,11 @@ from mcunas.device.host import build_host
 from mcunas.graph import reference, write_tflite
 from mcunas.graph.arithmetic import clamp_int8, quantize_multiplier, scale_int32
 from mcunas.graph.integer_params import Requant
+from tests.compiler.random_plans import randomly_cut
+from tests.compiler.test_stream import wrong
 from tests.kernels.bundle import Case, bundle, draw
 from tests.kernels.strategies import _ACTIVATIONS, _conv_attrs, _layer, fully_connected
+from tests.kernels.strategies_graph import row_network
 
 BOARDS = {"m3": "mps2-an385", "m0": "mps2-an385-m0plus"}
 
@@ -51,7 +54,8 @@ def depthwise_conv_2d(draw_) -> Case:
     sizes = [draw_(st.integers(1, 9)) + (2 if padding == "VALID" else 0) for _ in range(2)]
     outs, channels = [_out(sizes[a], 3, strides[a], 1, padding) for a in range(2)], draw_(st.integers(1, 21))
     attrs = _conv_attrs(strides, [1, 1], padding, draw_(_ACTIVATIONS)) | {"depth_multiplier": 1}
-    return draw_(_layer("DEPTHWISE_CONV_2D", (1, *sizes, channels), (1, 3, 3, channels), (1, *outs, channels), attrs, 3, 9))
+    return draw_(_layer("DEPTHWISE_CONV_2D", (1, *sizes, channels), (1, 3, 3, channels), (1, *outs, channels), attrs,
+                        3, 9))
 
 
 CASES = {"conv": conv_2d(), "depthwise": depthwise_conv_2d(), "fully_connected": fully_connected()}
@@ -115,3 +119,11 @@ def test_staircase_is_the_exact_arithmetic_everywhere(zero_point):
         found = (value >> 24 & 0xFF).astype(np.uint8).view(np.int8)
         exact = clamp_int8(scale_int32(total + bias[c], p.multiplier[c], p.shift[c]) + zero_point)
         assert np.array_equal(found, exact.astype(np.int8))
+
+
+@pytest.mark.parametrize("isa", sorted(BOARDS))
+@pytest.mark.parametrize("number", range(3))
+def test_networks_in_pieces_of_rows_between_rings_give_the_same_bytes(isa, number, tmp_path):
+    graph, inputs = bundle(draw(row_network(), 4, 300 + number))
+    compiled = randomly_cut(graph, number, isa)
+    assert wrong(compiled, (graph, inputs), tmp_path) == []

@@ -12,15 +12,17 @@ from math import prod
 import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
-from mcunas.compiler.lower.convolution import halfwords
 from mcunas.compiler.lower.overlap import window_overlap
 from mcunas.compiler.lower.packing import Short, requant_blocks, short
 from mcunas.compiler.lower.staircase import staircase
+from mcunas.compiler.lower.window import UINT16_MAX, halfwords
 from mcunas.graph.arithmetic import wrap32
 from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window
 from mcunas.graph.ir import Graph, Op
 
-_PIXELS = {"m3": 2, "m0": 3}       # that a convolution computes at a time
+_ISAS = ("m0", "m3")
+_LONGEST_RUN, _HALF = 16, 1 << 15
+_STEP_HALFWORDS = 7            # of code per weight in mn_conv_s8_m0.c
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +45,18 @@ class _Layer:
     def short(self) -> Short | None:
         return short(self.p, self.weights, self.bias)
 
-    def finish(self, isa: str, requant_words: np.ndarray | None = None) -> dict[str, int | Table] | None:
-        """Struct members from accumulator to output; None where the core's short way is not exact."""
+    def finish(self, isa: str, lanes: int) -> dict[str, int | Table] | None:
+        """Struct members from accumulator to output; None where the core's short way is not exact.
+
+        lanes: outputs of a block, which m3 fills up.
+        """
         if isa == "m0":
             stairs = staircase(self.p, self.weights, self.bias)
             return stairs and {"requant": Table("int32_t", stairs.words, "requant"), "signs": int(stairs.signs)}
-        if requant_words is None:
-            scaling = self.short()
-            if scaling is None:
-                return None
-            requant_words = requant_blocks(_filled_up(scaling))
+        scaling = self.short()
+        if scaling is None:
+            return None
+        requant_words = requant_blocks(_filled_up(scaling, lanes))
         return {"requant": Table("int32_t", requant_words, "requant"), **self.limits()}
 
     def limits(self) -> dict[str, int]:
@@ -68,9 +72,9 @@ class _Layer:
                 Table("int8_t", blocks.astype(np.int8), "weights"))
 
 
-def _filled_up(p: Short) -> Short:
-    more = -p.bias2.size % 4
-    return Short(*(np.concatenate([v, np.full(more, fill)]) for v, fill in ((p.bias2, 0), (p.multiplier, 0), (p.shift, 0))))
+def _filled_up(p: Short, lanes: int) -> Short:
+    more = -p.bias2.size % lanes
+    return Short(*(np.concatenate([v, np.zeros(more, np.int64)]) for v in (p.bias2, p.multiplier, p.shift)))
 
 
 def _rows(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Rows:
@@ -78,23 +82,59 @@ def _rows(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Rows:
                                              * win.dilation[0] - win.dilation[0] + 1),))
 
 
-def _gathered(graph: Graph, op: Op, isa: str, x: tuple[int, ...], y: tuple[int, ...], win: Window) -> list[KernelCall] | None:
+def _gathered(graph: Graph, op: Op, isa: str, x: tuple[int, ...], y: tuple[int, ...],
+              win: Window) -> list[KernelCall] | None:
     """The convolution kernel on input x and output y (NHWC)."""
+    if max(*x, *y, win.kernel[1] * x[3]) > UINT16_MAX:
+        return None
     layer = _Layer.of(graph, op)
-    inputs, finish = -(-layer.weights.shape[1] // 4) * 4, layer.finish(isa)
-    if finish is None:
+    tables = _conv_tables(layer, isa)
+    if tables is None:
         return None
     params = {
-        "weights": layer.table(isa, 4 if isa == "m3" else 1, inputs), **finish,
+        **tables,
         **halfwords(graph, op, in_h=x[1], in_w=x[2], in_c=x[3], out_w=y[2], out_c=y[3], in_ring=x[1], out_ring=y[1],
                     kernel_h=win.kernel[0], run_bytes=win.kernel[1] * x[3], stride_h=win.stride[0],
                     stride_w=win.stride[1], dilation_h=win.dilation[0], pad_top=win.pad[0], pad_left=win.pad[1]),
         "input_zero_point": layer.p.input_zero_point,
     }
-    pixels = _PIXELS[isa]
-    return [KernelCall(f"mn_conv_s8_{isa}", params, op.inputs[:1], op.outputs,
-                       scratch_bytes=4 * pixels * (inputs + (isa == "m0")), macs=prod(y) * layer.weights.shape[1],
-                       rows=_rows(x, y, win), overlap=(_after(window_overlap(x, y, win), y[3]),))]
+    inputs = layer.weights.shape[1]
+    return [KernelCall(f"mn_conv_s8_{isa}", params, op.inputs[:1], op.outputs, scratch_bytes=8 * inputs,
+                       macs=prod(y) * inputs, rows=_rows(x, y, win),
+                       overlap=(_after(window_overlap(x, y, win), y[3]),))]
+
+
+def _conv_tables(layer: _Layer, isa: str) -> dict[str, int | Table] | None:
+    if isa == "m0":
+        finish, scaling = layer.finish(isa, 1), None
+    else:
+        scaling = layer.short()
+        pairs = scaling and np.stack([scaling.bias2, scaling.multiplier], axis=1).astype(np.int32)
+        finish = scaling and {"requant": Table("int32_t", pairs, "requant"), **layer.limits()}
+    if finish is None:
+        return None
+    channels = [_runs(w, _STEP_HALFWORDS if isa == "m0" else 1) for w in layer.weights]
+    if scaling is not None:
+        channels = [np.concatenate([runs, [shift]]) for runs, shift in zip(channels, scaling.shift)]
+    stream = np.concatenate(channels).astype(np.uint8).view(np.int8)
+    return {"stream": Table("int8_t", stream, "weights"), **finish}
+
+
+def _runs(weights: np.ndarray, unit: int) -> np.ndarray:
+    """A channel's bytes (modulo 256): runs whose sum of products stays within 16 bits whatever the inputs are.
+
+    Each is its length times `unit` and its weights; behind the last one 0 and the number of runs, in two bytes.
+    """
+    most = np.concatenate([[0], np.cumsum(np.where(weights > 0, 127, -128) * weights)])
+    least = np.concatenate([[0], np.cumsum(np.where(weights > 0, 128, -127) * weights)])
+    parts, start, count = [], 0, 0
+    while start < weights.size:
+        end = min(int(np.searchsorted(most, most[start] + _HALF - 1, "right")),
+                  int(np.searchsorted(least, least[start] + _HALF, "right"))) - 1
+        end = min(end, start + _LONGEST_RUN, weights.size)
+        parts += [[unit * (end - start)], weights[start:end]]
+        start, count = end, count + 1
+    return np.concatenate([*parts, [0, count & 0xFF, count >> 8]])
 
 
 def _after(alone: Overlap, pixel_bytes: int) -> Overlap:
@@ -117,7 +157,7 @@ def _fully_connected(graph: Graph, op: Op, isa: str) -> list[KernelCall] | None:
         return _gathered(graph, op, isa, (1, 1, pixels, depth), (1, 1, pixels, outputs),
                          Window((1, 1), (1, 1), (1, 1), (0, 0)))
     layer = _Layer.of(graph, op)
-    finish = layer.finish(isa)
+    finish = layer.finish(isa, 8)
     if finish is None:
         return None
     params = {"weights": layer.table(isa, 8, depth), **finish, "depth": depth, "outputs": outputs}
@@ -146,7 +186,7 @@ def _depthwise_conv_2d(graph: Graph, op: Op, isa: str) -> list[KernelCall] | Non
 def _depthwise_tables(layer: _Layer, isa: str) -> dict[str, int | Table] | None:
     channels = layer.bias.size
     if isa == "m0":
-        finish = layer.finish(isa)
+        finish = layer.finish(isa, 1)
         w = (layer.weights & 0xFF).reshape(channels, 3, 3)
         words = (w[..., 0] | w[..., 1] << 24 | w[..., 2] << 8).astype(np.uint32)
         return finish and {"weights": Table("uint32_t", words, "weights"), **finish}
@@ -165,5 +205,5 @@ def _register(isa: str) -> None:
         lowers(kind, isa=isa)(lambda graph, op, lowering=lowering: lowering(graph, op, isa))
 
 
-for _isa in _PIXELS:
+for _isa in _ISAS:
     _register(_isa)

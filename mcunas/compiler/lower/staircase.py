@@ -84,7 +84,11 @@ class _Channel:
 
     def _steps(self, levels: np.ndarray) -> np.ndarray:
         """The least accumulator that reaches each level."""
-        below, reached = np.full(levels.shape, self.least), np.full(levels.shape, self.most)
+        near = (levels - self.p.output_zero_point - 0.5) * 2.0 ** (31 - self.shift) / self.multiplier
+        near = np.clip(near, self.least, self.most).astype(np.int64)
+        below, reached = np.maximum(near - 4, self.least), np.minimum(near + 4, self.most)
+        off = (self.output(below) >= levels) | (self.output(reached) < levels)
+        below[off], reached[off] = self.least, self.most
         while (reached - below > 1).any():
             middle = (below + reached) >> 1
             is_there = self.output(middle) >= levels
