@@ -28,55 +28,45 @@
   "vldrb.8 q5, [r3], #16\n"       \
   "vmladava.s8 lr, " x ", q5\n"
 
-// Lanes hold channels 0 2 4 6 and 1 3 5 7, so that narrowing interleaves them. VRSHL rounds ties up: where `ties` is
-// not zero, one less for negative values makes it round them away from zero. q7: output zero point, eight times.
-#define MN_FINISH8(ties)               \
+// Lanes hold channels 0 2 4 6 and 1 3 5 7, so that narrowing interleaves them.
+#define MN_LANES8                      \
   "vmov q4[2], q4[0], r0, r8\n"        \
   "vmov q4[3], q4[1], r4, r12\n"       \
   "vmov q5[2], q5[0], r2, r10\n"       \
-  "vmov q5[3], q5[1], r6, lr\n"        \
-  "vldrw.32 q6, [r5], #16\n"           \
-  "vqrdmulh.s32 q4, q4, q6\n"          \
-  "vldrw.32 q6, [r5], #16\n"           \
-  "vqrdmulh.s32 q5, q5, q6\n"          \
-  "cbz " ties ", 8f\n"                 \
+  "vmov q5[3], q5[1], r6, lr\n"
+
+// VRSHL rounds ties up: one less for negative values makes it round them away from zero.
+#define MN_AWAY_FROM_ZERO8             \
   "vshr.s32 q6, q4, #31\n"             \
   "vadd.i32 q4, q4, q6\n"              \
   "vshr.s32 q6, q5, #31\n"             \
-  "vadd.i32 q5, q5, q6\n"              \
-  "8: vldrb.s32 q6, [r5], #4\n"        \
-  "vrshl.s32 q4, q4, q6\n"             \
-  "vldrb.s32 q6, [r5], #4\n"           \
-  "vrshl.s32 q5, q5, q6\n"             \
+  "vadd.i32 q5, q5, q6\n"
+
+// q7: output zero point, eight times.
+#define MN_STORE8                      \
   "vqmovnb.s32 q4, q4\n"               \
   "vqmovnt.s32 q4, q5\n"               \
   "vqadd.s16 q4, q4, q7\n"             \
   "vqmovnb.s16 q4, q4\n"               \
   "vstrb.16 q4, [r7], #8\n"
 
+// With scales of their own for the channels.
+#define MN_FINISH8(ties)               \
+  MN_LANES8                            \
+  "vldrw.32 q6, [r5], #16\n"           \
+  "vqrdmulh.s32 q4, q4, q6\n"          \
+  "vldrw.32 q6, [r5], #16\n"           \
+  "vqrdmulh.s32 q5, q5, q6\n"          \
+  "cbz " ties ", 8f\n"                 \
+  MN_AWAY_FROM_ZERO8                   \
+  "8: vldrb.s32 q6, [r5], #4\n"        \
+  "vrshl.s32 q4, q4, q6\n"             \
+  "vldrb.s32 q6, [r5], #4\n"           \
+  "vrshl.s32 q5, q5, q6\n"             \
+  MN_STORE8
+
 #define MN_CLOBBERS_MVE                                                                                                \
   "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", "d0", "d1", "d2",   \
     "d3", "d4", "d5", "d6", "d7", "d8", "d9", "d10", "d11", "d12", "d13", "d14", "d15"
-
-#if !defined(__arm__)
-static const uint8_t mn_order8_mve[8] = {0, 2, 4, 6, 1, 3, 5, 7};
-static const uint8_t mn_in_order_mve[8] = {0, 1, 2, 3, 4, 5, 6, 7};
-
-// One block: x holds `depth` bytes, weights are [step][8][16].
-static inline void mn_block8_mve(const int8_t *x, int32_t depth, const int8_t **w, const int32_t **requant,
-                                 int32_t zero_point, int8_t *out)
-{
-  uint32_t sums[8] = {0};
-
-  for (int32_t at = 0; at < depth; at += MN_STEP) {
-    const int32_t bytes = depth - at < MN_STEP ? depth - at : MN_STEP;
-
-    for (int32_t c = 0; c < 8; c++, *w += MN_STEP) {
-      sums[c] = mn_dot_mve(sums[c], x + at, *w, bytes);
-    }
-  }
-  *requant = mn_block_mve(sums, *requant, mn_order8_mve, mn_in_order_mve, 8, zero_point, out);
-}
-#endif
 
 #endif

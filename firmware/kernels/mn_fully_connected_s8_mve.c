@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fully connected layer: eight output channels per pass over a pixel.
+// Fully connected layer with one scale for all channels: eight of them per pass over a pixel.
 #include "mn_mve.h"
 
 #if MN_HAS_MVE
@@ -12,9 +12,9 @@
 struct job {
   const int8_t *x;
   int32_t steps;               // whole ones
-  int32_t rest, ties;          // bytes after them
+  int32_t rest, multiplier, shift, ties;       // rest: bytes after the whole steps
   const int8_t *weights;
-  const int32_t *requant;
+  const int32_t *bias;
   int32_t blocks;
   int32_t zero_point;
   int8_t *out;
@@ -25,13 +25,14 @@ static MN_NOINLINE void blocks(const struct job *given)
 #if defined(__arm__)
   register const struct job *job __asm__("r0") = given;
 
-  __asm__ volatile("ldrd r1, r2, [r0, #8]\n"
-                   "push {r0, r1, r2}\n"
+  __asm__ volatile("add r1, r0, #8\n"
+                   "ldm r1, {r1, r2, r3, r4}\n"
+                   "push {r0, r1, r2, r3, r4}\n"
                    "vctp.8 r1\n"
-                   "ldrd r3, r5, [r0, #16]\n"
-                   "ldrd r11, r1, [r0, #24]\n"
+                   "ldrd r3, r5, [r0, #24]\n"
+                   "ldrd r11, r1, [r0, #32]\n"
                    "vdup.16 q7, r1\n"
-                   "ldr r7, [r0, #32]\n"
+                   "ldr r7, [r0, #40]\n"
                    "1: ldr r0, [sp]\n"
                    "ldrd r1, r9, [r0]\n" MN_BIAS8
                    "cmp r9, #0\n"
@@ -47,18 +48,32 @@ static MN_NOINLINE void blocks(const struct job *given)
                    "beq 5f\n"
                    "vpst\n"
                    "vldrbt.8 q0, [r1]\n" MN_STEP8("q0")
-                   "5: ldr r1, [sp, #8]\n" MN_FINISH8("r1")
+                   "5:\n" MN_LANES8
+                   "ldrd r0, r2, [sp, #8]\n"
+                   "ldr r4, [sp, #16]\n"
+                   "vqrdmulh.s32 q4, q4, r0\n"
+                   "vqrdmulh.s32 q5, q5, r0\n"
+                   "cbz r4, 6f\n" MN_AWAY_FROM_ZERO8
+                   "6: vrshl.s32 q4, r2\n"
+                   "vrshl.s32 q5, r2\n" MN_STORE8
                    "subs r11, r11, #1\n"
                    "bne 1b\n"
-                   "pop {r0, r1, r2}"
+                   "pop {r0, r1, r2, r3, r4}"
                    : "+r"(job) : : MN_CLOBBERS_MVE);
 #else
   const int8_t *w = given->weights;
-  const int32_t *requant = given->requant;
-  int8_t *out = given->out;
+  const int32_t depth = given->steps * MN_STEP + given->rest;
 
-  for (int32_t b = 0; b < given->blocks; b++, out += 8) {
-    mn_block8_mve(given->x, given->steps * MN_STEP + given->rest, &w, &requant, given->zero_point, out);
+  for (int32_t b = 0; b < given->blocks; b++) {
+    for (int32_t c = 8 * b; c < 8 * b + 8; c++) {
+      uint32_t sum = (uint32_t)given->bias[c];
+
+      for (int32_t at = 0; at < depth; at += MN_STEP) {
+        sum = mn_dot_mve(sum, given->x + at, w + at * 8 + c % 8 * MN_STEP, depth - at < MN_STEP ? depth - at : MN_STEP);
+      }
+      given->out[c] = mn_requantize_s8(sum, given->multiplier, given->shift, given->zero_point, INT8_MIN, INT8_MAX);
+    }
+    w += (depth + MN_STEP - 1) / MN_STEP * MN_STEP * 8;
   }
 #endif
 }
@@ -73,12 +88,15 @@ void mn_fully_connected_s8_mve(const struct mn_fully_connected_s8_mve *p, const 
     for (int32_t c = cols.first; c != cols.end; c += cols.step) {
       const int8_t *const x = in + (mn_slot(y, p->in_ring) * p->width + c) * depth;
       int8_t *const u = out + (mn_slot(y, p->out_ring) * p->width + c) * outputs;
-      const struct job job = {x, depth / MN_STEP, depth % MN_STEP, p->ties, p->weights, p->requant, whole / 8,
-                              p->output_zero_point, u};
+      const struct job job = {x, depth / MN_STEP, depth % MN_STEP, p->multiplier, p->shift, p->ties, p->weights, p->bias,
+                              whole / 8, p->output_zero_point, u};
+      const int8_t *w = p->weights + (depth + MN_STEP - 1) / MN_STEP * MN_STEP * whole;
       int8_t rest[8];
 
-      mn_single_channels_mve(x, depth, p->weights + (depth + MN_STEP - 1) / MN_STEP * MN_STEP * whole,
-                             p->requant + whole / 8 * 18, outputs - whole, p->output_zero_point, rest);
+      for (int32_t k = whole; k < outputs; k++, w += depth) {
+        rest[k - whole] = mn_requantize_s8(mn_dot_mve((uint32_t)p->bias[k], x, w, depth), p->multiplier, p->shift,
+                                           p->output_zero_point, INT8_MIN, INT8_MAX);
+      }
       if (whole > 0) {
         blocks(&job);
       }

@@ -27,20 +27,21 @@ struct mn_pointwise_s8_mve {
 };
 void mn_pointwise_s8_mve(const struct mn_pointwise_s8_mve *p, const int8_t *in, int8_t *out, int32_t from, int32_t to);
 
-// The same for any depth.
+// The same for any depth, with one multiplier and right shift (negative, or 0) for all channels.
 struct mn_fully_connected_s8_mve {
   const int8_t *weights;
-  const int32_t *requant;
+  const int32_t *bias;
   uint16_t in_ring, out_ring;
   int32_t width, depth, outputs;
-  int8_t output_zero_point, low, high;
+  int32_t multiplier;
+  int8_t shift, output_zero_point, low, high;
   uint8_t ties;
 };
 void mn_fully_connected_s8_mve(const struct mn_fully_connected_s8_mve *p, const int8_t *in, int8_t *out, int32_t from,
                                int32_t to);
 
 // Convolution, kernel_w taps side by side (no dilation in x): a row of taps is a run of run_bytes = kernel_w * in_c
-// input bytes. Two pixels at a time are gathered into scratch (2 * steps * 16 + 16 bytes); blocks of four channels.
+// input bytes. Two pixels at a time are gathered into scratch (2 * steps * 16 bytes); blocks of four channels.
 struct mn_conv_s8_mve {
   const int8_t *weights;
   const int32_t *requant;

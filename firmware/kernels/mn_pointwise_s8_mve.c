@@ -22,6 +22,27 @@ struct run {
   int8_t *out;
 };
 
+#if !defined(__arm__)
+static const uint8_t order[8] = {0, 2, 4, 6, 1, 3, 5, 7};
+static const uint8_t in_order[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+
+// One block on the host: x holds `depth` bytes, weights are [step][8][16].
+static void host_block(const int8_t *x, int32_t depth, const int8_t **w, const int32_t **requant,
+                                 int32_t zero_point, int8_t *out)
+{
+  uint32_t sums[8] = {0};
+
+  for (int32_t at = 0; at < depth; at += MN_STEP) {
+    const int32_t bytes = depth - at < MN_STEP ? depth - at : MN_STEP;
+
+    for (int32_t c = 0; c < 8; c++, *w += MN_STEP) {
+      sums[c] = mn_dot_mve(sums[c], x + at, *w, bytes);
+    }
+  }
+  *requant = mn_block_mve(sums, *requant, order, in_order, 8, zero_point, out);
+}
+#endif
+
 static MN_NOINLINE void blocks(struct run *run)
 {
 #if defined(__arm__)
@@ -76,7 +97,7 @@ static MN_NOINLINE void blocks(struct run *run)
 
     memcpy(x, run->x - before, (size_t)(before + run->last_bytes));
     for (int32_t b = 0; b < run->blocks; b++, run->out += 8) {
-      mn_block8_mve(x, before + run->last_bytes, &w, &requant, run->zero_point, run->out);
+      host_block(x, before + run->last_bytes, &w, &requant, run->zero_point, run->out);
     }
   }
 #endif

@@ -61,6 +61,11 @@ def rounds_ties(p: Requant) -> bool:
     return p.low < p.output_zero_point
 
 
+def activation(p: Requant) -> dict[str, int]:
+    """The kernels' struct members for output zero point and limits."""
+    return {"output_zero_point": p.output_zero_point, "low": p.low, "high": p.high, "ties": int(rounds_ties(p))}
+
+
 def is_plain(p: Requant) -> bool:
     """Whether the kernels can scale as p says: no left shifts, and a right shift wherever ties are to be rounded."""
     used = p.shift[p.multiplier != 0]
