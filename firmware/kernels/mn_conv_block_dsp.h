@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inner part of convolutions: blocks of four output channels of two pixels, in assembly because it needs all fourteen
-// registers. A quad of inputs is 24 instructions for 32 multiply-accumulates.
+// The inner part of convolutions: blocks of four output channels of two pixels, in assembly because it needs all
+// fourteen registers. A quad of inputs is 24 instructions for 32 multiply-accumulates.
 #ifndef MN_CONV_BLOCK_DSP_H
 #define MN_CONV_BLOCK_DSP_H
 
@@ -9,15 +9,15 @@
 #if MN_HAS_DSP
 
 // Two pixels times `blocks` (at least 1) x 4 channels; outputs go to out0 and out1.
-// x: widened inputs of both pixels up to x_end, as [quad][2][pixel]. weights, requant: see mn_nn_dsp.h; 16-byte rows of
-// four channels. zero2: see mn_requantize_short. skip: what the first round of the loop leaves out (MN_BLOCK_SKIP).
+// x: widened inputs of both pixels up to x_end, as [quad][2][pixel]. weights, requant: see mn_nn_dsp.h. zero2: see
+// mn_requantize_short. skip: bytes of code that the first round of the loop leaves out (MN_BLOCK_SKIP).
 // clamped: not 0 if results below the zero point will be raised to it, which makes the rounding of ties below it moot.
 MN_DSP_ASSEMBLY void mn_conv_block_dsp(const uint32_t *x, const uint32_t *x_end, const uint32_t *weights,
                                        const int32_t *requant, int8_t *out0, int8_t *out1, int32_t blocks,
                                        uint32_t zero2, uint32_t skip, uint32_t clamped);
 
-// Widens `runs` (at least 1) runs of `bytes` (at least 4) that begin `step` apart, for one pixel: the words of a quad go
-// to to[0] and to[2]. The last quad of a run that is no multiple of four begins four bytes before its end.
+// Widens `runs` (at least 1) runs of `bytes` (at least 4) that begin `step` apart, for one pixel: the words of a quad
+// go to to[0] and to[2]. The last quad of a run that is no multiple of four begins four bytes before its end.
 MN_DSP_ASSEMBLY void mn_conv_widen_dsp(uint32_t *to, const int8_t *x, int32_t bytes, int32_t runs, int32_t step);
 
 // Copies `runs` (at least 1) runs of `bytes` (at least 4) that begin `step` apart behind each other.

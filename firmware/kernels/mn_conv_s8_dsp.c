@@ -52,8 +52,8 @@ static MN_NOINLINE void put_border(uint32_t *to, const int8_t *row, const struct
 }
 
 // The window of any output pixel. bytes: where a joined window is put together.
-static MN_NOINLINE void put_window(const struct mn_conv_s8_dsp *p, const int8_t *in, int32_t oy, int32_t ox, uint32_t *to,
-                                   int8_t *bytes)
+static MN_NOINLINE void put_window(const struct mn_conv_s8_dsp *p, const int8_t *in, int32_t oy, int32_t ox,
+                                   uint32_t *to, int8_t *bytes)
 {
   const int32_t row_bytes = p->in_w * p->in_c, run = p->run_bytes;
   struct border b = {(ox * p->stride_w - p->pad_left) * p->in_c, run, 0, run, p->input_zero_point};
@@ -92,7 +92,8 @@ static void finish(const int32_t *requant, uint32_t shift, uint32_t zero2, const
 }
 
 // The channels after the last block of four, in pairs.
-static MN_NOINLINE void tail_channels(const struct mn_conv_s8_dsp *p, const uint32_t *x, const uint32_t *x_end, int8_t *out[2])
+static MN_NOINLINE void tail_channels(const struct mn_conv_s8_dsp *p, const uint32_t *x, const uint32_t *x_end,
+                                      int8_t *out[2])
 {
   const int32_t first = p->out_c & ~3;
   const uint32_t *w = p->weights + (x_end - x) / 4 * first, zero2 = (uint32_t)(2 * p->output_zero_point + 1);

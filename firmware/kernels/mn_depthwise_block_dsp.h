@@ -18,16 +18,17 @@
 
 // Writes `count` (at least 1) columns of four channels from byte `at` on of four input rows; columns lie `step`
 // bytes apart.
-MN_DSP_ASSEMBLY void mn_depthwise_columns_dsp(const int8_t *const rows[4], int32_t count, uint32_t *columns, int32_t step,
-                                              int32_t at);
+MN_DSP_ASSEMBLY void mn_depthwise_columns_dsp(const int8_t *const rows[4], int32_t count, uint32_t *columns,
+                                              int32_t step, int32_t at);
 
 // Computes `count` (at least 1) output columns. The bytes of four channels end in the first word of each column, those
-// of a second row in the next word. _one computes one row only, from input columns `step` bytes
-// apart; step is at least MN_COLUMN_BYTES, so that bytes land where inputs have been used.
+// of a second row in the next word. _one computes one row only, from input columns `step` bytes apart; step is at least
+// MN_COLUMN_BYTES, so that bytes land where inputs have been used.
 // clamped: not 0 if results below the zero point will be raised to it, which makes the rounding of ties below it moot.
 MN_DSP_ASSEMBLY void mn_depthwise_two_dsp(uint32_t *columns, int32_t count, const uint32_t *constants, uint32_t zero2,
                                           int32_t clamped);
-MN_DSP_ASSEMBLY void mn_depthwise_one_dsp(uint32_t *columns, int32_t count, const uint32_t *constants, uint32_t zero2, int32_t step);
+MN_DSP_ASSEMBLY void mn_depthwise_one_dsp(uint32_t *columns, int32_t count, const uint32_t *constants, uint32_t zero2,
+                                          int32_t step);
 
 #if defined(__arm__)
 
@@ -37,7 +38,7 @@ __asm__(
   "  .balign 4\n"
   "  .thumb\n"
 
-  // Two input rows of a column, already loaded into \a and \b, to words of pairs: channel 0 in \t, 1 in \a, 2 in \b, 3 in \d.
+  // Two input rows of a column, already loaded into a and b, to words of pairs: channels 0 to 3 in t, a, b, d.
   "  .macro mn_pair_rows a, b, c, d, t\n"
   "  sxtb16 \\c, \\a, ror #8\n"
   "  sxtb16 \\d, \\b, ror #8\n"
@@ -223,7 +224,8 @@ __asm__(
 
 #else
 
-static void mn_depthwise_columns_dsp(const int8_t *const rows[4], int32_t count, uint32_t *columns, int32_t step, int32_t at)
+static void mn_depthwise_columns_dsp(const int8_t *const rows[4], int32_t count, uint32_t *columns, int32_t step,
+                                     int32_t at)
 {
   for (int32_t x = 0; x < count; x++, columns += MN_COLUMN_WORDS) {
     for (int32_t pair = 0; pair < 2; pair++) {

@@ -36,8 +36,8 @@ static MN_NOINLINE void pad_rows(uint32_t *columns, const uint32_t *end, uint32_
 }
 
 // Channels c..c+3 of a strip whose padding columns are in place; out: its first output pixel in both rows.
-static void four_channels(const struct mn_depthwise_s8_dsp *p, const struct strip *s, int32_t c, const uint32_t *constants,
-                          uint32_t *columns, int8_t *const out[2])
+static void four_channels(const struct mn_depthwise_s8_dsp *p, const struct strip *s, int32_t c,
+                          const uint32_t *constants, uint32_t *columns, int8_t *const out[2])
 {
   const uint32_t zero2 = (uint32_t)(2 * p->output_zero_point + 1), *const end = columns + s->count * MN_COLUMN_WORDS;
   uint32_t *const inside = columns + s->before * MN_COLUMN_WORDS;
@@ -110,8 +110,8 @@ static void rows_at(const struct mn_depthwise_s8_dsp *p, const int8_t *in, int8_
   }
 }
 
-void mn_depthwise_s8_dsp(const struct mn_depthwise_s8_dsp *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
-                         int32_t to)
+void mn_depthwise_s8_dsp(const struct mn_depthwise_s8_dsp *p, const int8_t *in, int8_t *out, void *scratch,
+                         int32_t from, int32_t to)
 {
   int32_t rows;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The few instructions of the DSP extension (Armv7E-M, Armv8-M) that the kernels are built on, and the same arithmetic in
-// C for the host, so that sanitizers run the very source that goes to the board.
+// The few instructions of the DSP extension (Armv7E-M, Armv8-M) that the kernels are built on, and the same arithmetic
+// in C for the host, so that sanitizers run the very source that goes to the board.
 //
-// A word holds two int16 lanes, low and high. Sums wrap modulo 2^32. The statements are not volatile and claim nothing of
-// the Q flag, which no kernel reads: the compiler may move them.
+// A word holds two int16 lanes, low and high. Sums wrap modulo 2^32. The statements are not volatile and claim nothing
+// of the Q flag, which no kernel reads: the compiler may move them.
 #ifndef MN_DSP_H
 #define MN_DSP_H
 
@@ -134,10 +134,10 @@ static inline uint32_t mn_smmlar(uint32_t x, uint32_t y, uint32_t z)
 
 #endif
 
-// The short way from an accumulator to its output byte; the lowering proves that it gives TFLite Micro's double rounding.
+// The short way from an accumulator to its output byte; the lowering proves that it gives TFLite Micro's rounding.
 // acc2: twice the accumulator, |acc2| < 2^31. shift: the right shift less one, in the low byte (the rest is ignored).
-// zero2: twice the output zero point plus one: shifted left it is the zero point and the half that rounds. The sign added
-// makes ties below zero round away from it.
+// zero2: twice the output zero point plus one: shifted left it is the zero point and the half that rounds. The added
+// sign makes ties below zero round away from it.
 static inline int8_t mn_requantize_short(uint32_t acc2, uint32_t multiplier, uint32_t shift, uint32_t zero2)
 {
   const uint32_t scaled = mn_smmlar(acc2, multiplier, zero2 << (shift & 31u)) + (uint32_t)((int32_t)acc2 >> 31);

@@ -6,14 +6,14 @@
 
 #if MN_HAS_DSP
 
-// Eight channels of one row: sums2[k] is twice the sum of products. The first quad of inputs lies at `first`, the others
+// Eight channels of one row: sums2[k] is twice the sum of products. The first quad of inputs is at `first`, the others
 // (a multiple of four bytes, or none) from x to x_end. weights: [quad][2][pair of channels]. Returns the weights after.
 MN_DSP_ASSEMBLY const uint32_t *mn_dot_eight_dsp(const int8_t *first, const int8_t *x, const int8_t *x_end,
                                                  const uint32_t *weights, uint32_t sums2[8]);
 
 #if defined(__arm__)
 
-// r4-r11: S and T of four pairs; r0: input bytes; r1: two of them widened; r2, r3: weights; r12 and lr walk over weights
+// r4-r11: S and T of four pairs; r0: input bytes; r1: two of them widened; r2, r3: weights; r12, lr walk over weights
 // and inputs. Pairs of quads are a round; an odd number of them begins in its middle. [sp] x, x_end; [sp, 44] sums2.
 __asm__(
   "  .syntax unified\n"

@@ -3,7 +3,7 @@
 //
 // Weights: one halfword 256 * B + A per input for two output channels A and B, two inputs per word. With x the inputs,
 // S = sum (256 B + A) x and T = sum A x, where A is the sign-extended low byte, sum B x = (S - T) / 256 exactly. Inputs
-// come in quads (bytes 0 to 3 of a word); the two words of a quad hold bytes 0, 2 and bytes 1, 3, as SXTB16 widens them.
+// come in quads (bytes 0 to 3 of a word); a quad's two words hold bytes 0, 2 and bytes 1, 3, as SXTB16 widens them.
 // Requantization: per block of four channels a word of four shifts (a byte each: right shift less one), then pairs of
 // twice the folded bias and the multiplier.
 #ifndef MN_NN_DSP_H
@@ -45,12 +45,12 @@ struct mn_depthwise_s8_dsp {
   uint16_t in_h, in_w, channels, out_h, out_w, in_ring, out_ring, stride, pad_top, pad_left, strip;
   int8_t input_zero_point, output_zero_point, low, high;
 };
-void mn_depthwise_s8_dsp(const struct mn_depthwise_s8_dsp *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
-                         int32_t to);
+void mn_depthwise_s8_dsp(const struct mn_depthwise_s8_dsp *p, const int8_t *in, int8_t *out, void *scratch,
+                         int32_t from, int32_t to);
 
-// rows x depth (at least 4) times [outputs][depth]. A depth that is no multiple of four begins with the quad of its last
-// four bytes. weights: blocks of eight channels as [quad][2][pair of channels], then pairs as [quad][2]. bias2: twice
-// the folded bias. multiplier and shift (right shift less one) advance by requant_step per channel.
+// rows x depth (at least 4) times [outputs][depth]. A depth that is no multiple of four begins with the quad of its
+// last four bytes. weights: blocks of eight channels as [quad][2][pair of channels], then pairs as [quad][2]. bias2:
+// twice the folded bias. multiplier and shift (right shift less one) advance by requant_step per channel.
 struct mn_fully_connected_s8_dsp {
   const uint32_t *weights;
   const int32_t *bias2, *multiplier;

@@ -49,10 +49,12 @@ def conv_2d(draw_) -> Case:
 @st.composite
 def depthwise_conv_2d(draw_) -> Case:
     padding, stride = draw_(st.sampled_from(["SAME", "VALID"])), draw_(st.sampled_from([1, 1, 2]))
-    sizes = [draw_(st.one_of(st.integers(1, 9), st.integers(1, 20))) + (2 if padding == "VALID" else 0) for _ in range(2)]
+    least = 2 if padding == "VALID" else 0
+    sizes = [draw_(st.one_of(st.integers(1, 9), st.integers(1, 20))) + least for _ in range(2)]
     outs, channels = [_out(s, 3, stride, 1, padding) for s in sizes], draw_(st.integers(4, 14))
     attrs = _conv_attrs([stride] * 2, [1, 1], padding, draw_(_ACTIVATIONS)) | {"depth_multiplier": 1}
-    return draw_(_layer("DEPTHWISE_CONV_2D", (1, *sizes, channels), (1, 3, 3, channels), (1, *outs, channels), attrs, 3, 9))
+    return draw_(_layer("DEPTHWISE_CONV_2D", (1, *sizes, channels), (1, 3, 3, channels), (1, *outs, channels), attrs,
+                        3, 9))
 
 
 @st.composite
@@ -81,7 +83,8 @@ def global_pool(draw_) -> Case:
     quant = Quant.of(draw_(st.floats(2.0 ** -10, 2.0, width=32)), draw_(_ZERO_POINTS))
     attrs = {"filter_h": rows, "filter_w": columns, "stride_h": rows, "stride_w": columns,
              "padding": draw_(st.sampled_from(["SAME", "VALID"])), "activation": draw_(_ACTIVATIONS)}
-    tensors = (Tensor("x", (1, rows, columns, channels), "int8", quant), Tensor("y", (1, 1, 1, channels), "int8", quant))
+    tensors = (Tensor("x", (1, rows, columns, channels), "int8", quant),
+               Tensor("y", (1, 1, 1, channels), "int8", quant))
     graph = Graph(tensors, (Op("AVERAGE_POOL_2D", (0,), (1,), attrs),), (0,), (1,))
     return _legal(graph), [draw_(_filled(tensors[0].shape))]
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
 from mcunas.compiler.lower.overlap import window_overlap
-from mcunas.compiler.lower.packing import byte_pairs, depthwise_3x3, in_blocks, in_quads, padded_quads, requant_blocks, short
+from mcunas.compiler.lower.packing import (byte_pairs, depthwise_3x3, in_blocks, in_quads, padded_quads,
+                                           requant_blocks, short)
 from mcunas.compiler.lower.window import halfwords
 from mcunas.graph.arithmetic import wrap32
 from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window
@@ -72,11 +73,12 @@ def _two_pixels(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Overlap:
 def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
     """3x3 of four or more channels, stride 1 or 2."""
     x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
-    p, win, weights = requant(graph, op), sliding_window(graph, op), graph.tensors[op.inputs[1]].data[0].astype(np.int64)
+    p, win = requant(graph, op), sliding_window(graph, op)
+    weights = graph.tensors[op.inputs[1]].data[0].astype(np.int64)
     flat = weights.reshape(-1, w[3]).T
     scaling = short(p, flat, folded_bias(graph, op, p, flat.sum(axis=1)))
     if (x[0] != 1 or x[3] < 4 or w[3] != x[3] or win.kernel != (3, 3) or win.dilation != (1, 1)
-            or win.stride not in ((1, 1), (2, 2)) or scaling is None):
+            or win.stride not in ((1, 1), (2, 2)) or scaling is None or not _meets_input(x[2], y[2], win)):
         return None
     strip = min(y[2], _STRIP)
     params = {
@@ -92,3 +94,8 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
     return [KernelCall("mn_depthwise_s8_dsp", params, (op.inputs[0],), op.outputs,
                        scratch_bytes=32 * ((strip - 1) * win.stride[0] + 3), macs=prod(y) * 9,
                        rows=window_rows(x, y, win), overlap=(overlap,))]
+
+
+def _meets_input(columns: int, out_columns: int, win: Window) -> bool:
+    """Whether every output column reads some input column; explicit padding may keep some away."""
+    return win.pad[1] < win.kernel[1] and (out_columns - 1) * win.stride[1] - win.pad[1] < columns

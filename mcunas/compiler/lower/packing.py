@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packing of weights and requantization for the DSP kernels, and the proofs that their short arithmetic is exact.
 
-Two output channels A and B share halfwords 256 * B + A; S = sum (256 B + A) x and T = sum A x are taken modulo 2^32, and
-(S - T) / 256 is sum B x as long as that lies within 24 bits. Requantization doubles the accumulator and takes the upper
-word of the product with the multiplier, which is SRDHM while the accumulator lies within 31 bits. All of it is checked
-here with the layer's own weights; a layer that fails keeps the portable kernel.
+Two output channels A and B share halfwords 256 * B + A; S = sum (256 B + A) x and T = sum A x are taken modulo 2^32,
+and (S - T) / 256 is sum B x as long as that lies within 24 bits. Requantization doubles the accumulator and takes the
+upper word of the product with the multiplier, which is SRDHM while the accumulator lies within 31 bits. All of it is
+checked here with the layer's own weights; a layer that fails keeps the portable kernel.
 """
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def byte_pairs(steps: np.ndarray) -> np.ndarray | None:
 
 
 def in_blocks(pairs: np.ndarray, channels: int, per_block: int) -> np.ndarray:
-    """The words of (pairs, steps) as the kernels read them: blocks of per_block channels as [step][pair], then pairs."""
+    """The words of (pairs, steps) as kernels read them: blocks of per_block channels as [step][pair], then pairs."""
     whole = channels // per_block * per_block // 2
     blocks = pairs[:whole].reshape(-1, per_block // 2, pairs.shape[1]).transpose(0, 2, 1)
     return np.concatenate([blocks.reshape(-1), pairs[whole:].reshape(-1)])
