@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Graph whose channel counts are open: the int8 Graph at any integer widths, priced before it is trained.
 
-Built once per network from its float Graph and its channel groups; `at(widths)` then fills in shapes, zero weights and
-dummy scales. RAM, flash and instructions depend on shapes only, so what the compiler says of it holds for the real one.
+Built once per network from its float Graph and its channel groups; `at(widths)` then fills in shapes, dummy weights
+and scales. RAM, flash and instructions depend on shapes only, so what the compiler says of it holds for the real one.
 """
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mcunas.graph.ir import Graph, Quant, Tensor
 from mcunas.graph.torch_lower import Lowered
 from mcunas.prune.groups import Axis, Channels
 
+_WEIGHT = 64        # heavier than trained layers are on average: some kernels take only sums of weights that are small
 _SHAPE_INPUT = {"RESHAPE": 1, "TRANSPOSE_CONV": 0}      # input position that holds the output's shape
 
 
@@ -56,7 +57,7 @@ class Skeleton:
         return tuple(shape)
 
     def at(self, widths: Sequence[int]) -> Graph:
-        """The Graph at integer widths: right in every shape and dtype, zero weights, dummy scales."""
+        """The Graph at integer widths: right in every shape and dtype, dummy weights and scales."""
         tensors = list(self.graph.tensors)
         for t, old in enumerate(tensors):
             shape, quant = self.shape(t, widths), old.quant
@@ -66,7 +67,8 @@ class Skeleton:
                 quant = Quant(scale, np.zeros(count, np.int64), quant.axis) if not quant.is_per_tensor else quant
             if shape == old.shape and quant is old.quant:
                 continue
-            data = np.zeros(shape, old.data.dtype) if old.is_const else None
+            filler = _WEIGHT if old.dtype == "int8" else 0
+            data = np.full(shape, filler, old.data.dtype) if old.is_const else None
             tensors[t] = Tensor(old.name, shape, old.dtype, quant, data)
         for op in self.graph.ops:
             position = _SHAPE_INPUT.get(op.kind)
