@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from mcunas.compiler.lifetime import aligned
 from mcunas.compiler.schedule import Buffer
 
-_TRIES = 3000
+_TRIES, _TRIES_AT_BOUND = 3000, 200
 
 
 def place(found: Sequence[Buffer], bound_bytes: int,
@@ -29,17 +29,24 @@ def place(found: Sequence[Buffer], bound_bytes: int,
             lambda i: (-(found[i].last - found[i].first), -found[i].size_bytes, i),
             lambda i: (-found[i].size_bytes * (found[i].last - found[i].first + 1), i),
             lambda i: (found[i].first, -found[i].size_bytes, i),
-            lambda i: (-found[i].last, -found[i].size_bytes, i))
-    best = min((fit(sorted(indices, key=key)) for key in keys), key=lambda result: result[0])
+            lambda i: (-found[i].last, -found[i].size_bytes, i),
+            lambda i: (bool(found[i].tensors), -found[i].size_bytes, found[i].first, i))
+
+    def cost(result: tuple[int, list[int], list[int]]) -> tuple[int, bool]:
+        """Bytes; then whether scratch lies last: kernels need not touch its end, and the mark on the target is short."""
+        arena, offsets, _ = result
+        return arena, any(not b.tensors and at + b.size_bytes == arena for b, at in zip(found, offsets, strict=True))
+
+    best = min((fit(sorted(indices, key=key)) for key in keys), key=cost)
     rng = random.Random(0)
-    for _ in range(_TRIES):
-        if aligned(best[0]) <= bound_bytes:
+    for tried_before in range(_TRIES):
+        if aligned(best[0]) <= bound_bytes and (not cost(best)[1] or tried_before >= _TRIES_AT_BOUND):
             break
         order = list(best[2])
         for _ in range(rng.randint(1, 3)):
             order.insert(rng.randrange(len(order)), order.pop(rng.randrange(len(order))))
         tried = fit(order)
-        if tried[0] <= best[0]:
+        if cost(tried) <= cost(best):
             best = tried
     return best[0], best[1]
 
