@@ -12,8 +12,7 @@ import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
 from mcunas.compiler.lower.overlap import window_overlap
-from mcunas.compiler.lower.packing import (byte_pairs, depthwise_3x3, in_blocks, in_quads, padded_quads,
-                                           requant_blocks, short)
+from mcunas.compiler.lower.packing import byte_pairs, depthwise_3x3, in_blocks, in_quads, padded_quads, requant_blocks, short
 from mcunas.compiler.lower.window import halfwords
 from mcunas.graph.arithmetic import wrap32
 from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window

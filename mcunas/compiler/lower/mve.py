@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
+from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers, mve_depthwise, mve_sum  # noqa: F401  registration
 from mcunas.compiler.lower import mve_packing as packing
-from mcunas.compiler.lower import mve_depthwise, mve_sum  # noqa: F401  registration
 from mcunas.compiler.lower.dsp import folded_bias, window_rows
 from mcunas.compiler.lower.overlap import _reads as window_reads
 from mcunas.compiler.lower.overlap import window_overlap

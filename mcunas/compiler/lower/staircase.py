@@ -102,7 +102,7 @@ class _Channel:
             if not 0 < m >> _FINE_BITS < 1 << 27:
                 continue
 
-            def value(a: np.ndarray) -> np.ndarray:
+            def value(a: np.ndarray, m: int = m) -> np.ndarray:
                 line = a * (m >> _FINE_BITS) + (a * (m & (1 << _FINE_BITS) - 1) >> _FINE_BITS)
                 return line - np.where(a < zero, tie, 0)
 
