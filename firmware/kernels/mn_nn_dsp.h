@@ -19,10 +19,10 @@ extern "C" {
 // r modulo the rows that its buffer holds.
 
 // Convolution, kernel_w taps side by side (no dilation in x), any stride. A row of taps is a run of run_bytes =
-// kernel_w * in_c input bytes, read as quads. joined: 0 when runs are whole quads, or there is one of at least four
-// bytes, whose last quad then begins four bytes before its end; 1: the runs are copied behind each other first, and
-// zeros fill the last quad. weights: blocks of four channels as [quad][2][pair of channels], then pairs as [quad][2].
-// scratch: 16 bytes per quad of the window; joined: 4 more per quad.
+// kernel_w * in_c input bytes, read as quads. joined: 0 when runs are whole quads, or the window is one pixel of at
+// least four bytes, whose last quad then begins four bytes before its end; 1: the runs are copied behind each other
+// first, and zeros fill the last quad. weights: blocks of four channels as [quad][2][pair of channels], then pairs as
+// [quad][2]. scratch: 16 bytes per quad of the window; joined: 4 more per quad.
 struct mn_conv_s8_dsp {
   const uint32_t *weights;
   const int32_t *requant;

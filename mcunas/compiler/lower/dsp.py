@@ -42,7 +42,7 @@ def conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
     flat = weights.reshape(w[0], -1)
     bias = folded_bias(graph, op, p, flat.sum(axis=1))
     run_bytes = w[2] * w[3]
-    joined = run_bytes < 4 or run_bytes % 4 > 0 and w[1] > 1
+    joined = run_bytes < 4 or run_bytes % 4 > 0 and w[1] * w[2] > 1
     steps = padded_quads(flat) if joined else in_quads(flat.reshape(w[0], w[1], run_bytes))
     scaling = short(p, flat, bias)
     pairs = byte_pairs(steps)
