@@ -71,7 +71,7 @@ static MN_NOINLINE void blocks(const struct job *given)
       for (int32_t at = 0; at < depth; at += MN_STEP) {
         sum = mn_dot_mve(sum, given->x + at, w + at * 8 + c % 8 * MN_STEP, depth - at < MN_STEP ? depth - at : MN_STEP);
       }
-      given->out[c] = mn_requantize_s8(sum, given->multiplier, given->shift, given->zero_point, INT8_MIN, INT8_MAX);
+      given->out[c] = mn_scale_down_mve(sum, given->multiplier, given->shift, given->zero_point);
     }
     w += (depth + MN_STEP - 1) / MN_STEP * MN_STEP * 8;
   }
@@ -94,8 +94,8 @@ void mn_fully_connected_s8_mve(const struct mn_fully_connected_s8_mve *p, const 
       int8_t rest[8];
 
       for (int32_t k = whole; k < outputs; k++, w += depth) {
-        rest[k - whole] = mn_requantize_s8(mn_dot_mve((uint32_t)p->bias[k], x, w, depth), p->multiplier, p->shift,
-                                           p->output_zero_point, INT8_MIN, INT8_MAX);
+        rest[k - whole] = mn_scale_down_mve(mn_dot_mve((uint32_t)p->bias[k], x, w, depth), p->multiplier, p->shift,
+                                            p->output_zero_point);
       }
       if (whole > 0) {
         blocks(&job);

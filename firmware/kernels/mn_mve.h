@@ -65,14 +65,20 @@ static inline uint32_t mn_dot_mve(uint32_t acc, const int8_t *x, const int8_t *w
   return acc;
 }
 
+// A sum to its output byte; shift is negative or 0.
+static inline int8_t mn_scale_down_mve(uint32_t sum, int32_t multiplier, int32_t shift, int32_t zero_point)
+{
+  const int32_t scaled = mn_rounding_shift(mn_srdhm((int32_t)sum, multiplier), -shift);
+
+  return mn_clamp_s8(mn_add_wrap(scaled, zero_point), INT8_MIN, INT8_MAX);
+}
+
 // Channels after the last block: their weights one after another, three words of requantization each.
 static inline void mn_single_channels_mve(const int8_t *x, int32_t depth, const int8_t *w, const int32_t *requant,
                                           int32_t count, int32_t zero_point, int8_t *out)
 {
   for (int32_t c = 0; c < count; c++, w += depth, requant += 3) {
-    const uint32_t acc = mn_dot_mve((uint32_t)requant[0], x, w, depth);
-
-    out[c] = mn_requantize_s8(acc, requant[1], requant[2], zero_point, INT8_MIN, INT8_MAX);
+    out[c] = mn_scale_down_mve(mn_dot_mve((uint32_t)requant[0], x, w, depth), requant[1], requant[2], zero_point);
   }
 }
 

@@ -54,6 +54,7 @@ static MN_NOINLINE void blocks(struct run *run)
                    "ldrd r1, r7, [r0, #40]\n"
                    "vdup.16 q7, r1\n"
                    "ldr r1, [r0, #8]\n"
+                   ".p2align 2\n"                 // ADR counts from words: the section must begin with one
                    "adr r9, 5f\n"                 // where as many steps as the depth has begin
                    "sub r9, r9, r1, lsl #6\n"
                    "orr r9, r9, #1\n"
@@ -119,20 +120,18 @@ void mn_pointwise_s8_mve(const struct mn_pointwise_s8_mve *p, const int8_t *in, 
       struct run run = {x + before, rows.step * depth, steps, p->weights, p->requant, whole / 8,
                         rows.step * outputs - whole, group, p->ties, depth - before, p->output_zero_point, u};
 
-      mn_single_channels_mve(x, depth, p->weights + steps * MN_STEP * whole, p->requant + whole / 8 * 18,
-                             outputs - whole, p->output_zero_point, rest);
+      if (whole != outputs) {
+        mn_single_channels_mve(x, depth, p->weights + steps * MN_STEP * whole, p->requant + whole / 8 * 18,
+                               outputs - whole, p->output_zero_point, rest);
+      }
       if (whole > 0) {
         blocks(&run);
       }
       memcpy(u + whole, rest, (size_t)(outputs - whole));
-      if (rows.step > 0) {
-        mn_clamp_mve(u, group * outputs, p->low, p->high);
-      } else {
-        mn_clamp_mve(u - (group - 1) * outputs, group * outputs, p->low, p->high);
-      }
       x += rows.step * depth;          // group is 1 or the whole row
       u += rows.step * outputs;
     }
+    mn_clamp_mve(out + mn_slot(y, p->out_ring) * width * outputs, width * outputs, p->low, p->high);
   }
 }
 
