@@ -47,6 +47,15 @@ def conv_2d(draw_) -> Case:
 
 
 @st.composite
+def one_row_of_taps(draw_) -> Case:
+    """1x3 taps over an odd number of channels: windows that are no whole words and hang over two borders."""
+    depth, stride = draw_(st.sampled_from([1, 3, 5, 7])), draw_(st.integers(1, 2))
+    outs = [_out(5, 1, stride, 1, "SAME"), _out(7, 3, stride, 1, "SAME")]
+    return draw_(_layer("CONV_2D", (1, 5, 7, depth), (5, 1, 3, depth), (1, *outs, 5),
+                        _conv_attrs([stride] * 2, [1, 1], "SAME", "RELU"), 0, 3 * depth))
+
+
+@st.composite
 def depthwise_conv_2d(draw_) -> Case:
     padding, stride = draw_(st.sampled_from(["SAME", "VALID"])), draw_(st.sampled_from([1, 1, 2]))
     least = 2 if padding == "VALID" else 0
@@ -133,6 +142,11 @@ def test_assembly_equals_tflite_micro(tmp_path):
     image = build(compile_graph(graph, board), board, tmp_path, tflite=write_tflite(graph))
     assert validate(image, [inputs]).mismatches == 0
     assert validate(image, n_random=2).mismatches == 0
+
+
+def test_one_row_of_taps_hangs_over_the_border(tmp_path):
+    different, dsp_calls = _differences(bundle(draw(one_row_of_taps(), 12)), tmp_path)
+    assert different == [] and dsp_calls > 3
 
 
 def test_pairs_give_both_sums_back():
