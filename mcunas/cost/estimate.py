@@ -16,8 +16,9 @@ from mcunas.compiler.lower import KernelCall
 from mcunas.compiler.passes import optimize
 from mcunas.compiler.place import place
 from mcunas.compiler.schedule import Schedule
+from mcunas.compiler.stream import Stream
 from mcunas.cost.features import FEATURES, op_features
-from mcunas.cost.tables import code_table, instruction_table
+from mcunas.cost.tables import InstructionTable, code_table, instruction_table
 from mcunas.graph.ir import Graph
 
 if TYPE_CHECKING:
@@ -109,13 +110,25 @@ def instructions(schedule: Schedule, board: Board) -> float:
             shapes = [graph.tensors[t].shape if t >= 0 else () for t in op.inputs]
             found = op_features(op.kind, op.attrs, shapes, graph.tensors[op.outputs[0]].shape)
             total += sum(p * f for p, f in zip(prices.of(calls[0].kernel), found))
-    per_call = FEATURES.index("calls")
     for step in schedule.steps:
-        if step.stream:                         # every tick calls every stage that has rows to compute
-            for stage, op in enumerate(step.ops):
-                rows = [done[stage] for done in step.stream.upwards]
-                ticks = sum(later > earlier for earlier, later in zip(rows, rows[1:]))
-                total += (ticks - 1) * prices.of(schedule.program.calls[op][0].kernel)[per_call]
+        if step.stream:
+            total += _stream_instructions(schedule.program, step.stream, prices)
+    return total
+
+
+def _stream_instructions(program: Program, stream: Stream, prices: InstructionTable) -> float:
+    """What a stream adds: a call per tick, and windows that cross a ring's end and are gathered like those at an edge."""
+    graph, per_call, per_edge_tap = program.graph, FEATURES.index("calls"), FEATURES.index("edge_taps")
+    total = 0.0
+    for stage, op_index in enumerate(stream.ops):
+        op, price = graph.ops[op_index], prices.of(program.calls[op_index][0].kernel)
+        rows = [done[stage] for done in stream.upwards]
+        total += (sum(later > earlier for earlier, later in zip(rows, rows[1:])) - 1) * price[per_call]
+        ring = stream.rings.get(op.inputs[0])
+        if ring and op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            shapes = [graph.tensors[t].shape if t >= 0 else () for t in op.inputs]
+            taps = op_features(op.kind, op.attrs, shapes, graph.tensors[op.outputs[0]].shape)[FEATURES.index("taps")]
+            total += min(1.0, (shapes[1][1] - 1) / ring) * taps * price[per_edge_tap]
     return total
 
 

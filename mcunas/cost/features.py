@@ -9,21 +9,28 @@ outputs     values written
 taps        values gathered: pixels x kernel x input channels
 pixels      output pixels
 calls       one
+gathers     kernel rows x pixels
 runs        kernel rows x outputs
 edge        kernel positions x outputs of the pixels whose window crosses the edge
 edge_taps   the same x input channels instead of outputs
 border      multiply-accumulates on padding
 out_tail    multiply-accumulates of the channels after the last block of LANES; out_odd: of the last odd one
+tails       pixels, where there are such channels; tail_outputs: values written to them
 depth_tail  multiply-accumulates after the last block of LANES in depth; depth_pad: what filling that block would add
+vector_pad  what filling the last VECTOR would add
+ragged      gathers of a kernel row that is no whole number of LANES
+narrow_taps taps, where a kernel row holds less than LANES values (first layers) and is gathered byte by byte
 """
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-FEATURES = ("macs", "outputs", "taps", "pixels", "calls", "runs", "edge", "edge_taps", "border", "out_tail", "out_odd",
-            "depth_tail", "depth_pad")
+FEATURES = ("macs", "outputs", "taps", "pixels", "calls", "gathers", "runs", "edge", "edge_taps", "border", "out_tail",
+            "out_odd", "tails", "tail_outputs", "depth_tail", "depth_pad", "vector_pad", "narrow_taps",
+            "ragged")
 LANES = 4           # output channels, and depth values, that the kernels handle at once; the rest is dearer
+VECTOR = 16         # the same for depth on a core with vectors
 
 
 def op_features(kind: str, attrs: Mapping[str, Any], shapes: Sequence[tuple], out: tuple) -> tuple:
@@ -34,28 +41,35 @@ def op_features(kind: str, attrs: Mapping[str, Any], shapes: Sequence[tuple], ou
         pixels = shapes[2][1] * shapes[2][2] if kind == "TRANSPOSE_CONV" else out[1] * out[2]
         crossing, outside = _border(attrs, shapes[0], (kh, kw), out) if kind == "CONV_2D" else (0, 0)
         taps = pixels * kh * kw * inputs
-        return (taps * outputs, out[1] * out[2] * outputs, taps, pixels, 1, pixels * kh * outputs,
+        return (taps * outputs, out[1] * out[2] * outputs, taps, pixels, 1, pixels * kh, pixels * kh * outputs,
                 crossing * kh * kw * outputs, crossing * kh * kw * inputs, outside * inputs * outputs,
-                taps * _tail(outputs), taps * _odd(outputs), pixels * outputs * _tail(kh * kw * inputs),
-                pixels * outputs * kh * _pad(kw * inputs))
+                taps * _tail(outputs), taps * _odd(outputs), pixels * (_tail(outputs) > 0), pixels * _tail(outputs),
+                pixels * outputs * _tail(kh * kw * inputs), pixels * outputs * kh * _pad(kw * inputs),
+                pixels * outputs * _pad(kh * kw * inputs, VECTOR), taps * _narrow(kw * inputs),
+                pixels * kh * (_tail(kw * inputs) > 0))
     if kind == "DEPTHWISE_CONV_2D":
         _, kh, kw, channels = shapes[1]
         crossing, outside = _border(attrs, shapes[0], (kh, kw), out)
         pixels = out[1] * out[2]
         taps = pixels * kh * kw * channels
         window = pixels * kh * kw
-        return (taps, pixels * channels, taps, pixels, 1, window, crossing * kh * kw, crossing * kh * kw * channels,
-                outside * channels, window * _tail(channels), window * _odd(channels), 0, window * _pad(channels))
+        return (taps, pixels * channels, taps, pixels, 1, pixels * kh, window, crossing * kh * kw,
+                crossing * kh * kw * channels, outside * channels, window * _tail(channels), window * _odd(channels),
+                pixels * (_tail(channels) > 0), pixels * _tail(channels), 0, window * _pad(channels),
+                window * _pad(channels, VECTOR), taps * _narrow(channels),
+                pixels * kh * (_tail(channels) > 0))
     if kind == "FULLY_CONNECTED":
         outputs, inputs = shapes[1]
-        return (inputs * outputs, outputs, inputs, 1, 1, outputs, 0, 0, 0, inputs * _tail(outputs),
-                inputs * _odd(outputs), outputs * _tail(inputs), outputs * _pad(inputs))
+        return (inputs * outputs, outputs, inputs, 1, 1, 1, outputs, 0, 0, 0, inputs * _tail(outputs),
+                inputs * _odd(outputs), int(_tail(outputs) > 0), _tail(outputs), outputs * _tail(inputs),
+                outputs * _pad(inputs), outputs * _pad(inputs, VECTOR), inputs * _narrow(inputs),
+                int(_tail(inputs) > 0))
     outputs, pixels, taps = _product(out), _product(out[:-1]), 0
     if kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
         taps = outputs * attrs["filter_h"] * attrs["filter_w"]
     elif kind == "MEAN":
         taps = _product(shapes[0])
-    return 0, outputs, taps, pixels, 1, 0, 0, 0, 0, 0, 0, 0, 0
+    return 0, outputs, taps, pixels, 1, *(0,) * (len(FEATURES) - 5)
 
 
 def _border(attrs: Mapping[str, Any], x: tuple, kernel: tuple[int, int], out: tuple) -> tuple[int, int]:
@@ -77,12 +91,16 @@ def _tail(count: Any) -> int:
     return count % LANES if isinstance(count, int) else 0
 
 
+def _narrow(count: Any) -> int:
+    return int(count < LANES) if isinstance(count, int) else 0
+
+
 def _odd(count: Any) -> int:
     return count % 2 if isinstance(count, int) else 0
 
 
-def _pad(count: Any) -> int:
-    return -count % LANES if isinstance(count, int) else 0
+def _pad(count: Any, block: int = LANES) -> int:
+    return -count % block if isinstance(count, int) else 0
 
 
 def _product(values: Sequence) -> Any:
