@@ -11,14 +11,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mcunas.compiler.compile import weight_bytes
+from mcunas.compiler.features import FEATURES, op_features
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.lower import KernelCall
 from mcunas.compiler.passes import optimize
 from mcunas.compiler.place import place
 from mcunas.compiler.schedule import Schedule
 from mcunas.compiler.stream import Stream
-from mcunas.cost.features import FEATURES, op_features
-from mcunas.cost.tables import InstructionTable, code_table, instruction_table
+from mcunas.compiler.tables import InstructionTable, code_table, instruction_table
 from mcunas.graph.ir import Graph
 
 if TYPE_CHECKING:

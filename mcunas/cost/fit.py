@@ -2,7 +2,7 @@
 """Fit the instruction model of a core: ``python -m mcunas.cost.fit [--board KEY ...]``.
 
 Runs layers of many shapes as one-op firmware in QEMU, counts instructions exactly, and fits each kernel's price per unit
-of work (cost/features.py) by non-negative least squares on relative errors. Every fourth layer is held out; the residual
+of work (compiler/features.py) by non-negative least squares on relative errors. Every fourth layer is held out; the residual
 that is written to boards/cost/instructions-<core>.toml is theirs.
 """
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 
 from mcunas.board import Board
 from mcunas.compiler import compile_graph, plan
-from mcunas.cost.features import FEATURES, op_features
-from mcunas.cost.tables import DEFAULT
+from mcunas.compiler.features import FEATURES, op_features
+from mcunas.compiler.tables import DEFAULT
 from mcunas.errors import DoesNotFit
 from mcunas.graph.ir import Graph, Op, Quant, Tensor
 from mcunas.graph.shapes import infer
@@ -187,7 +187,7 @@ def measure(board: Board) -> str:
     total = sum(len(r) for r in rows.values())
     error = sum(fits[k][1] * len(r) for k, r in rows.items()) / total
     lines = ["# SPDX-License-Identifier: Apache-2.0",
-             "# Written by python -m mcunas.cost.fit; instructions per unit of work (mcunas/cost/features.py) per kernel.",
+             "# Written by python -m mcunas.cost.fit; instructions per unit of work (compiler/features.py) per kernel.",
              f'source = "fitted on {total} layers counted in QEMU"', f"error_percent = {error:.1f}", "", "[kernels]"]
     for kernel, (prices, residual) in fits.items():
         values = ", ".join(f"{f} = {p:.4g}" for f, p in zip(FEATURES, prices))

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from mcunas.budget import Budget
+from mcunas.compiler.features import op_features
+from mcunas.compiler.tables import instruction_table
 from mcunas.cost.estimate import Priced, flash, instructions, tables
-from mcunas.cost.features import op_features
-from mcunas.cost.tables import instruction_table
 from mcunas.prune.skeleton import Skeleton
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import torch
 
 from mcunas.board import Board
 from mcunas.compiler import compile_graph
+from mcunas.compiler.features import FEATURES, LANES, op_features
+from mcunas.compiler.tables import code_table
 from mcunas.cost import estimate
-from mcunas.cost.features import FEATURES, LANES, op_features
 from mcunas.cost.fit import _least_squares, layers, one_op
-from mcunas.cost.tables import code_table
 from mcunas.device import build
 from mcunas.errors import InputError
 from mcunas.graph import verify

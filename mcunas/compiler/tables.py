@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcunas.cost.features import FEATURES
+from mcunas.compiler.features import FEATURES
 from mcunas.errors import InputError
 from mcunas.paths import boards_dir
 
