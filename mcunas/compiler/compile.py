@@ -2,12 +2,15 @@
 """compile_graph: Graph + board -> model.c, model.h and a manifest with every number that the board must confirm."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcunas.compiler import passes
 from mcunas.compiler.emit import digest, emit_header, emit_source
 from mcunas.compiler.plan import Plan, plan
+from mcunas.compiler.schedule import Schedule
+from mcunas.compiler.select import select
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph.ir import Graph
 from mcunas.graph.spec import data_inputs
@@ -17,7 +20,7 @@ from mcunas.graph.verify import verify
 if TYPE_CHECKING:
     from mcunas.board import Board
 
-OPTIMIZE = {"balanced": "-O2", "ram": "-O2", "cycles": "-O3", "flash": "-Os"}     # goal -> compiler level
+OPTIMIZE = {"balanced": "-O2", "ram": "-Os", "cycles": "-O3", "flash": "-Os"}     # goal -> compiler level
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +40,10 @@ class Compiled:
 
 
 def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_id: str | None = None,
-                  rewrite: bool = True) -> Compiled:
+                  rewrite: bool = True, choice: Mapping[int, str] | None = None) -> Compiled:
     """Compile a verified int8 Graph for `board`. rewrite: run the passes first; without them every op stays as given.
+
+    choice: op index (after the passes) -> variant of its kernels; by default the selector chooses.
 
     Raises InputError for an unknown goal or an illegal graph, DoesNotFit when the arena exceeds the board's RAM or the
     weights alone exceed its flash.
@@ -50,7 +55,10 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
     graph, notes = passes.optimize(graph) if rewrite else (graph, ())
     # RAM is what is scarce, so streams are used wherever they lower the peak; where speed or flash is the goal, only
     # as far as the board's RAM demands.
-    planned = plan(graph, board.isa, limit_bytes=board.ram_bytes if optimize in ("cycles", "flash") else 0)
+    limit_bytes = board.ram_bytes if optimize in ("cycles", "flash") else 0
+    if choice is None:
+        choice = select(graph, board, optimize, lambda c: Schedule.of(graph, board.isa, limit_bytes, c).bound_bytes)
+    planned = plan(graph, board.isa, limit_bytes, choice)
     weights = weight_bytes(graph)
     if planned.arena_bytes > board.ram_bytes:
         peak = max(planned.schedule.steps, key=lambda step: step.live_bytes)
@@ -62,7 +70,7 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
                          where=graph.name, fix="use a smaller model or a larger board")
     header, source = emit_header(graph, planned, model_id), emit_source(graph, planned, model_id)
     kernels = tuple(sorted({c.kernel for calls in planned.program.calls for c in calls}))
-    manifest = _manifest(graph, planned, board, optimize, model_id, kernels)
+    manifest = _manifest(graph, planned, board, optimize, model_id, kernels, choice)
     manifest["passes"] = [{"pass": note.name, "did": note.text} for note in notes]
     manifest["source_sha256"] = digest(header, source)
     return Compiled(graph, model_id, source, header, manifest, kernels, planned, optimize)
@@ -81,7 +89,7 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"
 
 
 def _manifest(graph: Graph, planned: Plan, board: Board, optimize: str, model_id: str,
-              kernels: tuple[str, ...]) -> dict[str, Any]:
+              kernels: tuple[str, ...], choice: Mapping[int, str]) -> dict[str, Any]:
     calls = planned.program.calls
     step_of = planned.schedule.step_of
     layers = []
@@ -93,7 +101,8 @@ def _manifest(graph: Graph, planned: Plan, board: Board, optimize: str, model_id
                     sizes[value.role] += value.data.nbytes
         out = graph.tensors[op.outputs[0]]
         layers.append({"index": i, "kind": op.kind, "name": out.name, "step": step_of[i], "output": list(out.shape),
-                       "kernels": [c.kernel for c in calls[i]], "macs": sum(c.macs for c in calls[i]),
+                       "kernels": [c.kernel for c in calls[i]], "variant": choice.get(i),
+                       "macs": sum(c.macs for c in calls[i]),
                        "weights_bytes": sizes["weights"], "bias_bytes": sizes["bias"],
                        "table_bytes": sizes["requant"] + sizes["table"],
                        "scratch_bytes": planned.program.scratch_bytes(i),

@@ -7,8 +7,10 @@ except where its kernel may write the output over a dying input.
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 from mcunas.compiler.lower import KernelCall, Overlap, lower
 from mcunas.errors import InputError
@@ -30,8 +32,9 @@ class Program:
     storage: dict[int, int]
 
     @staticmethod
-    def of(graph: Graph, isa: str = "scalar") -> Program:
-        calls = tuple(tuple(lower(graph, op, isa)) for op in graph.ops)
+    def of(graph: Graph, isa: str = "scalar", choice: Mapping[int, str] = MappingProxyType({})) -> Program:
+        """choice: op index -> variant of its kernels; the others take the best usual one."""
+        calls = tuple(tuple(lower(graph, op, isa, choice.get(i))) for i, op in enumerate(graph.ops))
         storage = {t: t for t in graph.activations()}
         for index, (op, op_calls) in enumerate(zip(graph.ops, calls)):
             if not op_calls:                                 # the op only renames its input

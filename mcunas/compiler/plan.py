@@ -5,8 +5,10 @@ This is the one source of RAM figures: the search, the linker's assertion and th
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.place import place
@@ -69,11 +71,12 @@ class Plan:
         return frozenset(found)
 
 
-def plan(graph: Graph, isa: str = "scalar", limit_bytes: int = 0) -> Plan:
+def plan(graph: Graph, isa: str = "scalar", limit_bytes: int = 0,
+         choice: Mapping[int, str] = MappingProxyType({})) -> Plan:
     """Plan `graph` (int8, verified) for a core with `isa`.
 
-    limit_bytes: an arena that is small enough; 0 = as small as possible.
+    limit_bytes: an arena that is small enough; 0 = as small as possible. choice: op index -> variant of its kernels.
     """
-    schedule = Schedule.of(graph, isa, limit_bytes)
+    schedule = Schedule.of(graph, isa, limit_bytes, choice)
     arena_bytes, offsets = place(schedule.buffers, schedule.bound_bytes, schedule.distances())
     return Plan(schedule, arena_bytes, tuple(offsets))

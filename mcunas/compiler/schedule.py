@@ -7,8 +7,10 @@ peak, the one with the fewest extra kernel calls.
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 from mcunas.compiler.lifetime import Program, aligned, one_way, saving
 from mcunas.compiler.lower import Overlap
@@ -49,9 +51,13 @@ class Schedule:
     steps: tuple[Step, ...]
 
     @staticmethod
-    def of(graph: Graph, isa: str = "scalar", limit_bytes: int = 0) -> Schedule:
-        """limit_bytes: a peak that is small enough; streams are used only as far as it takes to get there."""
-        program = Program.of(graph, isa)
+    def of(graph: Graph, isa: str = "scalar", limit_bytes: int = 0,
+           choice: Mapping[int, str] = MappingProxyType({})) -> Schedule:
+        """limit_bytes: a peak that is small enough; streams are used only as far as it takes to get there.
+
+        choice: op index -> variant of its kernels.
+        """
+        program = Program.of(graph, isa, choice)
         return _Cutter(program, best_order(program)).schedule(limit_bytes)
 
     @cached_property

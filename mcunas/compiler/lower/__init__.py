@@ -95,6 +95,9 @@ class KernelCall:
 # Instruction sets by what they can run, best first: a board's isa names one (M55 and M85 have the DSP extension too).
 ISAS = {"scalar": ("scalar",), "m0": ("m0", "scalar"), "m3": ("m3", "scalar"), "dsp": ("dsp", "scalar"),
         "mve": ("mve", "dsp", "scalar")}
+# Further variants of an instruction set's kernels, fast for the flash they take: never taken unless chosen.
+# wide: weights held as int16.
+ROOMY = {"dsp": ("wide",)}
 
 Lowering = Callable[[Graph, Op], "list[KernelCall] | None"]
 _LOWERINGS: dict[tuple[str, str], Lowering] = {}
@@ -111,8 +114,24 @@ def lowers(*kinds: str, isa: str = "scalar") -> Callable[[Lowering], Lowering]:
     return register
 
 
-def lower(graph: Graph, op: Op, isa: str = "scalar") -> list[KernelCall]:
-    """The kernel calls that compute `op` on a core with `isa`."""
+def candidates(graph: Graph, op: Op, isa: str) -> dict[str, list[KernelCall]]:
+    """Every way to compute `op` on a core with `isa`, by the name of its variant, best first."""
+    found = {}
+    for variant in (*ROOMY.get(isa, ()), *ISAS[isa]):
+        lowering = _LOWERINGS.get((op.kind, variant))
+        calls = lowering(graph, op) if lowering else None
+        if calls is not None:
+            found[variant] = calls
+    return found
+
+
+def lower(graph: Graph, op: Op, isa: str = "scalar", variant: str | None = None) -> list[KernelCall]:
+    """The kernel calls that compute `op` on a core with `isa`: those of `variant`, else the best of the usual ones.
+
+    Raises KeyError when the op has no such variant.
+    """
+    if variant is not None:
+        return candidates(graph, op, isa)[variant]
     for candidate in ISAS[isa]:
         lowering = _LOWERINGS.get((op.kind, candidate))
         calls = lowering(graph, op) if lowering else None
