@@ -34,7 +34,8 @@ class Power:
 
     @property
     def label(self) -> str:
-        return f"estimate: {self.milliwatts:g} mW ({self.low:g}..{self.high:g}, {self.board}, {self.setup}) x latency; {self.source}"
+        return (f"estimate: {self.milliwatts:g} mW ({self.low:g}..{self.high:g}, {self.board}, {self.setup}) x latency; "
+                f"{self.source}")
 
 
 def power_of(board: Board, setup: str = "") -> Power | None:

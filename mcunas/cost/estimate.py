@@ -6,7 +6,7 @@ at the training network.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from mcunas.compiler.place import place
 from mcunas.compiler.schedule import Schedule
 from mcunas.compiler.stream import Stream
 from mcunas.compiler.tables import InstructionTable, code_table, instruction_table
+from mcunas.cost.energy import Power, power_of
 from mcunas.graph.ir import Graph
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Cost:
     """ram_bytes: the arena, exact. flash_bytes: the model's share: tables, parameters and code, of which weight_bytes are
-    weights and biases and code_bytes is code. instructions, cycles, latency_us: a model; `source` says which.
+    weights and biases and code_bytes is code. instructions, cycles, latency_us: a model; `source` says which. energy_uj:
+    an estimate, None where the board's power is not known.
 
     live_bytes_per_op: aligned bytes live while each op of the Graph runs (op order, not schedule order).
     """
@@ -38,11 +40,18 @@ class Cost:
     weight_bytes: int
     code_bytes: int
     macs: int
-    instructions: int
-    cycles: int
-    latency_us: float
+    instructions: int | None
+    cycles: int | None
+    latency_us: float | None
     live_bytes_per_op: tuple[int, ...]
     source: str
+    energy_uj: float | None = None
+    energy_source: str = ""
+
+    def with_energy(self, power: Power | None) -> Cost:
+        if power is None or self.latency_us is None:
+            return self
+        return replace(self, energy_uj=power.energy_uj(self.latency_us), energy_source=power.label)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,4 +154,4 @@ def estimate(graph: Graph, board: Board, rewrite: bool = True) -> Cost:
               f"{model.cycles_per_instruction:g} ({model.low:g}..{model.high:g}), {model.source}")
     return Cost(priced.ram_bytes, flash_bytes, weights, code_bytes,
                 sum(c.macs for calls in priced.program.calls for c in calls), round(count), round(cycles),
-                cycles / board.clock_hz * 1e6, priced.live_bytes_per_op, source)
+                cycles / board.clock_hz * 1e6, priced.live_bytes_per_op, source).with_energy(power_of(board))

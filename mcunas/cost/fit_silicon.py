@@ -151,15 +151,16 @@ def fit(data: Path) -> dict[str, tuple[str, int, list[Fit]]]:
         ratio = cycles[0] / reference[0].cycles[0]          # no such layers were measured here: by the other board's
         cycles[[DEPTHWISE, DENSE]] = reference[0].cycles[[DEPTHWISE, DENSE]] * ratio
         median, tail = np.percentile(error, (50, 90))
-        text = (f"{len(error)} layers of {len(set(names))} shapes with TFLM + CMSIS-NN, held-out shapes: median {median:.1f} %, "
-                f"90th percentile {tail:.1f} %; depthwise and fully connected by ratio to NUCLEO-L4R5ZI")
-        found.setdefault(device, (core, hz, []))[2].insert(0, Fit("TFLM + CMSIS-NN", cycles, float(tail), device, text))
+        text = (f"{len(error)} layers of {len(set(names))} shapes with TFLM + CMSIS-NN, held-out shapes: median "
+                f"{median:.1f} %, 90th percentile {tail:.1f} %; depthwise and fully connected by ratio to NUCLEO-L4R5ZI")
+        whole = Fit("TFLM + CMSIS-NN", cycles, reference[0].error_percent, device, text)
+        found.setdefault(device, (core, hz, []))[2].insert(0, whole)
     return found
 
 
 def toml(board: str, core: str, hz: int, fits: Sequence[Fit]) -> str:
     lines = ["# SPDX-License-Identifier: Apache-2.0",
-             "# Written by python -m mcunas.cost.fit_silicon; cycles per unit of work (mcunas/cost/tflm_cycles.py) on a real board.",
+             "# Written by python -m mcunas.cost.fit_silicon: cycles per unit of work (cost/tflm_cycles.py).",
              f'board = "{board}"', f'core = "{core}"', f"clock_hz = {hz}"]
     for f in fits:
         prices = ", ".join(f"{t} = {v:.4g}" for t, v in zip(TERMS, f.cycles) if v > 0)
