@@ -14,24 +14,34 @@ struct mn_runs {
   int32_t count, length, x_step, w_step;
 };
 
+// gcc would give each base an index of its own, more than a core has registers for.
+#if defined(__GNUC__) && !defined(__clang__)
+#define MN_ONE_INDEX __attribute__((optimize("no-ivopts")))
+#else
+#define MN_ONE_INDEX
+#endif
+
 // acc[k] += x . w_k for MN_LANES channels whose weights lie w_stride apart.
-static MN_NOINLINE void mn_dot_lanes(const struct mn_runs *r, const int8_t *x, const int8_t *w, int32_t w_stride,
-                                            uint32_t acc[MN_LANES])
+static MN_NOINLINE MN_ONE_INDEX void mn_dot_lanes(const struct mn_runs *r, const int8_t *x, const int8_t *w,
+                                                  int32_t w_stride, uint32_t acc[MN_LANES])
 {
   uint32_t a0 = acc[0], a1 = acc[1], a2 = acc[2], a3 = acc[3];
 
-  for (int32_t i = 0; i < r->count; i++) {
-    const int8_t *v = x + i * r->x_step, *const end = v + r->length;
-    const int8_t *w0 = w + i * r->w_step, *w1 = w0 + w_stride, *w2 = w1 + w_stride, *w3 = w2 + w_stride;
+  for (int32_t i = r->length > 0 ? 0 : r->count; i < r->count; i++) {
+    // Five bases and one index that counts up to zero.
+    const int8_t *const v = x + i * r->x_step + r->length, *const w0 = w + i * r->w_step + r->length;
+    const int8_t *const w1 = w0 + w_stride, *const w2 = w1 + w_stride, *const w3 = w2 + w_stride;
 
-    while (v != end) {
-      const int32_t value = *v++;
+    int32_t k = -r->length;
 
-      a0 += (uint32_t)(value * *w0++);
-      a1 += (uint32_t)(value * *w1++);
-      a2 += (uint32_t)(value * *w2++);
-      a3 += (uint32_t)(value * *w3++);
-    }
+    do {
+      const int32_t value = v[k];
+
+      a0 += (uint32_t)(value * w0[k]);
+      a1 += (uint32_t)(value * w1[k]);
+      a2 += (uint32_t)(value * w2[k]);
+      a3 += (uint32_t)(value * w3[k]);
+    } while (++k);
   }
   acc[0] = a0;
   acc[1] = a1;

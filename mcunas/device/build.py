@@ -73,12 +73,12 @@ def build(compiled: Compiled, board: Board, out_dir: str | Path, *, debug: bool 
             (work / name).write_text(text)
         if tflite is not None:
             (work / "model.tflite").write_bytes(tflite)
-        level = "-Og" if debug else OPTIMIZE[compiled.optimize]
+        level = ("-Og",) if debug else OPTIMIZE[compiled.optimize]
         compile_objects(gcc, work, board, compiled.kernels, level)
-        _link(gcc, work, board, *budgets)
+        _link(gcc, work, board, level, *budgets)
         for suffix, form in (("bin", "binary"), ("hex", "ihex")):
             run_tool([tool("arm-none-eabi-objcopy"), "-O", form, "firmware.elf", f"firmware.{suffix}"], work)
-        manifest = {**compiled.manifest, "build": _figures(work, board, f"{compiler_version(gcc)} {level}")}
+        manifest = {**compiled.manifest, "build": _figures(work, board, f"{compiler_version(gcc)} {' '.join(level)}")}
         (work / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
         _publish(work, out_dir)
     return _image(out_dir, manifest, board)
@@ -97,9 +97,10 @@ def _model_id(model_h: str) -> str:
     return match.group(1)
 
 
-def _link(gcc: str, work: Path, board: Board, ram_budget_bytes: int, flash_budget_bytes: int) -> None:
+def _link(gcc: str, work: Path, board: Board, level: tuple[str, ...], ram_budget_bytes: int,
+          flash_budget_bytes: int) -> None:
     objects = sorted(str(path.relative_to(work)) for path in (work / "obj").iterdir())
-    command = [gcc, *board.cflags, "-nostartfiles", "-Tlink.ld", "-Wl,--gc-sections", "-Wl,--build-id=none",
+    command = [gcc, *board.cflags, *level, "-nostartfiles", "-Tlink.ld", "-Wl,--gc-sections", "-Wl,--build-id=none",
                "-Wl,-Map=firmware.map", "-Wl,--fatal-warnings", *objects, "-o", "firmware.elf"]
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
     if done.returncode == 0:

@@ -18,24 +18,27 @@ from mcunas.device.toolchain import compiler_version, run_tool
 from mcunas.errors import InputError
 from mcunas.paths import cache_dir, firmware_dir
 
-# Model and kernels are compiled for the goal of the compiler (compiler.OPTIMIZE). "balanced" is -O2: on the TFLM
-# baseline -O3 wins 2 % of the instructions for 13 % more code, and -Os loses 16 to 45 %. The firmware around them is
-# always -Os: its speed does not matter, and every byte it takes is one that no model can have.
+# Model and kernels are compiled for the goal of the compilation (compiler.OPTIMIZE). The firmware around them is always
+# -Os: its speed does not matter, and every byte it takes is one that no model can have.
 FIRMWARE_LEVEL = "-Os"
+# Where size is the goal, a memcpy of a few instructions replaces the library's.
+_SMALL_LIBRARY = "bytes"
 # A frame larger than the stack's guard could skip it; so large frames do not compile.
 _FLAGS = ("-std=c11", "-masm-syntax-unified", "-g", "-ffunction-sections", "-fdata-sections",
           "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wvla",
           f"-Wframe-larger-than={MODEL_STACK_BYTES // 2}")
 
 
-def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...], level: str) -> None:
+def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...],
+                    level: tuple[str, ...]) -> None:
     """Objects of model, kernels, platform and application into work/obj, named so that their order is fixed.
 
-    work: holds model.c, model.h, image.c and board.h. level: the -O of model and kernels.
+    work: holds model.c, model.h, image.c and board.h. level: options of model and kernels.
     Raises InputError: a driver or kernel that is not there, or C that does not compile.
     """
     root = firmware_dir().resolve()
-    platform = ("startup", "fault", f"uart_{board.console.driver}", f"timer_{board.timer.driver}")
+    platform = ("startup", "fault", f"uart_{board.console.driver}", f"timer_{board.timer.driver}",
+                *((_SMALL_LIBRARY,) if "-Os" in level else ()))
     generated = [work / "model.c", work / "image.c"]    # first: the model takes longest
     model = [root / "kernels" / f"{name}.c" for name in kernels]
     firmware = [*(root / "platform" / f"{name}.c" for name in platform), *sorted((root / "app").glob("*.c"))]
@@ -47,7 +50,7 @@ def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...]
     paths = [f"-I{root}/kernels", f"-ffile-prefix-map={root}=firmware", f"-ffile-prefix-map={work}=."]
     firmware_paths = [*paths, f"-I{root}/platform", f"-I{root}/app", f"-I{work}"]
     headers = b"".join(path.read_bytes() for path in sorted(root.rglob("*.h")))
-    model_state = hashlib.sha256("\0".join((compiler_version(gcc), *flags, level)).encode() + headers)
+    model_state = hashlib.sha256("\0".join((compiler_version(gcc), *flags, *level)).encode() + headers)
     firmware_state = hashlib.sha256("\0".join((compiler_version(gcc), *flags, FIRMWARE_LEVEL)).encode() + headers
                                     + (work / "board.h").read_bytes())
     (work / "obj").mkdir()
@@ -63,8 +66,8 @@ def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...]
             _keep(output, cached)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        jobs = [pool.submit(compile_one, source, None, level, *paths) for source in generated]
-        jobs += [pool.submit(compile_one, source, _cached(model_state, source), level, *paths) for source in model]
+        jobs = [pool.submit(compile_one, source, None, *level, *paths) for source in generated]
+        jobs += [pool.submit(compile_one, source, _cached(model_state, source), *level, *paths) for source in model]
         jobs += [pool.submit(compile_one, source, _cached(firmware_state, source), FIRMWARE_LEVEL, *firmware_paths)
                  for source in firmware]
         for job in jobs:
