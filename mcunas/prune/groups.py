@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from mcunas.cost.skeleton import Axis
 from mcunas.graph.torch_lower import shape_of, trace
 
 Segments = tuple[tuple[int, int], ...]      # (set, repeat)
@@ -27,17 +28,6 @@ class Group:
     name: str
     channels: int
     modules: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A channel axis: segments (group, repeat, entries). entries: its full length; group -1 is frozen."""
-
-    segments: tuple[tuple[int, int, int], ...]
-
-    @property
-    def entries(self) -> int:
-        return sum(n for _, _, n in self.segments)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mcunas.budget import Budget
 from mcunas.compiler.features import op_features
 from mcunas.compiler.tables import instruction_table
 from mcunas.cost.estimate import Priced, flash, instructions, tables
-from mcunas.prune.skeleton import Skeleton
+from mcunas.cost.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from mcunas.board import Board

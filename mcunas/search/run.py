@@ -21,7 +21,7 @@ from mcunas.errors import InputError
 from mcunas.graph.torch_lower import lower
 from mcunas.prune.groups import find_groups
 from mcunas.prune.resources import Resources
-from mcunas.prune.skeleton import Skeleton
+from mcunas.prune.skeleton import skeleton_of
 from mcunas.prune.slicing import slice_to
 from mcunas.space import Genotype
 from mcunas.tasks import Task
@@ -84,7 +84,7 @@ class Run:
         height, width, depth = task.input_shape
         example = torch.zeros(1, depth, height, width)
         self.dense_channels = self.channels = find_groups(self.net, example)
-        skeleton = Skeleton.of(lower(self.net.eval(), example, task.name), self.channels)
+        skeleton = skeleton_of(lower(self.net.eval(), example, task.name), self.channels)
         self.resources = Resources(skeleton, board)
         self.optimizer = self.new_optimizer()
 

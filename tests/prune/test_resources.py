@@ -12,13 +12,13 @@ from mcunas.cost import estimate
 from mcunas.graph.torch_lower import lower
 from mcunas.prune.groups import find_groups
 from mcunas.prune.resources import Resources
-from mcunas.prune.skeleton import Skeleton
+from mcunas.prune.skeleton import skeleton_of
 from tests.prune.nets import EXAMPLE, Concatenated, Separable, residual, settled
 
 
 def _resources(net: torch.nn.Module) -> Resources:
     net = settled(net)
-    return Resources(Skeleton.of(lower(net, EXAMPLE), find_groups(net, EXAMPLE)), Board.load("mps2-an386"))
+    return Resources(skeleton_of(lower(net, EXAMPLE), find_groups(net, EXAMPLE)), Board.load("mps2-an386"))
 
 
 @pytest.mark.parametrize("make", [residual, Separable, Concatenated])

@@ -17,7 +17,7 @@ from mcunas.graph import read_tflite
 from mcunas.graph.torch_lower import lower
 from mcunas.prune.groups import find_groups
 from mcunas.prune.resources import Resources
-from mcunas.prune.skeleton import Skeleton
+from mcunas.prune.skeleton import skeleton_of
 from mcunas.search.result import Result
 from mcunas.search.run import Schedule
 from mcunas.space import Genotype
@@ -32,7 +32,7 @@ def _budget(share: float) -> Budget:
     genotype = Genotype("residual", OPTIONS, (16, 16, 1), 10, {})
     net, example = genotype.build_dense().eval(), torch.zeros(1, 1, 16, 16)
     channels = find_groups(net, example)
-    resources = Resources(Skeleton.of(lower(net, example), channels), BOARD)
+    resources = Resources(skeleton_of(lower(net, example), channels), BOARD)
     low, high = resources.exact([4] * len(channels.groups)), resources.exact([g.channels for g in channels.groups])
     between = [a + share * (b - a) for a, b in ((low.ram_bytes, high.ram_bytes), (low.flash_bytes, high.flash_bytes),
                                                 (low.latency_us, high.latency_us))]
