@@ -30,7 +30,7 @@ $(error unknown board '$(BOARD)'$(if $(CLOSE),; did you mean $(CLOSE)?); known: 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools quickstart test lint boards search compile firmware run validate report lock clean
+.PHONY: help setup tools quickstart test lint boards search compile firmware run validate tune report lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -96,6 +96,9 @@ run: setup $(filter search compile firmware,$(MAKECMDGOALS))  ## run MODEL once 
 
 validate: setup $(filter search compile firmware run,$(MAKECMDGOALS))  ## compare every output byte, measure RAM, flash and instructions
 	@$(MCUNAS) validate "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" $(ARGS)
+
+tune: setup $(filter search,$(MAKECMDGOALS))  ## measure the kernels of MODEL's layers on BOARD's core
+	@$(MCUNAS) tune "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize cycles $(ARGS)
 
 report: setup $(filter search compile firmware run validate,$(MAKECMDGOALS))  ## write OUT/report.html
 	@$(MCUNAS) report "$$OUT" $(ARGS)

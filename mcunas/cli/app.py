@@ -42,6 +42,7 @@ VERBS = {
     "build": verbs_device.build,
     "run": verbs_device.run,
     "validate": verbs_device.validate,
+    "tune": verbs_device.tune,
     "report": verbs_search.report,
     "quickstart": verbs_search.quickstart,
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verbs that build firmware and run it: build, run, validate."""
+"""Verbs that build firmware and run it: build, run, validate, tune."""
 from __future__ import annotations
 
 import contextlib
@@ -23,6 +23,7 @@ def build(
     ram: options.Ram = None,
     flash: options.Flash = None,
     optimize: options.Optimized = options.Optimize.BALANCED,
+    tuned: options.Tuned = None,
     json: options.Json = False,
 ) -> None:
     """Turn an int8 .tflite into firmware: ELF, bin, hex and manifest.json.
@@ -32,7 +33,7 @@ def build(
     from mcunas import api
     from mcunas.budget import Budget
 
-    image = api.build(model, board, out, budget=Budget(ram, flash), optimize=optimize.value)
+    image = api.build(model, board, out, budget=Budget(ram, flash), optimize=optimize.value, tuned=tuned)
     if json:
         print_json(image.manifest)
         return
@@ -53,6 +54,7 @@ def run(
     ] = None,
     seed: options.Seed = 0,
     optimize: options.Optimized = options.Optimize.BALANCED,
+    tuned: options.Tuned = None,
     json: options.Json = False,
 ) -> None:
     """Run one inference on the board's core and print the outputs.
@@ -63,7 +65,7 @@ def run(
     from mcunas.device.random_input import random_inputs
 
     with _folder(None) as folder, working("building and running"):
-        image = api.build(model, board, folder, optimize=optimize.value)
+        image = api.build(model, board, folder, optimize=optimize.value, tuned=tuned)
         if input:
             arrays = [api.load_array(path) for path in input]
         else:
@@ -92,6 +94,7 @@ def validate(
     flash: options.Flash = None,
     latency: options.Latency = None,
     optimize: options.Optimized = options.Optimize.BALANCED,
+    tuned: options.Tuned = None,
     json: options.Json = False,
 ) -> None:
     """Prove a model on the board's core: output bytes against tflite-micro, RAM, flash and instructions.
@@ -109,14 +112,14 @@ def validate(
     limits = Budget(ram or kept.get("ram_bytes"), flash or kept.get("flash_bytes"), latency or kept.get("latency_us"))
     with _folder(out) as folder:
         with working("building"):
-            image = api.build(model, board, folder, budget=limits, optimize=optimize.value)
+            image = api.build(model, board, folder, budget=limits, optimize=optimize.value, tuned=tuned)
         with working(f"running {inputs} inputs on {image.board.name}"):
             report = device.validate(image, n_random=inputs, seed=seed)
         sections = content.of_validation(report, image, limits.for_board(image.board), run.get("start"))
         if out:
             update_report(out, image.tflite, f"{model.name} on {image.board.key}", sections, shlex.join(
                 ["mcunas", "validate", model.name, "--board", board, "--inputs", str(inputs), "--seed", str(seed),
-                 "--optimize", optimize.value]))
+                 "--optimize", optimize.value, *(("--tuned", str(tuned)) if tuned else ())]))
     verdict = sections["verdict"]
     if json:
         print_json({**report.to_json(), "passed": verdict["ok"], "verdict": verdict["text"]})
@@ -126,6 +129,42 @@ def validate(
         print(f"cycles and latency are {report.cycles_source}")
     if not verdict["ok"]:
         raise CheckFailed(verdict["text"], where=model.name)
+
+
+def tune(
+    model: options.Model,
+    out: options.Out,
+    board: options.Board = "mps2-an386",
+    optimize: options.Optimized = options.Optimize.CYCLES,
+    json: options.Json = False,
+) -> None:
+    """Measure every layer's kernel variants on the board's core and keep the best choice for --tuned.
+
+    Example: mcunas tune kws.tflite --board mps2-an386 --out build/kws
+    """
+    from json import dumps
+
+    from mcunas import api
+    from mcunas.atomic import write_file
+    from mcunas.board import Board
+    from mcunas.device.tune import tune as measure
+    from mcunas.search.progress import ProgressBars
+
+    chosen = Board.load(board)
+    graph, _ = api.load_model(model)
+    with ProgressBars() as bars:
+        graph, choice = measure(graph, chosen, optimize.value, lambda done, of: bars("tune", done, of, {}))
+    found = choice.to_json(graph)
+    path = out / "tuned.json"
+    write_file(path, dumps(found, indent=1) + "\n")
+    if json:
+        print_json(found)
+        return
+    print_table(("layer", "variant", "instructions", "others"), [
+        (f"{layer['index']} {layer['kind']}", layer["variant"], f"{layer['instructions'][layer['variant']]:,}",
+         ", ".join(f"{v} {n:,}" for v, n in layer["instructions"].items() if v != layer["variant"]))
+        for layer in found["layers"]])
+    print(f"wrote {path}; use it with --tuned {path} --optimize {optimize.value}")
 
 
 @contextlib.contextmanager

@@ -52,6 +52,7 @@ def compile_model(
     out: options.Out,
     board: options.Board = "mps2-an386",
     optimize: options.Optimized = options.Optimize.BALANCED,
+    tuned: options.Tuned = None,
     json: options.Json = False,
 ) -> None:
     """Turn an int8 .tflite into model.c, model.h and manifest.json.
@@ -63,7 +64,7 @@ def compile_model(
     from mcunas import api
     from mcunas.atomic import write_files
 
-    compiled, _ = api.compile_model(model, board, optimize.value)
+    compiled, _ = api.compile_model(model, board, optimize.value, tuned)
     write_files(out, {"model.c": compiled.model_c, "model.h": compiled.model_h,
                       "manifest.json": dumps(compiled.manifest, indent=1) + "\n"})
     if json:

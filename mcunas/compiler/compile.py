@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcunas.compiler import passes
+from mcunas.compiler.choice import Choice
 from mcunas.compiler.emit import digest, emit_header, emit_source
 from mcunas.compiler.plan import Plan, plan
 from mcunas.compiler.schedule import Schedule
@@ -43,10 +44,10 @@ class Compiled:
 
 
 def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_id: str | None = None,
-                  rewrite: bool = True, choice: Mapping[int, str] | None = None) -> Compiled:
+                  rewrite: bool = True, choice: Choice | None = None) -> Compiled:
     """Compile a verified int8 Graph for `board`. rewrite: run the passes first; without them every op stays as given.
 
-    choice: op index (after the passes) -> variant of its kernels; by default the selector chooses.
+    choice: variants of the kernels; by default the selector chooses by the core's tables.
 
     Raises InputError for an unknown goal or an illegal graph, DoesNotFit when the arena exceeds the board's RAM or the
     weights alone exceed its flash.
@@ -59,9 +60,9 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
     # RAM is what is scarce, so streams are used wherever they lower the peak; where speed or flash is the goal, only
     # as far as the board's RAM demands.
     limit_bytes = board.ram_bytes if optimize in ("cycles", "flash") else 0
-    if choice is None:
-        choice = select(graph, board, optimize, lambda c: Schedule.of(graph, board.isa, limit_bytes, c).bound_bytes)
-    planned = plan(graph, board.isa, limit_bytes, choice)
+    variants = choice.check(graph, board).variants if choice else select(
+        graph, board, optimize, lambda c: Schedule.of(graph, board.isa, limit_bytes, c).bound_bytes)
+    planned = plan(graph, board.isa, limit_bytes, variants)
     weights = weight_bytes(graph)
     if planned.arena_bytes > board.ram_bytes:
         peak = max(planned.schedule.steps, key=lambda step: step.live_bytes)
@@ -73,7 +74,7 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
                          where=graph.name, fix="use a smaller model or a larger board")
     header, source = emit_header(graph, planned, model_id), emit_source(graph, planned, model_id)
     kernels = tuple(sorted({c.kernel for calls in planned.program.calls for c in calls}))
-    manifest = _manifest(graph, planned, board, optimize, model_id, kernels, choice)
+    manifest = _manifest(graph, planned, board, optimize, model_id, kernels, variants)
     manifest["passes"] = [{"pass": note.name, "did": note.text} for note in notes]
     manifest["source_sha256"] = digest(header, source)
     return Compiled(graph, model_id, source, header, manifest, kernels, planned, optimize)
@@ -92,7 +93,7 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"
 
 
 def _manifest(graph: Graph, planned: Plan, board: Board, optimize: str, model_id: str,
-              kernels: tuple[str, ...], choice: Mapping[int, str]) -> dict[str, Any]:
+              kernels: tuple[str, ...], variants: Mapping[int, str]) -> dict[str, Any]:
     calls = planned.program.calls
     step_of = planned.schedule.step_of
     layers = []
@@ -104,7 +105,7 @@ def _manifest(graph: Graph, planned: Plan, board: Board, optimize: str, model_id
                     sizes[value.role] += value.data.nbytes
         out = graph.tensors[op.outputs[0]]
         layers.append({"index": i, "kind": op.kind, "name": out.name, "step": step_of[i], "output": list(out.shape),
-                       "kernels": [c.kernel for c in calls[i]], "variant": choice.get(i),
+                       "kernels": [c.kernel for c in calls[i]], "variant": variants.get(i),
                        "macs": sum(c.macs for c in calls[i]),
                        "weights_bytes": sizes["weights"], "bias_bytes": sizes["bias"],
                        "table_bytes": sizes["requant"] + sizes["table"],

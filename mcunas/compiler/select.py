@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from mcunas.compiler.features import op_features
 from mcunas.compiler.lower import ROOMY, KernelCall, Table, candidates
 from mcunas.compiler.tables import InstructionTable, code_table, instruction_table
-from mcunas.errors import InputError
 from mcunas.graph.ir import Graph, Op
 
 if TYPE_CHECKING:
@@ -112,12 +111,3 @@ def _smallest(graph: Graph, ways: dict[int, Ways], board: Board,
             best = min(({**best, kind: name} for name in names), key=cost)
         return of(best)
     return of(min(combinations, key=cost))
-
-
-def check_choice(graph: Graph, board: Board, choice: Mapping[int, str]) -> None:
-    """Raises InputError for an op or a variant that does not exist."""
-    for i, variant in choice.items():
-        known = candidates(graph, graph.ops[i], board.isa) if 0 <= i < len(graph.ops) else {}
-        if variant not in known:
-            raise InputError(f"op {i} has no variant {variant!r}" + (f", only {', '.join(known)}" if known else ""),
-                             graph.name, "tune this model for this board again")

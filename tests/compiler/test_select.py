@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
 from mcunas.board import Board
 from mcunas.compiler import compile_graph
+from mcunas.compiler.choice import Choice, fingerprint
 from mcunas.compiler.lower import candidates
-from mcunas.compiler.select import check_choice, flash_bytes, select, table_bytes
+from mcunas.compiler.select import flash_bytes, select, table_bytes
 from mcunas.compiler.tables import instruction_table
 from mcunas.errors import InputError
 from mcunas.graph import Graph
@@ -80,9 +82,25 @@ def test_a_kernel_that_the_table_does_not_know_is_not_free():
             assert variant == next(v for v in candidates(graph, graph.ops[i], "dsp") if v != "wide")
 
 
-def test_unknown_variants_are_refused_in_words():
+def test_a_choice_that_does_not_fit_is_refused_in_words():
     graph = small_cnn()
-    with pytest.raises(InputError, match="no variant 'vector', only dsp, scalar"):
-        check_choice(graph, BOARD, {0: "vector"})
+    with pytest.raises(InputError, match="no variant 'vector', only .*dsp, scalar"):
+        Choice({0: "vector"}).check(graph, BOARD)
     with pytest.raises(InputError, match="op 99 has no variant"):
-        check_choice(graph, BOARD, {99: "dsp"})
+        Choice({99: "dsp"}).check(graph, BOARD)
+    with pytest.raises(InputError, match="for another model"):
+        Choice({}, core="cortex-m4", fingerprint="0").check(graph, BOARD)
+    with pytest.raises(InputError, match="for another core"):
+        Choice({}, core="cortex-m7", fingerprint=fingerprint(graph)).check(graph, BOARD)
+
+
+def test_a_choice_survives_its_file(tmp_path):
+    graph = small_cnn()
+    choice = Choice({0: "dsp", 3: "scalar"}, {(0, "dsp"): 5, (0, "scalar"): 9, (3, "scalar"): 2}, "cortex-m4", "cycles",
+                    fingerprint(graph))
+    path = tmp_path / "tuned.json"
+    path.write_text(json.dumps(choice.to_json(graph)))
+    assert Choice.load(path) == choice
+    path.write_text("[]")
+    with pytest.raises(InputError, match="is not a tuning"):
+        Choice.load(path)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tuning: every variant of every layer's kernels runs alone in QEMU, and the selector then chooses by what it counted.
+
+A layer is measured with its own weights and shapes on a random input. Counts are kept in the user's cache under a hash
+of the built image, so that an interrupted tuning goes on where it was, and equal layers are measured once.
+"""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mcunas.atomic import write_file
+from mcunas.board import Board
+from mcunas.compiler import compile_graph
+from mcunas.compiler.choice import Choice, fingerprint
+from mcunas.compiler.lower import candidates
+from mcunas.compiler.passes import optimize as rewrite
+from mcunas.compiler.schedule import Schedule
+from mcunas.compiler.select import select
+from mcunas.device.build import Image, build
+from mcunas.device.random_input import random_inputs
+from mcunas.device.run import connect, input_bytes
+from mcunas.device.validate import instructions_of
+from mcunas.errors import InputError
+from mcunas.graph.ir import Graph
+from mcunas.paths import cache_dir
+
+
+def tune(graph: Graph, board: Board, optimize: str = "cycles",
+         progress: Callable[[int, int], None] | None = None) -> tuple[Graph, Choice]:
+    """(the Graph after the compiler's passes, the choice for it). graph: int8, verified.
+
+    progress: called with (layer variants measured, of all). Raises InputError, ToolMissing, CheckFailed.
+    """
+    if optimize not in ("cycles", "balanced"):
+        raise InputError(f"tuning for {optimize!r} has no effect", fix="use --optimize cycles or balanced")
+    graph = rewrite(graph).graph
+    jobs = [(i, variant) for i, op in enumerate(graph.ops) if len(found := candidates(graph, op, board.isa)) > 1
+            for variant in found]
+    measured = {}
+    for done, (i, variant) in enumerate(jobs):
+        if progress:
+            progress(done, len(jobs))
+        measured[i, variant] = _instructions(alone(graph, i), variant, board, optimize)
+    if progress:
+        progress(len(jobs), len(jobs))
+    variants = select(graph, board, optimize, lambda c: Schedule.of(graph, board.isa, choice=c).bound_bytes, measured)
+    return graph, Choice(variants, measured, board.cpu, optimize, fingerprint(graph))
+
+
+def alone(graph: Graph, op_index: int) -> Graph:
+    """A Graph of one op with its constants; what it reads becomes the input."""
+    op = graph.ops[op_index]
+    used = sorted({t for t in (*op.inputs, *op.outputs) if t >= 0})
+    place = {t: k for k, t in enumerate(used)} | {-1: -1}
+    moved = replace(op, inputs=tuple(place[t] for t in op.inputs), outputs=tuple(place[t] for t in op.outputs))
+    inputs = dict.fromkeys(place[t] for t in op.inputs if t >= 0 and not graph.tensors[t].is_const)
+    return Graph(tuple(graph.tensors[t] for t in used), (moved,), tuple(inputs), moved.outputs, "layer")
+
+
+def _instructions(layer: Graph, variant: str, board: Board, optimize: str) -> int:
+    compiled = compile_graph(layer, board, optimize, rewrite=False, choice=Choice({0: variant}))
+    with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
+        image = build(compiled, board, folder)
+        key = hashlib.sha256(image.bin.read_bytes()).hexdigest()
+        cached = cache_dir() / "counts" / key
+        with contextlib.suppress(OSError, ValueError):
+            return int(cached.read_text())
+        count = _count(image)
+        with contextlib.suppress(OSError):
+            write_file(Path(cached), f"{count}\n")
+        return count
+
+
+def _count(image: Image) -> int:
+    arrays = random_inputs(1, [(tuple(t["shape"]), t["dtype"]) for t in image.manifest["inputs"]])
+    with connect(image) as link:
+        link.load(input_bytes(image, arrays))
+        ticks, empty = link.ticks()
+    return instructions_of(image.board, ticks) - instructions_of(image.board, empty)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tuning measures what a build then shows, and its choice builds the same bytes."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mcunas.board import Board
+from mcunas.compiler import compile_graph
+from mcunas.device import build, validate
+from mcunas.device.tune import alone, tune
+from mcunas.errors import InputError
+from mcunas.graph import verify, write_tflite
+from tests.compiler.test_select import small_cnn
+from tests.small_models import dense
+
+BOARD = Board.load("mps2-an386")
+
+
+def test_the_measured_best_is_what_the_build_executes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model, steps = dense(64, 20), []
+    graph, choice = tune(model, BOARD, progress=lambda done, of: steps.append((done, of)))
+    counts = {variant: n for (_, variant), n in choice.measured.items()}
+    assert counts[choice.variants[0]] == min(counts.values())
+    assert steps[0][0] == 0 and steps[-1] == (len(counts), len(counts))
+    built = build(compile_graph(model, BOARD, "cycles", choice=choice), BOARD, tmp_path, tflite=write_tflite(model))
+    report = validate(built, n_random=2)
+    assert report.mismatches == 0 and report.to_json()["instructions"] == min(counts.values())
+    assert tune(model, BOARD)[1] == choice
+    assert len(list((tmp_path / "cache" / "mcunas" / "counts").iterdir())) == len(counts)
+
+
+def test_a_layer_alone_is_a_legal_graph() -> None:
+    graph = small_cnn()
+    for i in range(len(graph.ops)):
+        layer = verify(alone(graph, i))
+        assert layer.tensors[layer.outputs[0]].shape == graph.tensors[graph.ops[i].outputs[0]].shape
+
+
+def test_goals_that_instructions_do_not_decide_are_refused() -> None:
+    with pytest.raises(InputError, match="tuning for 'flash' has no effect"):
+        tune(dense(8, 4), BOARD, "flash")
