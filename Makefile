@@ -30,7 +30,7 @@ $(error unknown board '$(BOARD)'$(if $(CLOSE),; did you mean $(CLOSE)?); known: 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools quickstart test lint boards search compile firmware run validate tune report lock clean
+.PHONY: help setup tools quickstart test lint boards search compile firmware run validate tune profile report lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -81,7 +81,7 @@ lint: setup
 boards: setup  ## what there is: memory, clock, core
 	@$(MCUNAS) boards $(ARGS)
 
-# Several goals in one call run in this order, also under -j: search, compile, firmware, run, validate, report.
+# Several goals in one call run in this order, also under -j: search, compile, firmware, run, validate, profile, report.
 search: setup  ## find a network for TASK that fits BOARD
 	@$(MCUNAS) search --task "$$TASK" --board "$$BOARD" --method "$$METHOD" --out "$$OUT" $(ARGS)
 
@@ -100,7 +100,10 @@ validate: setup $(filter search compile firmware run,$(MAKECMDGOALS))  ## compar
 tune: setup $(filter search,$(MAKECMDGOALS))  ## measure the kernels of MODEL's layers on BOARD's core
 	@$(MCUNAS) tune "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize cycles $(ARGS)
 
-report: setup $(filter search compile firmware run validate,$(MAKECMDGOALS))  ## write OUT/report.html
+profile: setup $(filter search compile firmware run validate,$(MAKECMDGOALS))  ## where instructions and cycles go, by layer and kernel
+	@$(MCUNAS) profile "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" $(ARGS)
+
+report: setup $(filter search compile firmware run validate profile,$(MAKECMDGOALS))  ## write OUT/report.html
 	@$(MCUNAS) report "$$OUT" $(ARGS)
 
 lock: setup  ## resolve pyproject.toml again into requirements.lock

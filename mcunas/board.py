@@ -17,6 +17,7 @@ from typing import Any, get_args, get_type_hints
 
 from mcunas.errors import InputError
 from mcunas.paths import boards_dir
+from mcunas.timing import Timing
 
 # What generated code and kernels may use of the stack. [reserve].stack is this much more than the firmware's own use.
 MODEL_STACK_BYTES = 1024
@@ -79,14 +80,27 @@ class Emulate:
 
 
 @dataclass(frozen=True)
+class Fetch:
+    """How code comes from flash: what the cycle model adds; absent where memory has no wait states."""
+
+    wait_states: int
+    line_bytes: int                 # read at once
+    prefetch: bool = False          # the next line is read ahead
+    cached: bool = False            # loops are served from a cache (ART, I-cache)
+
+
+@dataclass(frozen=True)
 class CycleModel:
-    """Plain cycles per instruction of a core, with its error bar and where it comes from (boards/cost/*.toml)."""
+    """What instructions cost on a core (boards/cost/*.toml): each kind (`timing`, for counted code), or plain cycles per
+    instruction with an error bar and where they come from (for code of which only the number is known)."""
 
     core: str
     cycles_per_instruction: float
     low: float
     high: float
     source: str
+    error_percent: float            # of modelled cycles, where the code has been counted
+    timing: Timing
 
 
 @dataclass(frozen=True)
@@ -103,6 +117,7 @@ class _File:
     timer: Timer
     cost: str                       # boards/cost/<cost>.toml
     emulate: Emulate | None = None
+    fetch: Fetch | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +133,7 @@ class Board:
     timer: Timer
     cost_table: str
     emulate: Emulate | None
+    fetch: Fetch | None
     path: Path = field(compare=False)
 
     @staticmethod
@@ -189,7 +205,7 @@ def _load(path: Path) -> Board:
     where = str(path)
     f = _record(_File, _toml(path), where)
     board = Board(path.stem, f.name, f.chip, f.family, f.core, f.memory, f.reserve, f.console, f.timer, f.cost,
-                  f.emulate, path)
+                  f.emulate, f.fetch, path)
     _check(board, where)
     return board
 
@@ -219,6 +235,8 @@ def _check(board: Board, where: str) -> None:
     demand(board.reserve.flash >= 0 and board.reserve.ram >= 0 and board.reserve.stack % 8 == 0,
            "[reserve] must not be negative and its stack must be a multiple of 8")
     demand(board.ram_bytes > 0 and board.flash_bytes > 0, "[reserve] leaves nothing for a model")
+    if board.fetch:
+        demand(board.fetch.wait_states >= 0 and board.fetch.line_bytes > 0, "[fetch] wait_states or line_bytes is negative")
     if board.emulate:
         demand(10**9 / board.timer.hz < 2**board.emulate.icount_shift,
                "the timer is too slow to count single instructions", "raise [emulate] icount_shift")

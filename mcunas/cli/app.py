@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import mcunas
-from mcunas.cli import verbs_device, verbs_model, verbs_search
+from mcunas.cli import verb_profile, verbs_device, verbs_model, verbs_search
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +43,7 @@ VERBS = {
     "run": verbs_device.run,
     "validate": verbs_device.validate,
     "tune": verbs_device.tune,
+    "profile": verb_profile.profile,
     "report": verbs_search.report,
     "quickstart": verbs_search.quickstart,
 }

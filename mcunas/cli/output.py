@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
+PIPED_WIDTH = 200       # columns where the output is no terminal: nothing is folded or cut
 _NUMBER = re.compile(r"[\d,.]*(\s[\w/%]+)?|–")
 
 
@@ -29,7 +34,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
         table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or i == 0)
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False, markup=False).print(table)
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+    Console(highlight=False, markup=False, width=width).print(table)
 
 
 def kib(size_bytes: int) -> str:
@@ -54,3 +60,13 @@ def working(on: str) -> AbstractContextManager[Any]:
     from rich.console import Console
 
     return Console(stderr=True).status(on)
+
+
+@contextmanager
+def output_folder(out: Path | None) -> Iterator[Path]:
+    """Where firmware goes: inside `out`, or nowhere that lasts."""
+    if out:
+        yield out / "firmware"
+    else:
+        with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
+            yield Path(folder)

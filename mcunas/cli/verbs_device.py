@@ -2,17 +2,14 @@
 """Verbs that build firmware and run it: build, run, validate, tune."""
 from __future__ import annotations
 
-import contextlib
 import shlex
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mcunas.cli import options
-from mcunas.cli.output import kib, print_json, print_quantities, print_table, working
+from mcunas.cli.output import kib, output_folder, print_json, print_quantities, print_table, working
 from mcunas.errors import CheckFailed
 
 
@@ -64,7 +61,7 @@ def run(
     from mcunas import api, device
     from mcunas.device.random_input import random_inputs
 
-    with _folder(None) as folder, working("building and running"):
+    with output_folder(None) as folder, working("building and running"):
         image = api.build(model, board, folder, optimize=optimize.value, tuned=tuned)
         if input:
             arrays = [api.load_array(path) for path in input]
@@ -110,7 +107,7 @@ def validate(
     same_board = run.get("board", {}).get("key") == Board.load(board).key
     kept = run["budget"] if same_board else {}      # a search's own budget holds where no other is given
     limits = Budget(ram or kept.get("ram_bytes"), flash or kept.get("flash_bytes"), latency or kept.get("latency_us"))
-    with _folder(out) as folder:
+    with output_folder(out) as folder:
         with working("building"):
             image = api.build(model, board, folder, budget=limits, optimize=optimize.value, tuned=tuned)
         with working(f"running {inputs} inputs on {image.board.name}"):
@@ -165,13 +162,3 @@ def tune(
          ", ".join(f"{v} {n:,}" for v, n in layer["instructions"].items() if v != layer["variant"]))
         for layer in found["layers"]])
     print(f"wrote {path}; use it with --tuned {path} --optimize {optimize.value}")
-
-
-@contextlib.contextmanager
-def _folder(out: Path | None) -> Iterator[Path]:
-    """Where firmware goes: inside `out`, or nowhere that lasts."""
-    if out:
-        yield out / "firmware"
-    else:
-        with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
-            yield Path(folder)

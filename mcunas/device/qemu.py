@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,18 @@ from mcunas.errors import CheckFailed, InputError
 
 
 class Qemu:
-    """A running emulator; a context manager, and killed with its object at the latest.
+    """A running emulator; a context manager, and killed with its object at the latest. options: more of its command line.
 
     Raises InputError (board without emulator), ToolMissing, and CheckFailed when the process has ended.
     """
 
-    def __init__(self, board: Board, elf: Path) -> None:
+    def __init__(self, board: Board, elf: Path, options: Sequence[str] = ()) -> None:
         if board.emulate is None:
             raise InputError("has no emulator", board.key, "choose a board with an [emulate] section")
         self._messages = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             [tool("qemu-system-arm"), "-machine", board.emulate.qemu, "-icount", f"shift={board.emulate.icount_shift}",
-             "-display", "none", "-monitor", "none", "-serial", "stdio", "-kernel", str(elf)],
+             "-display", "none", "-monitor", "none", "-serial", "stdio", "-kernel", str(elf), *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._messages, bufsize=0)
         assert self._process.stdin and self._process.stdout
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()

@@ -14,9 +14,9 @@ from mcunas.errors import InputError
 
 
 @contextmanager
-def connect(image: Image) -> Iterator[Link]:
-    """A booted target; it is stopped on leaving. Raises InputError, ToolMissing, CheckFailed."""
-    with Qemu(image.board, image.elf) as stream:
+def connect(image: Image, options: Sequence[str] = ()) -> Iterator[Link]:
+    """A booted target; it is stopped on leaving. options: more for QEMU. Raises InputError, ToolMissing, CheckFailed."""
+    with Qemu(image.board, image.elf, options) as stream:
         link = Link(stream, image.elf)
         link.wait_for_boot()
         yield link

@@ -12,6 +12,7 @@ from mcunas.errors import InputError, ToolMissing
 _PACKAGES = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "arm-none-eabi-objcopy": "binutils-arm-none-eabi",
+    "arm-none-eabi-objdump": "binutils-arm-none-eabi",
     "arm-none-eabi-addr2line": "binutils-arm-none-eabi",
     "qemu-system-arm": "qemu-system-arm",
 }

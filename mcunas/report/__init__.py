@@ -12,6 +12,7 @@ A run is a plain dict; every section but the title may be absent and is then lef
     widths [{name, before, after}]                    channels of each coupled group
     plan {arena_bytes, steps [label], tensors [{name, offset, bytes, first, last}]}
     layers [{name, kind, macs, weight_bytes, instructions}]
+    profile {layers, kernels, overhead, total, ...}   where instructions and cycles go: mcunas.device.profile.Profile
     environment {name: version}, commands [line], model_sha256
 """
 from __future__ import annotations

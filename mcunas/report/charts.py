@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Charts as inline SVG: no script, no network, no plotting library in the page or behind it.
 
-Colours are CSS classes (``s0`` ... ``s5`` of the page's style sheet), so one picture serves light and dark. Every mark
+Colours are CSS classes (``s0`` ... ``s6`` of the page's style sheet), so one picture serves light and dark. Every mark
 carries a <title>, which browsers show on hover and screen readers read. All text that comes from a model is escaped.
 """
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 34
-COLOURS = 6
+COLOURS = 7
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,33 @@ def bars(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str], same
                          f"<title>{escape(label)}: {value:,.0f} {escape(names[k])}</title></rect>"
                          f'<text class="tick" x="{text + length + 5:.1f}" y="{y + bar - 3}">{value:,.0f}</text>')
     return "".join(parts) + "</svg>" + _legend(names)
+
+
+def stacked(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str], unit: str, width: int = 720) -> str:
+    """Horizontal bars, each cut into the parts `names`; all to the scale of the longest."""
+    longest = max((sum(values) for _, values in rows), default=0)
+    if longest <= 0:
+        return ""
+    bar, gap, text = 16, 6, 190
+    room = width - text - 90
+    parts = [_open(width, (bar + gap) * len(rows) + gap, f"{unit}: {', '.join(names)}")]
+    for r, (label, values) in enumerate(rows):
+        x, y = float(text), gap + r * (bar + gap)
+        shown = label if len(label) <= 27 else label[:26] + "…"
+        parts.append(f'<text class="tick" x="{text - 6}" y="{y + bar - 4}" text-anchor="end">{escape(shown)}'
+                     f"<title>{escape(label)}</title></text>")
+        for k, value in enumerate(values):
+            length = room * value / longest
+            if length > 0:
+                parts.append(f'<rect class="fill s{k % COLOURS}" x="{x:.1f}" y="{y}" width="{length:.1f}" height="{bar}">'
+                             f"<title>{escape(label)}: {_short(value)} {escape(names[k])}, {escape(unit)}</title></rect>")
+            x += length
+        parts.append(f'<text class="tick" x="{x + 5:.1f}" y="{y + bar - 4}">{_short(sum(values))}</text>')
+    return "".join(parts) + "</svg>" + _legend(names)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _open(width: int, height: int, label: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mcunas.board import Board
     from mcunas.budget import Budget
-    from mcunas.device import Image, ValidationReport
+    from mcunas.device import Image, Profile, ValidationReport
     from mcunas.device.validate import Figures
     from mcunas.search.result import Result
 
@@ -46,6 +46,12 @@ def of_search(result: Result, history: Sequence[Mapping[str, Any]]) -> dict[str,
     return {"history": [dict(entry) for entry in history],
             "widths": [{"name": g.name, "before": g.channels, "after": result.genotype.widths.get(g.name, g.channels)}
                        for g in dense.groups]}
+
+
+def of_profile(found: Profile, image: Image) -> dict[str, Any]:
+    """Board, memory plan, layers and the profile of a firmware."""
+    return {"board": _board(image.board), "model": image.manifest["model"], **_compiled(image.manifest),
+            "profile": found.to_json()}
 
 
 def _board(board: Board) -> dict[str, Any]:

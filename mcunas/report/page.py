@@ -17,7 +17,8 @@ def render(run: Mapping[str, Any]) -> str:
     environment.filters["quantity"] = quantity
     environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}\u00a0%"
     template = environment.from_string(files("mcunas.report").joinpath("page.html.j2").read_text(encoding="utf-8"))
-    sections = ("board", "model", "verdict", "quantities", "accuracy", "match", "widths", "layers", "environment",
+    sections = ("board", "model", "verdict", "quantities", "accuracy", "match", "widths", "layers", "profile",
+                "environment",
                 "commands")
     return template.render({key: run.get(key) for key in sections} | {"title": run["title"]} | _pictures(run))
 
@@ -43,6 +44,8 @@ def _pictures(run: Mapping[str, Any]) -> dict[str, str]:
                                    ("channels before", "channels after"), same_scale=True),
         "arena_chart": _arena(run.get("plan") or {}),
         "layer_chart": _layers(run.get("layers") or []),
+        "layer_mix_chart": _layer_mix(run.get("profile") or {}),
+        "kernel_mix_chart": _kernel_mix(run.get("profile") or {}),
     }
     return {name: Markup(svg) for name, svg in pictures.items()}
 
@@ -77,3 +80,14 @@ def _layers(layers: Sequence[Mapping[str, Any]]) -> str:
     present = [(key, name) for key, name in columns if any(layer.get(key) for layer in layers)]
     rows = [(f"{i} {layer['kind']}", [layer.get(key) or 0 for key, _ in present]) for i, layer in enumerate(layers)]
     return charts.bars(rows, [name for _, name in present]) if present else ""
+
+
+def _layer_mix(profile: Mapping[str, Any]) -> str:
+    rows = [(f"{one['index']} {one['kind']}", list(one["mix"].values())) for one in profile.get("layers", ())]
+    return charts.stacked(rows, list(profile["total"]["mix"]), "instructions") if rows else ""
+
+
+def _kernel_mix(profile: Mapping[str, Any]) -> str:
+    rows = [(name, [count / one["macs"] for count in one["mix"].values()])
+            for name, one in profile.get("kernels", {}).items() if one["macs"]]
+    return charts.stacked(rows, list(profile["total"]["mix"]), "instructions per MAC") if rows else ""

@@ -52,7 +52,7 @@ def test_goals_run_in_the_order_of_the_road(checkout: Path, jobs: str) -> None:
 
 def test_help_lists_every_documented_target(checkout: Path) -> None:
     said = make(checkout, "help").stdout
-    for target in ("setup", "quickstart", "test", "boards", "search", "firmware", "validate", "report"):
+    for target in ("setup", "quickstart", "test", "boards", "search", "firmware", "validate", "profile", "report"):
         assert f"make {target} " in said
 
 

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb profile: a table of layers, a table of kernels, and the same as a section of the report."""
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mcunas.cli import options
+from mcunas.cli.output import output_folder, print_json, print_table, working
+
+if TYPE_CHECKING:
+    from mcunas.device import Profile
+    from mcunas.device.profile import Share
+
+
+def profile(
+    model: options.Model,
+    board: options.Board = "mps2-an386",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep the firmware and a report there.")
+    ] = None,
+    seed: options.Seed = 0,
+    optimize: options.Optimized = options.Optimize.BALANCED,
+    json: options.Json = False,
+) -> None:
+    """Show where instructions and cycles go, by layer and by kernel.
+
+    Executions are counted in QEMU; cycles are a model of the core, with its error.
+
+    Example: mcunas profile kws.tflite --board mps2-an386 --optimize cycles
+    """
+    from mcunas import api, device
+    from mcunas.report import content, update_report
+
+    with output_folder(out) as folder, working("building and counting"):
+        image = api.build(model, board, folder, optimize=optimize.value)
+        found = device.profile(image, seed)
+        if out:
+            update_report(out, image.tflite, f"{model.name} on {image.board.key}", content.of_profile(found, image),
+                          shlex.join(["mcunas", "profile", model.name, "--board", board, "--seed", str(seed), "--optimize",
+                                      optimize.value]))
+    if json:
+        print_json(found.to_json())
+        return
+    _print(found, f"{model.name} on {image.board.name}, --optimize {optimize.value}")
+
+
+def _print(found: Profile, title: str) -> None:
+    cycles = f"cycles (model ±{found.error_percent:g} %)"
+    rows = [(f"{one.index} {one.kind}", one.step, f"{one.ram_bytes:,}", *_figures(one, found.total),
+             " ".join(one.kernels) or "–") for one in found.layers]
+    rows.append(("between the calls", "–", "–", *_figures(found.overhead, found.total), "–"))
+    rows.append(("all", "–", "–", *_figures(found.total, found.total), "–"))
+    print_table(("layer", "step", "RAM at its step", "MACs", "instructions", "per MAC", cycles, "share", "kernel"), rows,
+                title)
+    print()
+    classes = list(found.total.mix)
+    rows = [(name, *(_per(count, one.macs) for count in one.mix.values()), _per(one.instructions, one.macs),
+             _per(one.cycles, one.macs), f"{one.instructions:,}")
+            for name, one in (*found.kernels.items(), ("all", found.total))]
+    print_table(("kernel, per MAC", *classes, "all", "cycles", "instructions"), rows)
+    print(f"cycles are {found.cycles_source}; with every timing at its least {found.total.low:,}, at its most "
+          f"{found.total.high:,}")
+
+
+def _figures(one: Share, total: Share) -> tuple[str, ...]:
+    return (f"{one.macs:,}", f"{one.instructions:,}", _per(one.instructions, one.macs), f"{one.cycles:,}",
+            f"{100 * one.cycles / total.cycles:.1f} %")
+
+
+def _per(count: int, macs: int) -> str:
+    return f"{count / macs:.3f}" if macs else "–"

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How often each piece of code runs in one inference, told apart by the call that ran it: QEMU with count.c as plugin.
+
+The plugin is built for the host on first use. Counts are exact: they start with the model's invoke function and end
+with its return, and repeat to the instruction.
+"""
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+
+from mcunas.device.build import Image
+from mcunas.device.random_input import random_inputs
+from mcunas.device.run import connect, input_bytes
+from mcunas.device.toolchain import gist
+from mcunas.device.validate import instructions_of
+from mcunas.errors import CheckFailed, ToolMissing
+from mcunas.paths import cache_dir
+
+_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-fPIC", "-shared")
+_SOURCE = Path(__file__).with_name("count.c")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A straight-line block: `size` bytes of code from `start`, entered `runs` times, and left `taken` times for another
+    address than the next. site: the call in invoke that led there, its address; 0: invoke's own code."""
+
+    site: int
+    start: int
+    size: int
+    runs: int
+    taken: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """blocks: what one inference executes. timer_instructions: the same inference counted by the emulated timer, without
+    the call of invoke itself."""
+
+    blocks: tuple[Run, ...]
+    timer_instructions: int
+
+
+def count(image: Image, seed: int = 0) -> Counts:
+    """Run one inference on pseudo-random input and count it. Raises ToolMissing, CheckFailed, InputError."""
+    start, size = invoke_code(image.elf)
+    with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
+        out = Path(folder) / "counts"
+        arguments = f"file={plugin()},from={start:#x},to={start + size:#x},out={out}"
+        arrays = random_inputs(seed, [(tuple(t["shape"]), t["dtype"]) for t in image.manifest["inputs"]])
+        with connect(image, ("-plugin", arguments)) as link:
+            link.seed(seed, input_bytes(image, arrays))
+            ticks, empty = link.ticks()
+        head, *lines = out.read_text().splitlines() if out.exists() else ["calls 0"]
+    if head != "calls 1":
+        raise CheckFailed(f"the counted run entered invoke {head.removeprefix('calls ')} times, not once", image.board.key)
+    blocks = tuple(sorted((Run(*(int(word, 16) for word in line.split())) for line in lines),
+                          key=lambda run: (run.site, run.start, run.size)))
+    return Counts(blocks, instructions_of(image.board, ticks) - instructions_of(image.board, empty))
+
+
+def invoke_code(elf: Path) -> tuple[int, int]:
+    """(address, bytes) of the model's invoke function. Raises CheckFailed."""
+    with elf.open("rb") as file:
+        for symbol in ELFFile(file).get_section_by_name(".symtab").iter_symbols():
+            if symbol.name == "invoke" and symbol["st_info"]["type"] == "STT_FUNC":
+                return symbol["st_value"] & ~1, symbol["st_size"]
+    raise CheckFailed("there is no function invoke", where=str(elf))
+
+
+def plugin() -> Path:
+    """The plugin for this host, built if it is not in the cache. Raises ToolMissing, CheckFailed."""
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        raise ToolMissing("no host C compiler found", fix="on Debian: apt-get install gcc libc6-dev")
+    state = hashlib.sha256(" ".join((compiler, *_FLAGS)).encode() + _SOURCE.read_bytes())
+    library = cache_dir() / "host" / f"count-{state.hexdigest()[:24]}.so"
+    if library.exists():
+        return library
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        built = Path(folder) / "count.so"
+        done = subprocess.run([compiler, *_FLAGS, str(_SOURCE), "-o", str(built)], capture_output=True, text=True,
+                              check=False)
+        if done.returncode != 0:
+            raise CheckFailed(f"the counting plugin does not compile: {gist(done.stderr)}")
+        os.replace(built, library)
+    return library
