@@ -2,17 +2,18 @@
 """profile: where the instructions and cycles of one inference go, layer by layer and kernel by kernel.
 
 Executions are exact (counts.py). A layer is told by the line of model.c that called, so kernels that serve several
-layers, and layers that stream row by row in one loop, keep their own counts. Cycles are a model (mcunas/cost/cycles.py).
+layers, and layers that stream row by row in one loop, keep their own counts; so do kernels inlined into invoke. Cycles are a model (mcunas/cost/cycles.py).
 """
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from mcunas.cost.cycles import Block, Cycles, price
+from mcunas.cost.cycles import Block, price
 from mcunas.cost.thumb import CLASSES
 from mcunas.device.build import Image
 from mcunas.device.counts import Run, count
@@ -20,7 +21,12 @@ from mcunas.device.disassembly import Code, disassemble
 from mcunas.device.toolchain import tool
 from mcunas.errors import CheckFailed
 
-_CALL = re.compile(r"\b(mn_\w+)\(&p(\d+)_(\d+)\b")
+_CALL = re.compile(r"\b(mn_\w+)\(&p(\d+)_\d+\b")
+
+
+class _Call(NamedTuple):
+    op: int
+    kernel: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class LayerShare(Share):
 
 @dataclass(frozen=True)
 class Profile:
-    """layers in order of the ops; `overhead` is the code between the calls. kernels: by name, over all layers.
+    """layers in order of the ops; `overhead` is what lies between the calls. kernels: by name, over all layers.
 
     timer_instructions: the emulated timer's count of the same inference, which leaves out the return.
     """
@@ -73,26 +79,20 @@ class Profile:
 
 def profile(image: Image, seed: int = 0) -> Profile:
     """Count one inference on pseudo-random input. Raises InputError, ToolMissing, CheckFailed."""
-    counts, code = count(image, seed), disassemble(image.elf, image.board)
-    calls = _calls(image, {run.site for run in counts.blocks} - {0})
-    parts: dict[tuple[int, str] | None, list[Run]] = {None: []}
-    for run in counts.blocks:
-        parts.setdefault(calls[run.site] if run.site else None, []).append(run)
+    counts = count(image, seed)
+    blocks = list(_blocks(counts.blocks, image, disassemble(image.elf, image.board)))
     layers = image.manifest["layers"]
-    shares = []
-    for layer in layers:
-        runs = [run for key, part in parts.items() if key and key[0] == layer["index"] for run in part]
-        shares.append(LayerShare(**vars(_share(image, code, runs, layer["macs"])), index=layer["index"], kind=layer["kind"],
-                                 name=layer["name"], step=layer["step"], ram_bytes=layer["live_bytes"],
-                                 kernels=tuple(dict.fromkeys(layer["kernels"]))))
-    kernels = {}
-    for name in sorted({key[1] for key in parts if key}):
-        runs = [run for key, part in parts.items() if key and key[1] == name for run in part]
-        kernels[name] = _share(image, code, runs, sum(layer["macs"] for layer in layers if name in layer["kernels"]))
+    shares = [LayerShare(**vars(_share(image, (b for c, b in blocks if c and c.op == layer["index"]), layer["macs"])),
+                         index=layer["index"], kind=layer["kind"], name=layer["name"], step=layer["step"],
+                         ram_bytes=layer["live_bytes"], kernels=tuple(dict.fromkeys(layer["kernels"])))
+              for layer in layers]
+    kernels = {name: _share(image, (b for c, b in blocks if c and c.kernel == name),
+                            sum(layer["macs"] for layer in layers if name in layer["kernels"]))
+               for name in sorted({call.kernel for call, _ in blocks if call})}
     model = image.board.cycle_model
     return Profile(image.board.key, image.manifest["model"], image.manifest["optimize"], tuple(shares), kernels,
-                   _share(image, code, parts[None], 0),
-                   _share(image, code, counts.blocks, sum(layer["macs"] for layer in layers)),
+                   _share(image, (b for c, b in blocks if c is None), 0),
+                   _share(image, (b for _, b in blocks), sum(layer["macs"] for layer in layers)),
                    counts.timer_instructions, model.error_percent, cycles_source(image))
 
 
@@ -103,27 +103,43 @@ def cycles_source(image: Image) -> str:
                                                  else "memory without wait states"))
 
 
-def _calls(image: Image, sites: Iterable[int]) -> dict[int, tuple[int, str]]:
-    """Call in invoke -> (op, kernel), by the source line it was compiled from. Raises CheckFailed."""
-    sites = sorted(sites)
-    done = subprocess.run([tool("arm-none-eabi-addr2line"), "-e", str(image.elf), *map(hex, sites)], capture_output=True,
-                          text=True, check=True)
+def _blocks(runs: Iterable[Run], image: Image, code: Code) -> Iterator[tuple[_Call | None, Block]]:
+    """The counted blocks with the call that each belongs to. Invoke's own code holds the calls' arguments and, where
+    model and kernels are optimized as one program, whole kernels: it is told apart instruction by instruction."""
+    spans = [(run, code.span(run.start, run.size)) for run in runs]
+    addresses = {run.site for run, _ in spans if run.site}
+    addresses |= {one.address for run, span in spans if not run.site for one in span}
+    calls = _calls(image, addresses)
+    for run, span in spans:
+        if run.site:
+            if calls[run.site] is None:
+                raise CheckFailed(f"the call at {run.site:#x} in invoke belongs to no layer", where=image.board.key)
+            yield calls[run.site], Block(span, run.runs, run.taken)
+            continue
+        pieces = [(call, tuple(piece)) for call, piece in groupby(span, key=lambda one: calls[one.address])]
+        for i, (call, piece) in enumerate(pieces):
+            yield call, Block(piece, run.runs, run.taken if i + 1 == len(pieces) else 0)
+
+
+def _calls(image: Image, addresses: Iterable[int]) -> dict[int, _Call | None]:
+    """The call of a kernel in model.c that each address was compiled from, through inlining; None: between the calls."""
     source = (image.folder / "model.c").read_text().splitlines()
-    found = {}
-    for site, place in zip(sites, done.stdout.splitlines(), strict=True):
-        number = place.rpartition(":")[2].split(" ")[0]
-        match = _CALL.search(source[int(number) - 1]) if number.isdigit() and int(number) > 0 else None
-        if match is None:
-            raise CheckFailed(f"the call at {site:#x} in invoke belongs to no layer ({place})", where=image.board.key)
-        found[site] = int(match[2]), match[1]
+    done = subprocess.run([tool("arm-none-eabi-addr2line"), "-a", "-i", "-e", str(image.elf)], capture_output=True,
+                          text=True, check=True, input="".join(f"{address:#x}\n" for address in sorted(addresses)))
+    found: dict[int, _Call | None] = {}
+    for part in re.split(r"^(?=0x[0-9a-f]+$)", done.stdout, flags=re.MULTILINE)[1:]:
+        address, *frames = part.splitlines()
+        outermost = re.search(r"(?:^|/)model\.c:(\d+)", frames[-1])
+        match = _CALL.search(source[int(outermost[1]) - 1]) if outermost and int(outermost[1]) else None
+        found[int(address, 16)] = _Call(int(match[2]), match[1]) if match else None
     return found
 
 
-def _share(image: Image, code: Code, runs: Iterable[Run], macs: int) -> Share:
-    blocks = [Block(code.span(run.start, run.size), run.runs, run.taken) for run in runs]
+def _share(image: Image, blocks: Iterable[Block], macs: int) -> Share:
+    blocks = tuple(blocks)
     mix = dict.fromkeys(CLASSES, 0)
     for block in blocks:
         for one in block.instructions:
             mix[one.class_] += block.runs
-    cycles: Cycles = price(blocks, image.board.cycle_model.timing, image.board.fetch)
+    cycles = price(blocks, image.board.cycle_model.timing, image.board.fetch)
     return Share(macs, sum(mix.values()), round(cycles.typical), round(cycles.low), round(cycles.high), mix)
