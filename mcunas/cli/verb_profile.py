@@ -24,6 +24,7 @@ def profile(
     ] = None,
     seed: options.Seed = 0,
     optimize: options.Optimized = options.Optimize.BALANCED,
+    tuned: options.Tuned = None,
     json: options.Json = False,
 ) -> None:
     """Show where instructions and cycles go, by layer and by kernel.
@@ -36,12 +37,12 @@ def profile(
     from mcunas.report import content, update_report
 
     with output_folder(out) as folder, working("building and counting"):
-        image = api.build(model, board, folder, optimize=optimize.value)
+        image = api.build(model, board, folder, optimize=optimize.value, tuned=tuned)
         found = device.profile(image, seed)
         if out:
             update_report(out, image.tflite, f"{model.name} on {image.board.key}", content.of_profile(found, image),
                           shlex.join(["mcunas", "profile", model.name, "--board", board, "--seed", str(seed), "--optimize",
-                                      optimize.value]))
+                                      optimize.value, *(("--tuned", str(tuned)) if tuned else ())]))
     if json:
         print_json(found.to_json())
         return

@@ -2,7 +2,8 @@
 """profile: where the instructions and cycles of one inference go, layer by layer and kernel by kernel.
 
 Executions are exact (counts.py). A layer is told by the line of model.c that called, so kernels that serve several
-layers, and layers that stream row by row in one loop, keep their own counts; so do kernels inlined into invoke. Cycles are a model (mcunas/cost/cycles.py).
+layers, and layers that stream row by row in one loop, keep their own counts; so do kernels inlined into invoke.
+Cycles are a model (mcunas/cost/cycles.py).
 """
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ def test_a_loop_is_counted_to_the_instruction(key: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["ad01_int8", "kws_ref_model", "vww_96_int8"])
-@pytest.mark.parametrize(("key", "goal"), [("mps2-an386", "balanced"), ("mps2-an385-m0plus", "flash"), ("mps3-an547", "balanced")])
+@pytest.mark.parametrize(("key", "goal"), [("mps2-an386", "balanced"), ("mps2-an385-m0plus", "flash"),
+                                           ("mps3-an547", "balanced")])
 def test_layers_and_overhead_add_up_to_what_the_timer_counts(model: str, key: str, goal: str, data_dir: Path,
                                                             tmp_path: Path) -> None:
     # balanced: layers of one step stream row by row, so their calls take turns; flash: kernels are inlined into invoke
