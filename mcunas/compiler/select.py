@@ -83,7 +83,7 @@ def flash_bytes(calls_of: Mapping[int, list[KernelCall]], board: Board) -> int:
     prices = code_table(board)
     calls = [call for found in calls_of.values() for call in found]
     kernels = {call.kernel for call in calls}
-    return (sum(prices.code(k) for k in kernels) + max((prices.library(k) for k in kernels), default=0)
+    return (sum(prices.code(k) for k in kernels) + prices.libraries(kernels)
             + sum(prices.params(call.kernel) for call in calls) + table_bytes(calls))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,23 +26,29 @@ DEFAULT = "default"
 
 @dataclass(frozen=True)
 class CodeTable:
-    """Kernel -> bytes of its own code, of the library code that it shares with others, and of one parameter struct.
+    """Kernel -> bytes of its own code and of one parameter struct, members of the compiler's libraries that it needs.
 
-    model_bytes: of model.c without calls; call_bytes: of one call.
+    member_bytes: of each such member that the firmware does not have anyway. call_bytes, stream_bytes, stage_bytes: of
+    model.c per kernel call, stream, and op in a stream. firmware_bytes: board key -> what an image holds besides.
     """
 
     code_bytes: dict[str, int]
-    library_bytes: dict[str, int]
     params_bytes: dict[str, int]
-    model_bytes: int
+    members: dict[str, tuple[str, ...]]
+    member_bytes: dict[str, int]
     call_bytes: int
+    stream_bytes: int
+    stage_bytes: int
+    firmware_bytes: dict[str, int]
     source: str
 
     def code(self, kernel: str) -> int:
         return self.code_bytes[_known(kernel, self.code_bytes)]
 
-    def library(self, kernel: str) -> int:
-        return self.library_bytes[_known(kernel, self.library_bytes)]
+    def libraries(self, kernels: Iterable[str]) -> int:
+        """Bytes of the library members that these kernels need, each counted once."""
+        needed = {m for k in kernels for m in self.members[_known(k, self.members)]}
+        return sum(self.member_bytes.get(m, 0) for m in needed)
 
     def params(self, kernel: str) -> int:
         return self.params_bytes[_known(kernel, self.params_bytes)]
@@ -86,13 +93,21 @@ def instruction_table(board: Board) -> InstructionTable:
     return _instructions(_path(board, "instructions"))
 
 
+def clear() -> None:
+    """Forget what was read: a table has been written anew."""
+    _code.cache_clear()
+    _instructions.cache_clear()
+
+
 @lru_cache(maxsize=32)
 def _code(path: Path) -> CodeTable:
     data = _read(path)
     try:
         kernels = data["kernels"]
-        columns = ({k: int(v.get(name, 0)) for k, v in kernels.items()} for name in ("code", "library", "params"))
-        return CodeTable(*columns, int(data["model_bytes"]), int(data["call_bytes"]), str(data["source"]))
+        code, params = ({k: int(v[name]) for k, v in kernels.items()} for name in ("code", "params"))
+        return CodeTable(code, params, {k: tuple(v["members"]) for k, v in kernels.items()}, dict(data["members"]),
+                         int(data["call_bytes"]), int(data["stream_bytes"]), int(data["stage_bytes"]),
+                         dict(data["firmware"]), str(data["source"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"damaged cost table ({error!r})", where=str(path)) from None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mcunas.compiler.compile import weight_bytes
 from mcunas.compiler.features import FEATURES, op_features
-from mcunas.compiler.lifetime import Program
+from mcunas.compiler.lifetime import Program, aligned
 from mcunas.compiler.lower import KernelCall
 from mcunas.compiler.passes import optimize
 from mcunas.compiler.place import place
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Cost:
     """ram_bytes: the arena, exact. flash_bytes: the model's share: tables, parameters and code, of which weight_bytes are
-    weights and biases and code_bytes is code. instructions, cycles, latency_us: a model; `source` says which. energy_uj:
-    an estimate, None where the board's power is not known.
+    weights and biases and code_bytes is code. instructions, cycles, latency_us: a model; `source` says which.
+    image_bytes: flash with the firmware around the model, None where that has not been measured. energy_uj: an estimate,
+    None where the board's power is not known.
 
     live_bytes_per_op: aligned bytes live while each op of the Graph runs (op order, not schedule order).
     """
@@ -45,6 +46,7 @@ class Cost:
     latency_us: float | None
     live_bytes_per_op: tuple[int, ...]
     source: str
+    image_bytes: int | None = None
     energy_uj: float | None = None
     energy_source: str = ""
 
@@ -97,17 +99,25 @@ def tables(call: KernelCall) -> dict[str, int]:
     return sizes
 
 
+def constant_bytes(schedule: Schedule) -> int:
+    """Constant arrays of the generated code in flash: the kernels' tables, and the rows that each tick of a stream does."""
+    total = sum(aligned(size) for calls in schedule.program.calls for call in calls for size in tables(call).values())
+    for step in schedule.steps:
+        if step.stream:
+            item_bytes = 1 if max(map(max, step.stream.upwards)) < 256 else 2
+            total += aligned(len(step.stream.upwards) * len(step.ops) * item_bytes)
+    return total
+
+
 def flash(schedule: Schedule, board: Board) -> tuple[int, int, int]:
-    """(all, weights and biases as the Graph holds them, code) in bytes."""
+    """(all, weights and biases as the Graph holds them, code) in bytes, without the firmware's own share."""
     prices = code_table(board)
     calls = [call for op in schedule.program.calls for call in op]
-    data = sum(sum(tables(call).values()) for call in calls) + sum(prices.params(c.kernel) for c in calls)
+    data = constant_bytes(schedule) + sum(prices.params(c.kernel) for c in calls)
     kernels = {c.kernel for c in calls}
-    code = sum(prices.code(k) for k in kernels) + max((prices.library(k) for k in kernels), default=0)
-    code += prices.model_bytes + prices.call_bytes * len(calls)
-    for step in schedule.steps:
-        if step.stream:                         # the table of rows that each tick computes
-            data += len(step.stream.upwards) * len(step.ops) * (1 if max(map(max, step.stream.upwards)) < 256 else 2)
+    code = sum(prices.code(k) for k in kernels) + prices.libraries(kernels) + prices.call_bytes * len(calls)
+    stages = [len(step.ops) for step in schedule.steps if step.stream]
+    code += prices.stream_bytes * len(stages) + prices.stage_bytes * sum(stages)
     return data + code, weight_bytes(schedule.program.graph), code
 
 
@@ -152,6 +162,8 @@ def estimate(graph: Graph, board: Board, rewrite: bool = True) -> Cost:
     cycles = count * model.cycles_per_instruction
     source = (f"instructions: {table.source} (residual {table.error_percent:.1f} %); cycles: instructions x "
               f"{model.cycles_per_instruction:g} ({model.low:g}..{model.high:g}), {model.source}")
+    firmware_bytes = code_table(board).firmware_bytes.get(board.key)
     return Cost(priced.ram_bytes, flash_bytes, weights, code_bytes,
                 sum(c.macs for calls in priced.program.calls for c in calls), round(count), round(cycles),
-                cycles / board.clock_hz * 1e6, priced.live_bytes_per_op, source).with_energy(power_of(board))
+                cycles / board.clock_hz * 1e6, priced.live_bytes_per_op, source,
+                firmware_bytes and flash_bytes + firmware_bytes).with_energy(power_of(board))
