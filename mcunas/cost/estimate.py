@@ -17,6 +17,7 @@ from mcunas.compiler.lower import KernelCall
 from mcunas.compiler.passes import optimize
 from mcunas.compiler.place import place
 from mcunas.compiler.schedule import Schedule
+from mcunas.compiler.select import select
 from mcunas.compiler.stream import Stream
 from mcunas.compiler.tables import InstructionTable, code_table, instruction_table
 from mcunas.cost.energy import Power, power_of
@@ -24,6 +25,9 @@ from mcunas.graph.ir import Graph
 
 if TYPE_CHECKING:
     from mcunas.board import Board
+
+
+GOAL = "balanced"        # of the compilation that is priced
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ class Priced:
 
     @staticmethod
     def of(graph: Graph, board: Board) -> Priced:
-        return Priced(Schedule.of(graph, board.isa))
+        """As compiled for the goal `balanced`."""
+        variants = select(graph, board, GOAL, lambda choice: 0)
+        return Priced(Schedule.of(graph, board.isa, choice=variants))
 
     @property
     def program(self) -> Program:

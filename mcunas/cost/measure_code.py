@@ -21,7 +21,7 @@ from mcunas.board import Board
 from mcunas.compiler import compile_graph, tables
 from mcunas.cost.estimate import constant_bytes
 from mcunas.cost.regression import nonnegative
-from mcunas.errors import InputError, ToolMissing
+from mcunas.errors import DoesNotFit, InputError, ToolMissing
 from mcunas.graph.ir import Graph, Op, Quant, Tensor
 from mcunas.paths import boards_dir, firmware_dir
 
@@ -120,7 +120,10 @@ def _overheads(board: Board, sizes: dict[str, tuple], folder: Path) -> tuple[dic
     own: set[str] = set()
     rows, left = [], []
     for graph in networks():
-        compiled = compile_graph(graph, board, rewrite=False)
+        try:
+            compiled = compile_graph(graph, board, rewrite=False)
+        except DoesNotFit:                                  # a small board measures the small ones
+            continue
         image = build(compiled, board, folder / "image")
         linked = _members((image.folder / "firmware.map").read_text())
         own = own or set(linked)                            # the first network's only kernel needs no library
