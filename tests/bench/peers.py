@@ -19,6 +19,10 @@ INSTRUCTIONS = {
 # CMSIS-NN's kernels alone, at the same commit and -O3, counted and priced as ours are (mcunas/cost/cycles.py).
 MODELLED_CYCLES = {
     "mps2-an386": {"kws": 9_509_491, "ic": 36_655_390, "vww": 30_395_115, "ad": 736_382},
+    "mps2-an500": {"kws": 6_686_105, "ic": 25_209_350, "vww": 21_416_147, "ad": 521_928},
+    "mps3-an547": {"kws": 2_024_547, "ic": 5_250_404, "vww": 7_415_086, "ad": 158_400},
+    "mps2-an385": {"kws": 16_710_145, "ic": 71_299_892, "vww": 50_491_682, "ad": 1_688_503},
+    "mps2-an385-m0plus": {"kws": 39_938_758, "ic": 137_236_469, "vww": 119_711_248, "ad": 2_354_607},
 }
 # The best published results on a Cortex-M4: NUCLEO-L4R5ZI at 120 MHz, MLPerf Tiny, ms x MHz. X-CUBE-AI 9 (kws, ic, vww
 # without dead channels), Plumerai 2023.05 (ad).

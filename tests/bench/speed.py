@@ -64,8 +64,8 @@ def speed_table(rows: Iterable[dict[str, Any]]) -> str:
                       f"{r['instructions'] / r['macs']:.2f}", f"{peer / r['instructions']:.2f}x" if peer else "–",
                       peer_cycles or "–", r["cycles"], f"{r['cycles'] / r['macs']:.2f}",
                       f"±{r['cycles_error_percent']:g} %", r["arena_bytes"]])
-    return markdown(["board", "model", "goal", "mismatches", "instructions: TFLM + CMSIS-NN", "mcunas", "per MAC", "fewer by",
-                     "modelled cycles: CMSIS-NN", "mcunas", "per MAC", "model", "RAM"], table)
+    return markdown(["board", "model", "goal", "mismatches", "instructions: TFLM + CMSIS-NN", "mcunas", "per MAC",
+                     "fewer by", "modelled cycles: CMSIS-NN", "mcunas", "per MAC", "model", "RAM"], table)
 
 
 def silicon_table(rows: Iterable[dict[str, Any]]) -> str:
@@ -82,8 +82,8 @@ def silicon_table(rows: Iterable[dict[str, Any]]) -> str:
 
 
 _SILICON = """
-Modelled Cortex-M4 cycles (no wait states) beside the best published silicon, NUCLEO-L4R5ZI at 120 MHz with 5 wait states behind
-a cache. That board took longer for CMSIS-NN than the model says for the same library: the last columns carry that ratio over.
+Modelled Cortex-M4 cycles (no wait states) beside the best published silicon, NUCLEO-L4R5ZI at 120 MHz with 5 wait states
+behind a cache. That board took longer for CMSIS-NN than the model says: the last columns carry that ratio over.
 
 """
 
