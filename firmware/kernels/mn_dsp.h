@@ -36,6 +36,9 @@ static inline uint32_t mn_both(int32_t x)
   return (uint32_t)(uint16_t)x * 0x10001u;
 }
 
+#define MN_LINE_SHIFT 10
+#define MN_LINE_POINT 12
+
 // Functions in assembly on the core, in C with internal linkage on the host.
 #if defined(__arm__)
 #define MN_DSP_ASSEMBLY extern
@@ -83,6 +86,8 @@ MN_DSP_TERNARY(mn_smlabt, "smlabt %0, %1, %2, %3")
 MN_DSP_TERNARY(mn_smlatb, "smlatb %0, %1, %2, %3")
 MN_DSP_TERNARY(mn_smlatt, "smlatt %0, %1, %2, %3")
 MN_DSP_TERNARY(mn_smmlar, "smmlar %0, %1, %2, %3")               // z + round(x * y / 2^32), ties up
+MN_DSP_TERNARY(mn_smmla, "smmla %0, %1, %2, %3")                 // z + x * y / 2^32, rounded down
+MN_DSP_UNARY(mn_saturate_line, "ssat %0, #8, %1, asr #12")       // (x >> MN_LINE_POINT) limited to int8
 
 #else
 
@@ -106,12 +111,13 @@ static inline uint32_t mn_widen_odd_add(uint32_t x, uint32_t y) { return mn_wide
 static inline uint32_t mn_low_halves(uint32_t x, uint32_t y) { return (x & 0xffffu) | y << 16; }
 static inline uint32_t mn_high_halves(uint32_t x, uint32_t y) { return x >> 16 | (y & 0xffff0000u); }
 
-static inline uint32_t mn_saturate_half(uint32_t x)
+static inline uint32_t mn_saturate(int32_t x)
 {
-  const int32_t half = (int32_t)x >> 1;
-
-  return (uint32_t)(half < INT8_MIN ? INT8_MIN : half > INT8_MAX ? INT8_MAX : half);
+  return (uint32_t)(x < INT8_MIN ? INT8_MIN : x > INT8_MAX ? INT8_MAX : x);
 }
+
+static inline uint32_t mn_saturate_half(uint32_t x) { return mn_saturate((int32_t)x >> 1); }
+static inline uint32_t mn_saturate_line(uint32_t x) { return mn_saturate((int32_t)x >> MN_LINE_POINT); }
 
 static inline uint32_t mn_product(uint32_t x, int32_t lane_x, uint32_t y, int32_t lane_y, uint32_t z)
 {
@@ -132,7 +138,20 @@ static inline uint32_t mn_smmlar(uint32_t x, uint32_t y, uint32_t z)
   return z + (uint32_t)(((int64_t)(int32_t)x * (int32_t)y + (INT64_C(1) << 31)) >> 32);
 }
 
+static inline uint32_t mn_smmla(uint32_t x, uint32_t y, uint32_t z)
+{
+  return z + (uint32_t)(((int64_t)(int32_t)x * (int32_t)y) >> 32);
+}
+
 #endif
+
+// The shortest way, for outputs that are never below the zero point: on that side TFLite Micro's two roundings lie on a
+// line, and the lowering finds one that passes between the same accumulators. line: the accumulator shifted left by
+// MN_LINE_SHIFT, plus an offset. rounding: the output zero point and a half, MN_LINE_POINT bits behind the point.
+static inline int8_t mn_requantize_line(uint32_t line, uint32_t slope, uint32_t rounding)
+{
+  return (int8_t)mn_saturate_line(mn_smmla(line, slope, rounding));
+}
 
 // The short way from an accumulator to its output byte; the lowering proves that it gives TFLite Micro's rounding.
 // acc2: twice the accumulator, |acc2| < 2^31. shift: the right shift less one, in the low byte (the rest is ignored).

@@ -4,8 +4,9 @@
 // Weights: one halfword 256 * B + A per input for two output channels A and B, two inputs per word. With x the inputs,
 // S = sum (256 B + A) x and T = sum A x, where A is the sign-extended low byte, sum B x = (S - T) / 256 exactly. Inputs
 // come in quads (bytes 0 to 3 of a word); a quad's two words hold bytes 0, 2 and bytes 1, 3, as SXTB16 widens them.
-// Requantization: per block of four channels a word of four shifts (a byte each: right shift less one), then pairs of
-// twice the folded bias and the multiplier.
+// Requantization, per channel: by lines (mn_requantize_line), the offset with the folded bias in it, and the slope;
+// exact (mn_requantize_short), twice the folded bias and the multiplier; the right shift less one stands apart, in
+// blocks of four channels as a word of four bytes before them.
 #ifndef MN_NN_DSP_H
 #define MN_NN_DSP_H
 
@@ -19,20 +20,29 @@ extern "C" {
 // r modulo the rows that its buffer holds.
 
 // Convolution, kernel_w taps side by side (no dilation in x), any stride. A row of taps is a run of run_bytes =
-// kernel_w * in_c input bytes, read as quads. joined: 0 when runs are whole quads, or the window is one pixel of at
-// least four bytes, whose last quad then begins four bytes before its end; 1: the runs are copied behind each other
-// first, and zeros fill the last quad. weights: blocks of four channels as [quad][2][pair of channels], then pairs as
-// [quad][2]. scratch: 16 bytes per quad of the window; joined: 4 more per quad.
+// kernel_w * in_c input bytes, read as quads; the bytes after its quads follow those of all runs, in twos. A step is two
+// inputs, one word of each pixel. weights: blocks of four channels as [step][pair of channels], then requantization;
+// one or two channels after them as [step], three as a block. first_x, whole: columns from first_x on, `whole` of them,
+// have windows that lie inside the rows. linear: 1 for windows of one pixel without strides or padding.
+// scratch: 8 bytes per step.
+#define MN_CONV_DSP_MEMBERS                                                                       \
+  const uint32_t *weights;                                                                        \
+  uint16_t in_h, in_w, in_c, out_h, out_w, out_c, in_ring, out_ring;                              \
+  uint16_t kernel_h, run_bytes, steps, stride_h, stride_w, dilation_h, pad_top, pad_left, first_x, whole; \
+  int8_t input_zero_point, output_zero_point, low, high;                                          \
+  uint8_t exact, linear
 struct mn_conv_s8_dsp {
-  const uint32_t *weights;
-  const int32_t *requant;
-  uint16_t in_h, in_w, in_c, out_h, out_w, out_c, in_ring, out_ring;
-  uint16_t kernel_h, run_bytes, stride_h, stride_w, dilation_h, pad_top, pad_left;
-  int8_t input_zero_point, output_zero_point, low, high;
-  uint8_t joined;
+  MN_CONV_DSP_MEMBERS;
 };
 void mn_conv_s8_dsp(const struct mn_conv_s8_dsp *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                     int32_t to);
+
+// The same with weights as int16: blocks of four channels as [step][channel], one or two channels as [step][2].
+struct mn_conv_s8_wide_dsp {
+  MN_CONV_DSP_MEMBERS;
+};
+void mn_conv_s8_wide_dsp(const struct mn_conv_s8_wide_dsp *p, const int8_t *in, int8_t *out, void *scratch,
+                         int32_t from, int32_t to);
 
 // Depthwise convolution 3x3 of at least four channels, one output channel each, stride 1 or 2 both ways, no dilation.
 // constants: per channel five words: the taps as bytes w00, w01, w10, w11; w02, w21, w12, w20; w22 above a byte of

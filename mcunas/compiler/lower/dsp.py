@@ -11,8 +11,19 @@ from math import prod
 import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
+from mcunas.compiler.lower.dsp_lines import lines
 from mcunas.compiler.lower.overlap import window_overlap
-from mcunas.compiler.lower.packing import byte_pairs, depthwise_3x3, in_blocks, in_quads, padded_quads, requant_blocks, short
+from mcunas.compiler.lower.packing import (
+    Short,
+    byte_pairs,
+    depthwise_3x3,
+    halfwords_joined,
+    in_steps,
+    in_stream,
+    padded,
+    requant_blocks,
+    short,
+)
 from mcunas.compiler.lower.window import halfwords
 from mcunas.graph.arithmetic import wrap32
 from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window
@@ -36,30 +47,45 @@ def window_rows(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Rows:
 
 @lowers("CONV_2D", isa="dsp")
 def conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
+    return _conv(graph, op, wide=False)
+
+
+@lowers("CONV_2D", isa="wide")
+def conv_2d_wide(graph: Graph, op: Op) -> list[KernelCall] | None:
+    """Weights as int16 in flash: a twelfth fewer instructions in the innermost loop."""
+    return _conv(graph, op, wide=True)
+
+
+def _conv(graph: Graph, op: Op, wide: bool) -> list[KernelCall] | None:
     x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
     p, win = requant(graph, op), sliding_window(graph, op)
     weights = graph.tensors[op.inputs[1]].data.astype(np.int64)
-    flat = weights.reshape(w[0], -1)
+    flat, run_bytes = weights.reshape(w[0], -1), w[2] * w[3]
     bias = folded_bias(graph, op, p, flat.sum(axis=1))
-    run_bytes = w[2] * w[3]
-    joined = run_bytes < 4 or run_bytes % 4 > 0 and w[1] * w[2] > 1
-    steps = padded_quads(flat) if joined else in_quads(flat.reshape(w[0], w[1], run_bytes))
-    scaling = short(p, flat, bias)
-    pairs = byte_pairs(steps)
-    if x[0] != 1 or w[3] != x[3] or (win.dilation[1] > 1 and w[2] > 1) or scaling is None or pairs is None:
+    scaling = lines(p, flat, bias) or short(p, flat, bias)
+    # Rows of less than a word cannot be read as words.
+    if (x[0] != 1 or w[3] != x[3] or (win.dilation[1] > 1 and w[2] > 1) or scaling is None
+            or run_bytes >= 4 > x[2] * x[3]):
         return None
+    steps = in_steps(weights.reshape(w[0], w[1], run_bytes))
+    words = halfwords_joined(padded(steps, 2)) if wide else byte_pairs(steps)
+    if words is None:
+        return None
+    linear = w[1:3] == (1, 1) and win.stride == (1, 1) and x[1:3] == y[1:3]
+    first = -(-win.pad[1] // win.stride[1])
+    whole = min((x[2] + win.pad[1] - w[2]) // win.stride[1] + 1, y[2]) - first
     params = {
-        "weights": Table("uint32_t", in_blocks(pairs, w[0], 4), "weights"),
-        "requant": Table("int32_t", requant_blocks(scaling), "requant"),
+        "weights": Table("uint32_t", in_stream(words, requant_blocks(scaling), w[0]), "weights"),
         **halfwords(graph, op, in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2], out_c=y[3], in_ring=x[1],
-                    out_ring=y[1], kernel_h=w[1], run_bytes=run_bytes, stride_h=win.stride[0],
-                    stride_w=win.stride[1], dilation_h=win.dilation[0], pad_top=win.pad[0], pad_left=win.pad[1]),
+                    out_ring=y[1], kernel_h=w[1], run_bytes=run_bytes, steps=steps.shape[1], stride_h=win.stride[0],
+                    stride_w=win.stride[1], dilation_h=win.dilation[0], pad_top=win.pad[0], pad_left=win.pad[1],
+                    first_x=min(first, y[2]), whole=max(whole, 0)),
         "input_zero_point": p.input_zero_point, "output_zero_point": p.output_zero_point, "low": p.low, "high": p.high,
-        "joined": int(joined),
+        "exact": int(isinstance(scaling, Short)), "linear": int(linear),
     }
-    return [KernelCall("mn_conv_s8_dsp", params, (op.inputs[0],), op.outputs,
-                       scratch_bytes=(10 if joined else 8) * steps.shape[1],
-                       macs=prod(y) * prod(w[1:]), rows=window_rows(x, y, win), overlap=(_two_pixels(x, y, win),))]
+    return [KernelCall("mn_conv_s8_wide_dsp" if wide else "mn_conv_s8_dsp", params, (op.inputs[0],), op.outputs,
+                       scratch_bytes=8 * steps.shape[1], macs=prod(y) * prod(w[1:]), rows=window_rows(x, y, win),
+                       overlap=(_two_pixels(x, y, win),))]
 
 
 def _two_pixels(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Overlap:

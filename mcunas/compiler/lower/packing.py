@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mcunas.compiler.lower.dsp_lines import Lines
 from mcunas.graph.arithmetic import clamp_int8, scale_int32
 from mcunas.graph.integer_params import Requant
 
@@ -38,10 +39,14 @@ def quad_positions(run_bytes: int) -> np.ndarray:
     return np.vstack([positions, last])
 
 
-def padded_quads(weights: np.ndarray) -> np.ndarray:
-    """in_quads of weights (channels, bytes) with zeros after the last byte."""
-    rest = -weights.shape[1] % 4
-    return in_quads(np.pad(weights, ((0, 0), (0, rest)))[:, None])
+def in_steps(weights: np.ndarray) -> np.ndarray:
+    """int64 (channels, steps, 2) of weights (channels, runs, run_bytes): quads of all runs, two steps each, then the
+    bytes after the quads of all runs, in twos."""
+    channels, whole = weights.shape[0], weights.shape[2] // 4 * 4
+    rest = weights[:, :, whole:].reshape(channels, -1).astype(np.int64)
+    rest = np.pad(rest, ((0, 0), (0, rest.shape[1] % 2))).reshape(channels, -1, 2)
+    quads = weights[:, :, :whole].reshape(channels, -1, 4)[:, :, [0, 2, 1, 3]].astype(np.int64)
+    return np.concatenate([quads.reshape(channels, -1, 2), rest], axis=1)
 
 
 def in_quads(weights: np.ndarray) -> np.ndarray:
@@ -52,19 +57,28 @@ def in_quads(weights: np.ndarray) -> np.ndarray:
     return words.reshape(weights.shape[0], -1, 2)
 
 
+def padded(steps: np.ndarray, to: int) -> np.ndarray:
+    """Channels of zeros after the last one, up to a multiple of `to`."""
+    return np.concatenate([steps, np.zeros((-steps.shape[0] % to, *steps.shape[1:]), steps.dtype)])
+
+
+def halfwords_joined(values: np.ndarray) -> np.ndarray:
+    """uint32 of (..., 2): the first in the low half."""
+    return ((values[..., 0] & 0xFFFF) | (values[..., 1] & 0xFFFF) << 16).astype(np.uint32)
+
+
 def byte_pairs(steps: np.ndarray) -> np.ndarray | None:
     """uint32 (pairs, steps): two channels per halfword, two inputs per word. An odd last channel gets a B of zeros.
 
     None when a pair does not fit its halfwords or sum B x may leave 24 bits.
     """
-    if steps.shape[0] % 2:
-        steps = np.concatenate([steps, np.zeros_like(steps[:1])])
+    steps = padded(steps, 2)
     a, b = steps[0::2], steps[1::2]
     halves = 256 * b + a
     if halves.min() < -(1 << 15) or halves.max() >= 1 << 15 or (
             np.abs(b).sum(axis=(1, 2)).max() * _INPUT_REACH >= _SUM_REACH):
         return None
-    return ((halves[..., 0] & 0xFFFF) | (halves[..., 1] & 0xFFFF) << 16).astype(np.uint32)
+    return halfwords_joined(halves)
 
 
 def in_blocks(pairs: np.ndarray, channels: int, per_block: int) -> np.ndarray:
@@ -102,14 +116,26 @@ def short(p: Requant, weights: np.ndarray, bias: np.ndarray) -> Short | None:
     return Short(bias2, multiplier, right - 1) if fits.all() else None
 
 
-def requant_blocks(p: Short) -> np.ndarray:
-    """int32: per four channels a word of four shifts, then (twice the folded bias, multiplier) per channel."""
-    channels = p.bias2.size
-    padded = np.zeros((3, -(-channels // 4) * 4), np.int64)
-    padded[:, :channels] = p.bias2, p.multiplier, p.shift
-    shifts = _bytes(padded[2])
-    words = np.concatenate([shifts[:, None], padded[:2].T.reshape(-1, 8)], axis=1).reshape(-1)
-    return words[:words.size - 2 * (padded.shape[1] - channels)].astype(np.int32)
+def requant_blocks(p: Short | Lines) -> np.ndarray:
+    """uint32 (blocks of four channels, 8 or 9): per channel (offset, slope); or a word of four shifts, then (twice the
+    folded bias, multiplier) per channel."""
+    rows = (p.offset, p.slope) if isinstance(p, Lines) else (p.bias2, p.multiplier, p.shift)
+    table = padded(np.stack(rows, axis=1), 4)
+    words = table[:, :2].reshape(-1, 8)
+    if isinstance(p, Short):
+        words = np.concatenate([_bytes(table[:, 2])[:, None], words], axis=1)
+    return (words & 0xFFFFFFFF).astype(np.uint32)
+
+
+def in_stream(words: np.ndarray, requant: np.ndarray, channels: int) -> np.ndarray:
+    """uint32: what mn_conv_run_dsp reads. words (channels / n, steps): each word serves n channels, channels of words
+    padded to even. Blocks of four channels as [step][word], then their requantization; one or two channels last."""
+    per_word = -(-channels // 2) * 2 // words.shape[0]
+    parts = []
+    for block, constants in enumerate(requant):
+        of_block = words[block * 4 // per_word:(block + 1) * 4 // per_word]
+        parts += [of_block.T.reshape(-1), constants]
+    return np.concatenate(parts)
 
 
 def depthwise_3x3(weights: np.ndarray, p: Short) -> np.ndarray:
@@ -125,6 +151,4 @@ def depthwise_3x3(weights: np.ndarray, p: Short) -> np.ndarray:
 
 def _bytes(values: np.ndarray) -> np.ndarray:
     """int64: words of four bytes each (little-endian), padded with zeros."""
-    padded = np.zeros(-(-values.size // 4) * 4, np.int64)
-    padded[:values.size] = values & 0xFF
-    return padded.reshape(-1, 4) @ (1 << np.arange(0, 32, 8))
+    return (padded(values, 4).astype(np.int64) & 0xFF).reshape(-1, 4) @ (1 << np.arange(0, 32, 8))
