@@ -14,12 +14,16 @@ import pytest
 from hypothesis import strategies as st
 
 from mcunas.board import Board
-from mcunas.compiler import compile_graph
+from mcunas.compiler import Choice, Compiled, compile_graph
+from mcunas.compiler.lower import ISAS, candidates
+from mcunas.compiler.lower.dsp_lines import LINE_POINT, LINE_SHIFT, lines
 from mcunas.compiler.lower.packing import byte_pairs, in_quads
 from mcunas.device.build import build
 from mcunas.device.host import build_host
 from mcunas.device.validate import validate
 from mcunas.graph import Graph, Op, Quant, Tensor, reference, write_tflite
+from mcunas.graph.arithmetic import quantize_multiplier, scale_int32
+from mcunas.graph.integer_params import Requant
 from tests.kernels.bundle import Case, bundle, draw
 from tests.kernels.rows_program import RowsProgram
 from tests.kernels.strategies import _ACTIVATIONS, _ZERO_POINTS, _conv_attrs, _filled, _layer, _legal
@@ -102,10 +106,16 @@ CASES = {"CONV_2D_DSP": conv_2d(), "DEPTHWISE_DSP": depthwise_conv_2d(), "FULLY_
          "ADD_DSP": add(), "AVERAGE_POOL_DSP": global_pool()}
 
 
-def _differences(case: Case, folder: Path) -> tuple[list[int], int]:
+def _compiled(graph: Graph, wide: bool = False) -> Compiled:
+    """As given; wide: with weights as int16 wherever that is possible."""
+    chosen = {i: "wide" for i, op in enumerate(graph.ops) if wide and "wide" in candidates(graph, op, "dsp")}
+    return compile_graph(graph, Board.load(_BOARD), rewrite=not wide, choice=Choice(chosen) if wide else None)
+
+
+def _differences(case: Case, folder: Path, wide: bool = False) -> tuple[list[int], int]:
     """(outputs that differ from the reference, how many calls were of DSP kernels) of the host build."""
     graph, inputs = case
-    compiled = compile_graph(graph, Board.load(_BOARD))
+    compiled = _compiled(graph, wide)
     dsp = sum(call.kernel.endswith("_dsp") for calls in compiled.plan.program.calls for call in calls)
     expected, (found, _) = reference.run(graph, inputs), build_host(compiled, folder).run(inputs)
     return [k for k, t in enumerate(graph.outputs) if found[k].tobytes() != expected[t].tobytes()], dsp
@@ -133,15 +143,31 @@ def test_pieces_give_the_whole_layer(kind, tmp_path):
     assert any(name.endswith("_dsp") for name in program.kernels) and program.run(tmp_path) == []
 
 
+_WIDE = ["CONV_2D_DSP"]
+
+
+@pytest.mark.parametrize("kind", _WIDE)
+def test_wide_weights_equal_the_reference(kind, tmp_path, monkeypatch):
+    case = bundle(draw(CASES[kind], 60, 70))
+    different, _ = _differences(case, tmp_path, wide=True)
+    assert different == [] and sum("_wide_dsp" in k for k in _compiled(case[0], wide=True).kernels) == 1
+    monkeypatch.setitem(ISAS, "dsp", ("wide", "dsp", "scalar"))
+    program = RowsProgram(seed=5)
+    for one in draw(CASES[kind], 20, 71):
+        program.add(one, "dsp")
+    assert program.run(tmp_path) == []
+
+
 @pytest.mark.skipif(shutil.which("qemu-system-arm") is None or shutil.which("arm-none-eabi-gcc") is None,
                     reason="needs qemu-system-arm and arm-none-eabi-gcc")
 def test_assembly_equals_tflite_micro(tmp_path):
     """All kinds of layers in one firmware, on the emulated Cortex-M4: with the drawn inputs and with random ones."""
     graph, inputs = bundle([case for kind in sorted(CASES) for case in draw(CASES[kind], 25, 40)])
     board = Board.load(_BOARD)
-    image = build(compile_graph(graph, board), board, tmp_path, tflite=write_tflite(graph))
-    assert validate(image, [inputs]).mismatches == 0
-    assert validate(image, n_random=2).mismatches == 0
+    for wide in (False, True):
+        image = build(_compiled(graph, wide), board, tmp_path, tflite=write_tflite(graph))
+        assert validate(image, [inputs]).mismatches == 0
+        assert validate(image, n_random=2).mismatches == 0
 
 
 def test_one_row_of_taps_hangs_over_the_border(tmp_path):
@@ -170,3 +196,28 @@ def weights_absent(steps: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("weight", "count"), [(-128, 3), (127, 600)])
 def test_weights_that_do_not_pack_are_refused(weight, count):
     assert byte_pairs(in_quads(np.full((2, 1, count), weight))) is None
+
+
+@pytest.mark.parametrize("real", [0.45, 0.03, 1 / 64, 3 / 1024, 0.0009, 2.0 ** -21, 2.0 ** -23, 0.0])
+@pytest.mark.parametrize("zero_point", [-128, -5, 126])
+def test_lines_give_every_byte_that_two_roundings_give(real, zero_point):
+    rng = np.random.default_rng(2)
+    multiplier, shift = (np.full(4, v) for v in quantize_multiplier(real))
+    weights, bias = rng.integers(-127, 128, (4, 30)), rng.integers(-9000, 9000, 4)
+    weights[3] = 0
+    p = Requant(multiplier, shift, input_zero_point=0, output_zero_point=zero_point, low=zero_point, high=127)
+    found = lines(p, weights, bias)
+    assert found is not None or real > 0.1                   # slopes of more than 31 bits
+    for c in range(4 if found else 0):
+        reach = 128 * np.abs(weights[c]).sum()
+        acc = np.arange(bias[c] - reach, bias[c] + reach + 1)
+        line = found.offset[c] + (acc - bias[c] << LINE_SHIFT)
+        assert np.abs(line).max() < 1 << 31
+        scaled = (line * found.slope[c] >> 32) + ((2 * zero_point + 1) << (LINE_POINT - 1))
+        expected = scale_int32(acc, multiplier[c], shift[c]) + zero_point
+        assert (np.clip(scaled >> LINE_POINT, zero_point, 127) == np.clip(expected, zero_point, 127)).all()
+
+
+def test_lines_are_refused_below_the_zero_point():
+    p = Requant(np.array([1 << 30]), np.array([-5]), input_zero_point=0, output_zero_point=-3, low=-128, high=127)
+    assert lines(p, np.ones((1, 3)), np.array([7])) is None

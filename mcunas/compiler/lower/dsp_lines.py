@@ -32,11 +32,11 @@ def lines(p: Requant, weights: np.ndarray, bias: np.ndarray) -> Lines | None:
     """For weights (channels, inputs) and folded biases (channels,); None where some channel has no such line."""
     multiplier, right = (np.broadcast_to(v, bias.shape).astype(np.int64) for v in (p.multiplier, -p.shift))
     reach = np.abs(weights.astype(np.int64)).sum(axis=1) * _INPUT_REACH
+    flat = (multiplier == 0) | (right >= _FLAT)
+    multiplier, right = np.where(flat, 1 << 30, multiplier), np.where(flat, _FLAT, right)
     if (p.low < p.output_zero_point or right.min() < 1
             or (reach + np.abs(bias) + 2).max() >= 1 << (31 - LINE_SHIFT)):
         return None
-    flat = (multiplier == 0) | (right >= _FLAT)
-    multiplier, right = np.where(flat, 1 << 30, multiplier), np.where(flat, 1, right)
     begins = _thresholds(p, multiplier, right)
     above = (begins <= (bias + reach)[:, None]) & ~flat[:, None]          # thresholds that inputs can pass
     below = (begins > (bias - reach)[:, None]) & ~flat[:, None]
