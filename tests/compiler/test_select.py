@@ -56,6 +56,7 @@ def test_a_measured_price_decides():
 
 def test_flash_that_is_short_buys_the_best_gain_per_byte(monkeypatch):
     """Two layers offer speed for flash; only one fits."""
+    monkeypatch.setattr("mcunas.compiler.lower.ROOMY", {})
     graph = compile_graph(small_cnn(), BOARD).graph
     ways = {i: found for i, o in enumerate(graph.ops) if len(found := candidates(graph, o, "dsp")) > 1}
     first, second = list(ways)[:2]
