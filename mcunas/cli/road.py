@@ -23,7 +23,9 @@ MEASURED_INPUTS = 3     # inputs for RAM, stack and instructions, besides those 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to search: names as on the command line. images: most test inputs to stream to the board."""
+    """What to search: names as on the command line. images: most test inputs to stream to the board;
+    None = as many as the task's schedule measures.
+    """
 
     task: str
     board: Board
@@ -33,7 +35,7 @@ class Plan:
     seed: int = 0
     smoke: bool = False
     resume: bool = True
-    images: int = 450
+    images: int | None = None
 
     def command(self) -> str:
         """The command line that runs this again."""
@@ -62,7 +64,7 @@ def travel(plan: Plan) -> dict[str, Any]:
                         smoke=plan.smoke, resume=plan.resume, progress=bars)
         model = quantize(result, progress=bars, resume=plan.resume)
         image = api.build(plan.out / "model.tflite", plan.board, plan.out / "firmware", budget=plan.budget)
-        on_board, report = _prove(image, plan, lambda done, of: bars("board", done, of, {}))
+        on_board, report = _prove(image, plan, result.schedule.measured_images, lambda done, of: bars("board", done, of, {}))
     history = json.loads((plan.out / "history.json").read_text())
     sections = {**content.of_search(result, history),
                 **content.of_validation(report, image, plan.budget.for_board(plan.board), result.metrics["dense"]),
@@ -73,14 +75,15 @@ def travel(plan: Plan) -> dict[str, Any]:
     return read_report(plan.out)
 
 
-def _prove(image: Any, plan: Plan, progress: Callable[[int, int], None]) -> tuple[float, Any]:
+def _prove(image: Any, plan: Plan, measured: int | None, progress: Callable[[int, int], None]) -> tuple[float, Any]:
     """Stream test inputs through the board: (accuracy there, validation report over all of them)."""
     from mcunas import device, tasks
     from mcunas.graph import read_tflite
     from mcunas.graph.oracle import Oracle
+    from mcunas.tasks.test_reads import open_test
 
-    split = tasks.load(plan.task).test
-    images, labels = split.images[:plan.images], split.labels[:plan.images]
+    split = open_test(tasks.load(plan.task), plan.out, "board", plan.images or measured)
+    images, labels = split.images, split.labels
     found = device.stream(image, images, progress=lambda done: progress(done, len(images)))
     data = image.tflite.read_bytes()
     oracle = Oracle(read_tflite(data), data)

@@ -18,6 +18,7 @@ from mcunas.graph import read_tflite
 from mcunas.quantize.model import QuantizedModel, accuracy
 from mcunas.quantize.qat import FakeQuantized
 from mcunas.tasks import Task
+from mcunas.tasks.test_reads import open_test
 
 CALIBRATION_IMAGES = 512
 FIRST_EPOCH = 100_000       # of the random streams: far from the float epochs'
@@ -48,11 +49,11 @@ def run_quantize(result: Any, progress: Any, resume: bool) -> QuantizedModel:
         quantized.load(state["parameters"])
         optimizer.load_state_dict(state["optimizer"])
         epoch, samples, spent = state["epoch"], state["samples"], state["cpu_seconds"]
-    steps = steps_per_epoch(task, schedule.batch)
+    steps = steps_per_epoch(task, schedule)
     quantized.train()
     while epoch < schedule.qat_epochs:
         total = 0.0
-        for step, (x, labels) in enumerate(batches(task, result.seed, FIRST_EPOCH + epoch, schedule.batch)):
+        for step, (x, labels) in enumerate(batches(task, schedule, result.seed, FIRST_EPOCH + epoch)):
             rate = cosine((epoch + step / steps) / schedule.qat_epochs, schedule.qat_rate)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["share"]
@@ -72,10 +73,11 @@ def run_quantize(result: Any, progress: Any, resume: bool) -> QuantizedModel:
 
 def _finish(result: Any, task: Task, quantized: FakeQuantized, fingerprint: str, samples: int,
             cpu_seconds: float) -> QuantizedModel:
-    graph = quantized.export()
+    graph, count = quantized.export(), result.schedule.measured_images
+    test = open_test(task, result.out, "int8", count)
     metrics = {"fingerprint": fingerprint, "seed": result.seed, "float_accuracy": result.metrics["float_accuracy"],
-               "int8_validation_accuracy": accuracy(graph, task.validation),
-               "int8_accuracy": accuracy(graph, task.test), "test_images": len(task.test),
+               "int8_validation_accuracy": accuracy(graph, task.validation[:count]),
+               "int8_accuracy": accuracy(graph, test), "test_images": len(test),
                "ranges_from_nncf": quantized.from_nncf, "ledger": {"samples": samples, "cpu_seconds": cpu_seconds}}
     model = QuantizedModel(graph, metrics)
     model.save(result.out / "model.tflite")

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from mcunas.board import Board
     from mcunas.budget import Budget
     from mcunas.search.result import Result
-    from mcunas.search.run import Progress, Schedule
+    from mcunas.search.run import Progress
+    from mcunas.tasks import Schedule
 
 # name -> module with shape(run): brings run.net to widths that fit, trained or not; the driver trains what is left
 METHODS = {"diffprune": "mcunas.search.diffprune", "uniform": "mcunas.search.uniform",
@@ -22,12 +23,13 @@ __all__ = ["METHODS", "search"]
 
 def search(task: str, board: Board, budget: Budget, method: str = "diffprune", out: str | Path | None = None,
            seed: int = 0, smoke: bool = False, resume: bool = True, progress: Progress | None = None,
-           start: str = "residual", options: dict | None = None, schedule: Schedule | None = None) -> Result:
+           start: str | None = None, options: dict | None = None, schedule: Schedule | None = None) -> Result:
     """Search `task` for a network that fits `budget` on `board`, and train it (float; `mcunas.quantize` comes next).
 
     out: folder for the artefacts (default runs/<task>-<method>-<board>). smoke: the same road with little training.
     resume: continue what `out` holds; a finished search is returned as it is. progress: called as (phase, epochs done,
-    epochs in all, figures). start, options: the starting net and its arguments. schedule: replaces the default epochs.
+    epochs in all, figures). start, options: the starting net and its arguments; schedule: the
+    epochs; all three default to the task's own (options alone change some of its arguments).
     Raises InputError for unknown names or a checkpoint of another search, DoesNotFit when no width fits.
     """
     if method not in METHODS:
@@ -35,4 +37,4 @@ def search(task: str, board: Board, budget: Budget, method: str = "diffprune", o
     from mcunas.search.driver import run_search
 
     return run_search(task, board, budget, method, Path(out or f"runs/{task}-{method}-{board.key}"), seed, smoke, resume,
-                      progress, start, options or {}, schedule)
+                      progress, start, options, schedule)

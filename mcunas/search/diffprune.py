@@ -63,12 +63,12 @@ def _epoch(run: Run, widths: Widths, constraints: Constraints, optimizer: torch.
     usage = run.resources.refresh(rounded)
     order = run.resources.order(rounded)
     warm = run.epoch >= run.schedule.warmup_epochs
-    steps = steps_per_epoch(run.task, run.schedule.batch)
+    steps = steps_per_epoch(run.task, run.schedule)
     widths.progress = min(run.epoch / max(run.schedule.prune_epochs - 1, 1), 1.0)
     widths.reorder()
     run.net.train()
     loss_sum, fraction = 0.0, 0.0
-    for step, (images, labels) in enumerate(batches(run.task, run.seed, run.epoch, run.schedule.batch)):
+    for step, (images, labels) in enumerate(batches(run.task, run.schedule, run.seed, run.epoch)):
         now = run.epoch + step / steps
         for group in run.optimizer.param_groups:
             group["lr"] = cosine(now / run.schedule.float_epochs, run.schedule.rate)

@@ -21,22 +21,27 @@ from mcunas.errors import DoesNotFit, InputError
 from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.search import METHODS
 from mcunas.search.result import Result, finish
-from mcunas.search.run import CHECKPOINT, SMOKE, Progress, Run, Schedule
+from mcunas.search.run import CHECKPOINT, Progress, Run
 from mcunas.space import Genotype
+from mcunas.tasks import Schedule, Task
+from mcunas.tasks.test_reads import open_test
 from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
 
 THREADS = 1     # fixed: another number would sum in another order; and on nets this small a second thread only waits
 
 
 def run_search(task_name: str, board: Board, budget: Budget, method: str, out: Path, seed: int, smoke: bool, resume: bool,
-               progress: Progress | None, start: str, options: dict, schedule: Schedule | None) -> Result:
+               progress: Progress | None, start: str | None, options: dict | None, schedule: Schedule | None) -> Result:
     """See `mcunas.search`."""
     torch.set_num_threads(THREADS)
     task, budget = tasks.load(task_name), budget.for_board(board)
-    genotype = Genotype(start, json.loads(json.dumps(options)), task.input_shape, task.classes, {})   # as a file holds it
-    schedule = schedule or (SMOKE if smoke else Schedule())
+    if start is None:
+        start, options = task.start, {**task.options, **(options or {})}
+    options = json.loads(json.dumps(options or {}))         # as a file holds them
+    genotype = Genotype(start, options, task.input_shape, task.classes, {})
+    schedule = schedule or (task.schedule.smoke() if smoke else task.schedule)
     started = time.process_time()
-    run = Run(task, board, budget, method, genotype, schedule, seed, out, progress)
+    run = Run(task.sealed(), board, budget, method, genotype, schedule, seed, out, progress)
     finished = _finished(run) if resume else None
     if finished:
         return finished
@@ -49,7 +54,7 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     demand_feasible(run)
     _shape(run, method)
     _train_rest(run)
-    return _measure(run, asdict(dense))
+    return _measure(run, task, asdict(dense))
 
 
 def _finished(run: Run) -> Result | None:
@@ -87,15 +92,15 @@ def _shape(run: Run, method: str) -> None:
 
 def _train_rest(run: Run) -> None:
     """Train at the final widths; the learning rate goes on where the method left it."""
-    steps, total = steps_per_epoch(run.task, run.schedule.batch), run.schedule.float_epochs
+    steps, total = steps_per_epoch(run.task, run.schedule), run.schedule.float_epochs
     while run.epoch < total:
         started, epoch = time.process_time(), run.epoch
-        loss = train_epoch(run.net, run.optimizer, batches(run.task, run.seed, epoch, run.schedule.batch),
+        loss = train_epoch(run.net, run.optimizer, batches(run.task, run.schedule, run.seed, epoch),
                            lambda step, epoch=epoch: cosine((epoch + step / steps) / total, run.schedule.rate))
         run.end_epoch("finetune", started, {"loss": loss, "validation": accuracy(run.net, run.task, run.task.validation)})
 
 
-def _measure(run: Run, dense: dict[str, Any]) -> Result:
+def _measure(run: Run, task: Task, dense: dict[str, Any]) -> Result:
     """Price the deployed graph by itself, check it against the budget, and read the test split once."""
     # the skeleton's weights are zeros, which the compiler's passes would take for dead channels
     cost = estimate(run.resources.skeleton.at(run.widths), run.board, rewrite=False)
@@ -106,7 +111,7 @@ def _measure(run: Run, dense: dict[str, Any]) -> Result:
         over["latency"] = dense["latency_us"] / run.budget.latency_us
     metrics = {
         "validation_accuracy": accuracy(run.net, run.task, run.task.validation),
-        "float_accuracy": accuracy(run.net, run.task, run.task.test), "test_images": len(run.task.test),
+        "float_accuracy": accuracy(run.net, task, open_test(task, run.out, "float")), "test_images": len(task.test),
         "budget_use": usage, "dense_over_budget": over, "dense": dense, "widths": list(run.widths),
         "parameters": sum(p.numel() for p in run.net.parameters()), "ledger": asdict(run.ledger),
         "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},

@@ -17,8 +17,9 @@ from mcunas.cost import Cost
 from mcunas.errors import InputError
 from mcunas.prune.groups import find_groups
 from mcunas.prune.slicing import slice_to
-from mcunas.search.run import Run, Schedule
+from mcunas.search.run import Run
 from mcunas.space import Genotype
+from mcunas.tasks import Schedule
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,36 +24,11 @@ from mcunas.prune.resources import Resources
 from mcunas.prune.skeleton import skeleton_of
 from mcunas.prune.slicing import slice_to
 from mcunas.space import Genotype
-from mcunas.tasks import Task
+from mcunas.tasks import Schedule, Task
 from mcunas.tasks.training import steps_per_epoch
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]      # phase, epochs done, epochs in all, figures to show
 CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Epochs of the float phases and of quantization-aware training, and the optimizers' settings.
-
-    prune_epochs: until the projection; methods that choose widths without training spend them on training instead.
-    """
-
-    prune_epochs: int = 36
-    finetune_epochs: int = 84
-    qat_epochs: int = 16
-    warmup_epochs: int = 2
-    batch: int = 64
-    rate: float = 0.1
-    width_rate: float = 0.03
-    qat_rate: float = 0.001
-    weight_decay: float = 5e-4
-
-    @property
-    def float_epochs(self) -> int:
-        return self.prune_epochs + self.finetune_epochs
-
-
-SMOKE = Schedule(prune_epochs=6, finetune_epochs=2, qat_epochs=2, warmup_epochs=1, width_rate=0.15)
 
 
 @dataclass
@@ -98,7 +73,7 @@ class Run:
 
     @property
     def samples_per_epoch(self) -> int:
-        return steps_per_epoch(self.task, self.schedule.batch) * self.schedule.batch
+        return steps_per_epoch(self.task, self.schedule) * self.schedule.batch
 
     def genotype(self) -> Genotype:
         names = {g.name: g.channels for g in self.channels.groups}

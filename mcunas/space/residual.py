@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A residual CNN for small images: stem and three stages of one basic block each, batch norm after every convolution.
+"""A residual CNN for small images: a stem and stages of one basic block each, batch norm after every convolution.
 
-Down-sampling pads right and bottom only, which is TFLite's SAME for even sizes, so no PAD op is deployed.
+Down-sampling pads as TFLite's SAME does, right and bottom only where the size is even, so that no PAD op is deployed.
 """
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from torch import nn
 class Block(nn.Module):
     """conv3x3 - conv3x3 + shortcut; the shortcut is a strided 1x1 convolution where the shape changes."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, is_even: bool = True) -> None:
         super().__init__()
-        self.pad = nn.ZeroPad2d((0, 1, 0, 1)) if stride == 2 else nn.Identity()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=0 if stride == 2 else 1, bias=False)
+        is_one_sided = stride == 2 and is_even
+        self.pad = nn.ZeroPad2d((0, 1, 0, 1)) if is_one_sided else nn.Identity()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=0 if is_one_sided else 1, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
@@ -31,14 +32,22 @@ class Block(nn.Module):
 
 
 class ResidualNet(nn.Module):
-    """(N, C, H, W) -> logits (N, classes). widths: channels of the three stages, at full, half and quarter size."""
+    """(N, C, H, W) -> logits (N, classes). widths, strides: of each stage. stem: channels at full size.
 
-    def __init__(self, in_channels: int, classes: int, widths: tuple[int, int, int] = (24, 48, 96)) -> None:
+    size: height = width of the input, which tells where a stage meets an odd size; 0 = all sizes are even.
+    """
+
+    def __init__(self, in_channels: int, classes: int, widths: tuple[int, ...] = (24, 48, 96),
+                 strides: tuple[int, ...] = (1, 2, 2), stem: int = 0, size: int = 0) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
-        self.bn = nn.BatchNorm2d(widths[0])
-        inputs = (widths[0], *widths[:-1])
-        self.stages = nn.Sequential(*(Block(i, o, 1 if n == 0 else 2) for n, (i, o) in enumerate(zip(inputs, widths))))
+        inputs = (stem or widths[0], *widths[:-1])
+        self.stem = nn.Conv2d(in_channels, inputs[0], 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(inputs[0])
+        blocks = []
+        for i, o, stride in zip(inputs, widths, strides, strict=True):
+            blocks.append(Block(i, o, stride, size % 2 == 0))
+            size = -(-size // stride)
+        self.stages = nn.Sequential(*blocks)
         self.head = nn.Linear(widths[-1], classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

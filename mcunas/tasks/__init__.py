@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 
 from mcunas.errors import InputError
+from mcunas.tasks.schedule import Schedule
 from mcunas.tasks.task import Split, Task
 
-TASKS = {"digits": "mcunas.tasks.digits"}       # name -> module with load() -> Task
+TASKS = {"digits": "mcunas.tasks.digits", "fashion-mnist": "mcunas.tasks.fashion_mnist"}    # module with load() -> Task
 
-__all__ = ["TASKS", "Split", "Task", "load"]
+__all__ = ["TASKS", "Schedule", "Split", "Task", "load"]
 
 
 def load(name: str) -> Task:

@@ -10,6 +10,7 @@ import hashlib
 
 import numpy as np
 
+from mcunas.tasks.augment import Augment
 from mcunas.tasks.task import Split, Task
 
 SIZE = 16
@@ -40,4 +41,4 @@ def load() -> Task:
     cuts = np.split(np.arange(len(order)), [TEST, TEST + VALIDATION])
     test, validation, train = (Split(pixels[c], labels[c]) for c in cuts)
     return Task("digits", 10, train, validation, test, float(np.float32(1 / 255)), -128,
-                shift_pixels=1.5, rotate_degrees=10.0, zoom=0.1)
+                augment=Augment(shift_pixels=1.5, rotate_degrees=10.0, zoom=0.1))

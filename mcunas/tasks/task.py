@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a task is: images on the deployed input's int8 grid, labels, and three splits that never change."""
+"""What a task is: images on the deployed input's int8 grid, labels, three splits that never change, and how to train."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+
+from mcunas.tasks.augment import Augment
+from mcunas.tasks.schedule import Schedule
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,13 +21,17 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, part: slice) -> Split:
+        return Split(self.images[part], self.labels[part])
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
     """input_scale, input_zero_point: real = scale * (q - zero_point) for every image; the network's input tensor.
 
-    shift_pixels, rotate_degrees, zoom: limits of the random changes made to training images.
-    The validation split may steer choices; the test split is read once, at the end.
+    start, options: the starting net (mcunas.space) and its arguments; schedule: how it is trained. Both are what a
+    search takes when it is told nothing else.
+    The validation split may steer choices; the test split is read once per arm, at the end (mcunas.tasks.test_reads).
     """
 
     name: str
@@ -33,9 +41,10 @@ class Task:
     test: Split
     input_scale: float
     input_zero_point: int
-    shift_pixels: float = 0.0
-    rotate_degrees: float = 0.0
-    zoom: float = 0.0
+    augment: Augment = Augment()
+    start: str = "residual"
+    options: dict[str, Any] = field(default_factory=dict)
+    schedule: Schedule = Schedule()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -45,6 +54,10 @@ class Task:
     @property
     def input_quant(self) -> tuple[float, int]:
         return self.input_scale, self.input_zero_point
+
+    def sealed(self) -> Task:
+        """The task without its test split: what a search sees while it still chooses."""
+        return replace(self, test=self.test[:0])
 
     def real(self, images: np.ndarray) -> np.ndarray:
         """int8 (N, H, W, C) -> float32 (N, C, H, W), what a torch network sees."""

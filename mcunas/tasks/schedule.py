@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a search trains and at what rates. A task brings its own; every method gets the same."""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Epochs of the float phases and of quantization-aware training, and the optimizers' settings.
+
+    prune_epochs: until the projection; methods that choose widths without training spend them on training instead.
+    epoch_samples: most training samples of one epoch, another draw each time; None = all. measured_images: how many
+    images, the first of each split, the int8 network is evaluated on, on the host and on the board; None = all.
+    """
+
+    prune_epochs: int = 36
+    finetune_epochs: int = 84
+    qat_epochs: int = 16
+    warmup_epochs: int = 2
+    batch: int = 64
+    rate: float = 0.1
+    width_rate: float = 0.03
+    qat_rate: float = 0.001
+    weight_decay: float = 5e-4
+    epoch_samples: int | None = None
+    measured_images: int | None = None
+
+    @property
+    def float_epochs(self) -> int:
+        return self.prune_epochs + self.finetune_epochs
+
+    def smoke(self) -> Schedule:
+        """The same road in about a minute: few epochs of few samples, and a part of the test split."""
+        return replace(self, prune_epochs=6, finetune_epochs=2, qat_epochs=2, warmup_epochs=1, width_rate=0.15,
+                       epoch_samples=min(self.epoch_samples or SMOKE_SAMPLES, SMOKE_SAMPLES),
+                       measured_images=min(self.measured_images or SMOKE_IMAGES, SMOKE_IMAGES))
+
+
+SMOKE_SAMPLES, SMOKE_IMAGES = 1280, 450
