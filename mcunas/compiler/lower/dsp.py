@@ -21,7 +21,7 @@ from mcunas.compiler.lower.packing import (
     in_steps,
     in_stream,
     padded,
-    requant_blocks,
+    requant_rows,
     short,
 )
 from mcunas.compiler.lower.window import halfwords
@@ -75,7 +75,7 @@ def _conv(graph: Graph, op: Op, wide: bool) -> list[KernelCall] | None:
     first = -(-win.pad[1] // win.stride[1])
     whole = min((x[2] + win.pad[1] - w[2]) // win.stride[1] + 1, y[2]) - first
     params = {
-        "weights": Table("uint32_t", in_stream(words, requant_blocks(scaling), w[0]), "weights"),
+        "weights": Table("uint32_t", in_stream(words, requant_rows(scaling), w[0]), "weights"),
         **halfwords(graph, op, in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2], out_c=y[3], in_ring=x[1],
                     out_ring=y[1], kernel_h=w[1], run_bytes=run_bytes, steps=steps.shape[1], stride_h=win.stride[0],
                     stride_w=win.stride[1], dilation_h=win.dilation[0], pad_top=win.pad[0], pad_left=win.pad[1],

@@ -116,11 +116,17 @@ def short(p: Requant, weights: np.ndarray, bias: np.ndarray) -> Short | None:
     return Short(bias2, multiplier, right - 1) if fits.all() else None
 
 
-def requant_blocks(p: Short | Lines) -> np.ndarray:
+def requant_blocks(p: Short) -> np.ndarray:
+    """int32: per four channels a word of four shifts, then (twice the folded bias, multiplier) per channel."""
+    words = requant_rows(p).reshape(-1).view(np.int32)
+    return words[:words.size - 2 * (-p.bias2.size % 4)]
+
+
+def requant_rows(p: Short | Lines) -> np.ndarray:
     """uint32 (blocks of four channels, 8 or 9): per channel (offset, slope); or a word of four shifts, then (twice the
     folded bias, multiplier) per channel."""
-    rows = (p.offset, p.slope) if isinstance(p, Lines) else (p.bias2, p.multiplier, p.shift)
-    table = padded(np.stack(rows, axis=1), 4)
+    columns = (p.offset, p.slope) if isinstance(p, Lines) else (p.bias2, p.multiplier, p.shift)
+    table = padded(np.stack(columns, axis=1), 4)
     words = table[:, :2].reshape(-1, 8)
     if isinstance(p, Short):
         words = np.concatenate([_bytes(table[:, 2])[:, None], words], axis=1)
