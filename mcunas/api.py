@@ -55,28 +55,32 @@ def load_array(path: Path) -> np.ndarray:
 
 
 def compile_model(model: Any, board: Board | str, optimize: str = "balanced",
-                  tuned: str | Path | None = None) -> tuple[Compiled, bytes]:
-    """(compiled, .tflite bytes). tuned: a file that `mcunas tune` wrote. Raises InputError, DoesNotFit."""
+                  tuned: str | Path | None = None, ram: int | str | None = None) -> tuple[Compiled, bytes]:
+    """(compiled, .tflite bytes). tuned: a file that `mcunas tune` wrote. ram: limit of the arena, like "12 KiB".
+
+    Raises InputError, DoesNotFit.
+    """
     from mcunas.compiler import Choice, compile_graph
 
     chosen = board if isinstance(board, Board) else Board.load(board)   # first: the cheapest mistake to report
     graph, data = load_model(model)
-    return compile_graph(graph, chosen, optimize=optimize, choice=Choice.load(tuned) if tuned else None), data
+    choice, limits = Choice.load(tuned) if tuned else None, Budget(ram).for_board(chosen)
+    return compile_graph(graph, chosen, optimize=optimize, choice=choice, ram_bytes=limits.ram_bytes), data
 
 
 def build(model: Any, board: Board | str, out: str | Path | None = None, *, budget: Budget | None = None,
           optimize: str = "balanced", tuned: str | Path | None = None, debug: bool = False) -> Image:
     """Firmware (ELF, bin, hex, manifest) for `model` in folder `out`, by default build/<model>-<board>.
 
-    model: see `load_model`. budget: limits that the linker enforces; by default what the board has. tuned: a file that
-    `mcunas tune` wrote.
+    model: see `load_model`. budget: limits that the plan keeps and the linker enforces; by default what the board has.
+    tuned: a file that `mcunas tune` wrote.
     Raises InputError, ToolMissing, DoesNotFit.
     """
     from mcunas.device.build import build as build_firmware
 
     chosen = board if isinstance(board, Board) else Board.load(board)
     limits = (budget or Budget()).for_board(chosen)
-    compiled, data = compile_model(model, chosen, optimize, tuned)
+    compiled, data = compile_model(model, chosen, optimize, tuned, limits.ram_bytes)
     folder = Path("build") / f"{compiled.model_id}-{chosen.key}" if out is None else Path(out)
     return build_firmware(compiled, chosen, folder, debug=debug, tflite=data, ram_bytes=limits.ram_bytes,
                           flash_bytes=limits.flash_bytes)

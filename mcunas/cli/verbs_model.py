@@ -51,6 +51,7 @@ def compile_model(
     model: options.Model,
     out: options.Out,
     board: options.Board = "mps2-an386",
+    ram: options.Ram = None,
     optimize: options.Optimized = options.Optimize.BALANCED,
     tuned: options.Tuned = None,
     json: options.Json = False,
@@ -64,7 +65,7 @@ def compile_model(
     from mcunas import api
     from mcunas.atomic import write_files
 
-    compiled, _ = api.compile_model(model, board, optimize.value, tuned)
+    compiled, _ = api.compile_model(model, board, optimize.value, tuned, ram)
     write_files(out, {"model.c": compiled.model_c, "model.h": compiled.model_h,
                       "manifest.json": dumps(compiled.manifest, indent=1) + "\n"})
     if json:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from mcunas.compiler import passes
 from mcunas.compiler.choice import Choice
 from mcunas.compiler.emit import digest, emit_header, emit_source
+from mcunas.compiler.lifetime import Program
 from mcunas.compiler.plan import Plan, plan
-from mcunas.compiler.schedule import Schedule
+from mcunas.compiler.schedule import Schedule, preferred
 from mcunas.compiler.select import select
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph.ir import Graph
@@ -44,40 +45,54 @@ class Compiled:
 
 
 def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_id: str | None = None,
-                  rewrite: bool = True, choice: Choice | None = None) -> Compiled:
+                  rewrite: bool = True, choice: Choice | None = None, ram_bytes: int | None = None) -> Compiled:
     """Compile a verified int8 Graph for `board`. rewrite: run the passes first; without them every op stays as given.
 
-    choice: variants of the kernels; by default the selector chooses by the core's tables.
+    choice: variants of the kernels; by default the selector chooses by the core's tables. ram_bytes: the arena's limit,
+    by default all that the board has for it. `cycles` and `flash` take the fastest plan within it, `ram` the least RAM,
+    `balanced` the least RAM for a few percent of the instructions.
 
-    Raises InputError for an unknown goal or an illegal graph, DoesNotFit when the arena exceeds the board's RAM or the
-    weights alone exceed its flash.
+    Raises InputError for an unknown goal or an illegal graph, DoesNotFit when no plan keeps the limit or the weights
+    alone exceed the board's flash.
     """
     if optimize not in OPTIMIZE:
         raise InputError(f"unknown optimization goal {optimize!r}", fix=f"use one of {', '.join(OPTIMIZE)}")
     verify(graph)
     model_id = identifier(model_id or graph.name)
     graph, notes = passes.optimize(graph) if rewrite else (graph, ())
-    # RAM is what is scarce, so streams are used wherever they lower the peak; where speed or flash is the goal, only
-    # as far as the board's RAM demands.
-    limit_bytes = board.ram_bytes if optimize in ("cycles", "flash") else 0
-    variants = choice.check(graph, board).variants if choice else select(
-        graph, board, optimize, lambda c: Schedule.of(graph, board.isa, limit_bytes, c).bound_bytes)
-    planned = plan(graph, board.isa, limit_bytes, variants)
+    limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
+    if choice:
+        variants = choice.check(graph, board).variants
+        planned = plan(graph, board.isa, optimize, limit_bytes, variants)
+    else:
+        variants, found = schedules(graph, board, optimize, limit_bytes)
+        planned = Plan.within(found, limit_bytes)
     weights = weight_bytes(graph)
-    if planned.arena_bytes > board.ram_bytes:
+    if planned.arena_bytes > limit_bytes:
         peak = max(planned.schedule.steps, key=lambda step: step.live_bytes)
-        raise DoesNotFit(f"the arena needs {planned.arena_bytes} bytes (peak at {graph.where(peak.ops[-1])}), "
-                         f"{board.key} has {board.ram_bytes} for it", where=graph.name,
-                         fix="use a smaller model or a larger board")
+        limit = f"{board.key} has {limit_bytes} for it" if limit_bytes == board.ram_bytes else f"the budget is {limit_bytes}"
+        fix = ("" if optimize == "ram" else "optimize for ram, ") + "use a smaller model or a larger board"
+        raise DoesNotFit(f"the arena needs at least {planned.arena_bytes} bytes (peak at {graph.where(peak.ops[-1])}), "
+                         f"{limit}", where=graph.name, fix=fix)
     if weights > board.flash_bytes:
         raise DoesNotFit(f"the weights need {weights} bytes of flash, {board.key} has {board.flash_bytes} for a model",
                          where=graph.name, fix="use a smaller model or a larger board")
     header, source = emit_header(graph, planned, model_id), emit_source(graph, planned, model_id)
     kernels = tuple(sorted({c.kernel for calls in planned.program.calls for c in calls}))
     manifest = _manifest(graph, planned, board, optimize, model_id, kernels, variants)
+    manifest["arena_limit_bytes"] = limit_bytes
     manifest["passes"] = [{"pass": note.name, "did": note.text} for note in notes]
     manifest["source_sha256"] = digest(header, source)
     return Compiled(graph, model_id, source, header, manifest, kernels, planned, optimize)
+
+
+def schedules(graph: Graph, board: Board, optimize: str, limit_bytes: int) -> tuple[dict[int, str], list[Schedule]]:
+    """(op index -> variant of its kernels, schedules as in schedule.preferred) of a graph after the passes."""
+    def under(choice: Mapping[int, str]) -> list[Schedule]:
+        return preferred(Program.of(graph, board.isa, choice), optimize, limit_bytes)
+
+    choice = select(graph, board, optimize, lambda c: under(c)[-1].bound_bytes)
+    return choice, under(choice)
 
 
 def weight_bytes(graph: Graph) -> int:

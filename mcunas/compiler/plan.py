@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.place import place
-from mcunas.compiler.schedule import Buffer, Schedule
+from mcunas.compiler.schedule import Buffer, Schedule, preferred
 from mcunas.graph.ir import Graph
 
 
@@ -70,13 +70,26 @@ class Plan:
                     found.add(step.ops[-1])
         return frozenset(found)
 
+    @staticmethod
+    def of(schedule: Schedule) -> Plan:
+        arena_bytes, offsets = place(schedule.buffers, schedule.bound_bytes, schedule.distances())
+        return Plan(schedule, arena_bytes, tuple(offsets))
 
-def plan(graph: Graph, isa: str = "scalar", limit_bytes: int = 0,
+    @staticmethod
+    def within(schedules: list[Schedule], limit_bytes: int | None) -> Plan:
+        """The first plan that keeps the limit, or the one of the smallest arena."""
+        plans = []
+        for schedule in schedules:
+            plans.append(Plan.of(schedule))
+            if limit_bytes is None or plans[-1].arena_bytes <= limit_bytes:
+                return plans[-1]
+        return min(plans, key=lambda found: found.arena_bytes)
+
+
+def plan(graph: Graph, isa: str = "scalar", goal: str = "balanced", limit_bytes: int | None = None,
          choice: Mapping[int, str] = MappingProxyType({})) -> Plan:
-    """Plan `graph` (int8, verified) for a core with `isa`.
+    """Plan `graph` (int8, verified) for a core with `isa`. goal: see schedule.preferred.
 
-    limit_bytes: an arena that is small enough; 0 = as small as possible. choice: op index -> variant of its kernels.
+    limit_bytes: the arena's limit, kept where that can be. choice: op index -> variant of its kernels.
     """
-    schedule = Schedule.of(graph, isa, limit_bytes, choice)
-    arena_bytes, offsets = place(schedule.buffers, schedule.bound_bytes, schedule.distances())
-    return Plan(schedule, arena_bytes, tuple(offsets))
+    return Plan.within(preferred(Program.of(graph, isa, choice), goal, limit_bytes), limit_bytes)

@@ -2,8 +2,8 @@
 """The schedule: operator order cut into steps (single ops and streams), live bytes at each, buffers and their distances.
 
 Which ops to stream together is a shortest-path problem over the order: a step is a segment of it, its cost the bytes
-live while it runs. First the least possible peak is found (minimax), then, among the cuts that stay within the allowed
-peak, the one with the fewest extra kernel calls.
+live while it runs and the work that running by rows wastes (effort.py). Dynamic programming gives the whole front of
+cuts that no other beats in both peak and waste; the goal picks one.
 """
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
+from mcunas.compiler import effort
 from mcunas.compiler.lifetime import Program, aligned, one_way, saving
 from mcunas.compiler.lower import Overlap
 from mcunas.compiler.order import best_order
 from mcunas.compiler.stream import Stream, stream
 from mcunas.graph.ir import Graph
 
+BALANCED_WASTE = 0.03    # share of the network's work that `balanced` gives for RAM; effort.py is rough, 5 % is promised
 _LONGEST_STREAM = 12     # ops
+_TICK_ROWS = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,13 @@ class Schedule:
     steps: tuple[Step, ...]
 
     @staticmethod
-    def of(graph: Graph, isa: str = "scalar", limit_bytes: int = 0,
+    def of(graph: Graph, isa: str = "scalar", goal: str = "balanced", limit_bytes: int | None = None,
            choice: Mapping[int, str] = MappingProxyType({})) -> Schedule:
-        """limit_bytes: a peak that is small enough; streams are used only as far as it takes to get there.
+        """The schedule that `goal` likes best of those within limit_bytes, or the one of least peak.
 
         choice: op index -> variant of its kernels.
         """
-        program = Program.of(graph, isa, choice)
-        return _Cutter(program, best_order(program)).schedule(limit_bytes)
+        return preferred(Program.of(graph, isa, choice), goal, limit_bytes)[0]
 
     @cached_property
     def order(self) -> tuple[int, ...]:
@@ -119,8 +121,56 @@ class Schedule:
         return found
 
 
+def preferred(program: Program, goal: str = "balanced", limit_bytes: int | None = None) -> list[Schedule]:
+    """Schedules of the front: first the one that `goal` wants, then those with ever smaller peaks, to fall back on
+    should its placement take more than limit_bytes.
+
+    ram: least peak. cycles, flash: least waste. balanced: least peak that wastes at most BALANCED_WASTE. Where nothing
+    stays within limit_bytes, the schedule of least peak is the only one.
+    """
+    front = _Cutter(program, best_order(program)).front()
+    fitting = [cut for cut in front if limit_bytes is None or cut.peak_bytes <= limit_bytes] or front[:1]
+    chosen = {"ram": 0}.get(goal, len(fitting) - 1)
+    if goal == "balanced":
+        calls = [(call, program.graph.tensors[call.outputs[0]].size_bytes // call.images)
+                 for calls in program.calls for call in calls]
+        allowed = BALANCED_WASTE * sum(effort.whole(call, size) for call, size in calls)
+        chosen = next((k for k, cut in enumerate(fitting) if cut.waste <= allowed), chosen)
+    return [Schedule(program, cut.steps()) for cut in reversed(fitting[:chosen + 1])]
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """The steps up to some point of the order: the last one and what came before it."""
+
+    peak_bytes: int
+    waste: int
+    before: _Cut | None = None
+    step: Step | None = None
+
+    def then(self, step: Step) -> _Cut:
+        waste = step.stream.extra_work if step.stream else 0
+        return _Cut(max(self.peak_bytes, step.live_bytes), self.waste + waste, self, step)
+
+    def steps(self) -> tuple[Step, ...]:
+        steps, cut = [], self
+        while cut.step and cut.before:
+            steps.append(cut.step)
+            cut = cut.before
+        return tuple(reversed(steps))
+
+
+def _unbeaten(cuts: list[_Cut]) -> list[_Cut]:
+    """Peaks rising, waste falling."""
+    front: list[_Cut] = []
+    for cut in sorted(cuts, key=lambda cut: (cut.peak_bytes, cut.waste)):
+        if not front or cut.waste < front[-1].waste:
+            front.append(cut)
+    return front
+
+
 class _Cutter:
-    """Costs of segments of one order, and the best cut into steps."""
+    """Segments of one order as steps, and the best ways to cut the order into them."""
 
     def __init__(self, program: Program, order: tuple[int, ...]) -> None:
         self.program, self.order = program, order
@@ -134,15 +184,15 @@ class _Cutter:
                 self.dies[root] = max(self.dies.get(root, position), position)
         self.dies.update(dict.fromkeys(program.pinned, len(order)))
 
-    def segment(self, i: int, j: int) -> Step | None:
-        """Positions i..j-1 of the order as one step, None where they cannot be one."""
+    def segment(self, i: int, j: int, tick_rows: int = 1) -> Step | None:
+        """Positions i..j-1 of the order as one step, None where they cannot be one. tick_rows: of a stream."""
         program, ops = self.program, self.order[i:j]
         streamed = None
         if len(ops) > 1:
             inner = [program.graph.ops[op].outputs[0] for op in ops[:-1]]
             if any(self.dies[program.storage[t]] >= j or program.storage[t] != t for t in inner):
                 return None
-            streamed = stream(program, ops)
+            streamed = stream(program, ops, tick_rows)
             if streamed is None:
                 return None
         dying = frozenset(r for r, end in self.dies.items() if self.born[r] < i <= end < j)
@@ -157,21 +207,16 @@ class _Cutter:
         shared = max((saving(o, program.size[r], out_bytes) for r, o in overlaps.items()), default=0)
         return Step(ops, streamed, dying, overlaps, through + local - shared)
 
-    def schedule(self, limit_bytes: int) -> Schedule:
+    def variants(self, i: int, j: int) -> list[Step]:
+        """The step that segment i..j-1 can be, or its streams of few rows or more at once that are worth a thought."""
+        found = [step for rows in _TICK_ROWS[:1 if j == i + 1 else None] if (step := self.segment(i, j, rows))]
+        return [step.step for step in _unbeaten([_Cut(0, 0).then(step) for step in found])]
+
+    def front(self) -> list[_Cut]:
+        """All ways to cut the order that no other beats in both peak and waste; peaks rising."""
         count = len(self.order)
-        steps = {(i, j): step for i in range(count) for j in range(i + 1, min(count, i + _LONGEST_STREAM) + 1)
-                 if (step := self.segment(i, j)) is not None}
-        peak = [0] + [1 << 62] * count
-        for (i, j), step in sorted(steps.items(), key=lambda item: item[0]):
-            peak[j] = min(peak[j], max(peak[i], step.live_bytes))
-        allowed = max(limit_bytes, peak[count])
-        best: list[tuple[int, int]] = [(0, 0)] + [(1 << 62, 0)] * count     # (extra calls, previous cut)
-        for (i, j), step in sorted(steps.items(), key=lambda item: item[0]):
-            if step.live_bytes <= allowed and best[i][0] < 1 << 62:
-                extra = best[i][0] + (step.stream.calls if step.stream else 0)
-                best[j] = min(best[j], (extra, i))
-        cuts, at = [], count
-        while at:
-            cuts.append((best[at][1], at))
-            at = best[at][1]
-        return Schedule(self.program, tuple(steps[cut] for cut in reversed(cuts)))
+        fronts = [[_Cut(0, 0)]]
+        for j in range(1, count + 1):
+            fronts.append(_unbeaten([cut.then(step) for i in range(max(0, j - _LONGEST_STREAM), j)
+                                     for step in self.variants(i, j) for cut in fronts[i]]))
+        return fronts[count]

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streaming: consecutive ops executed row by row, so that the tensors between them never exist in full.
 
-One tick computes one row of the last op; every op before it first computes the rows that this needs and that are not
-there yet, so nothing is computed twice. Between two ops lies a ring buffer of just the rows that are still needed. The
-output may overwrite rows of the group's input that no later tick reads. A stream can run from the first row to the
-last or the other way round; the planner takes the direction in which the output's place is free.
+One tick computes a row of the last op, or a few, which takes fewer calls and longer rings; every op before it first
+computes the rows that this needs and that are not there yet, so nothing is computed twice. Between two ops lies a ring
+buffer of just the rows that are still needed. The output may overwrite rows of the group's input that no later tick
+reads. A stream can run from the first row to the last or the other way round; the planner takes the direction in which
+the output's place is free.
 """
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from mcunas.compiler.effort import CALL, by_rows
 from mcunas.compiler.lifetime import Program, aligned
 from mcunas.compiler.lower import Overlap, RowInput, Rows
 
@@ -21,7 +23,7 @@ class Stream:
     """ops: the stages, the last one writes the output. upwards, downwards: [tick][stage] -> rows done after the tick.
 
     rings: tensor between stages -> rows its buffer holds. overlaps: storage of a full input -> how the output may
-    overwrite it. calls: kernel calls of one inference.
+    overwrite it. extra_work: what running by rows costs more than whole ops (effort.py).
     """
 
     ops: tuple[int, ...]
@@ -29,10 +31,7 @@ class Stream:
     downwards: Ticks
     rings: dict[int, int]
     overlaps: dict[int, Overlap]
-
-    @property
-    def calls(self) -> int:
-        return sum(a != b for before, after in zip(self.upwards, self.upwards[1:]) for a, b in zip(before, after))
+    extra_work: int
 
     def ring_bytes(self, program: Program) -> dict[int, int]:
         """Tensor -> aligned bytes of its ring."""
@@ -46,10 +45,10 @@ def streamable(program: Program, op_index: int) -> bool:
     return len(calls) == 1 and calls[0].rows is not None
 
 
-def stream(program: Program, ops: tuple[int, ...]) -> Stream | None:
+def stream(program: Program, ops: tuple[int, ...], tick_rows: int = 1) -> Stream | None:
     """The row schedule of `ops` (at least two, in execution order), or None when they cannot be streamed together.
 
-    All but the last output must be read inside the group only.
+    tick_rows: of the last op, computed at once. All but the last output must be read inside the group only.
     """
     if not all(streamable(program, i) for i in ops):
         return None
@@ -70,20 +69,24 @@ def stream(program: Program, ops: tuple[int, ...]) -> Stream | None:
                 outer.append((program.storage[t], s, how, call.overlap_with(position)))
     if {writer for writer, _, _ in inner} != set(range(len(ops) - 1)):
         return None
-    up = _Walk(rows, inner, outer, mirrored=False)
-    down = _Walk(rows, inner, outer, mirrored=True)
+    up = _Walk(rows, inner, outer, tick_rows, mirrored=False)
+    down = _Walk(rows, inner, outer, tick_rows, mirrored=True)
     rings = {graph.ops[ops[s]].outputs[0]: max(up.ring(s), down.ring(s)) for s in range(len(ops) - 1)}
     above, below = up.gaps(), down.gaps()
     overlaps = {storage: Overlap(above[storage], below[storage]) for storage in above}
+    extra = CALL        # the loop and its table, even where one tick does it all
+    for s, i in enumerate(ops):
+        call = program.calls[i][0]
+        extra += by_rows(call, [done[s] for done in up.ticks], [rings.get(t) for t in call.inputs])
     return Stream(ops, up.ticks, down.ticks, rings,
-                  {storage: overlap for storage, overlap in overlaps.items() if overlap != Overlap()})
+                  {storage: overlap for storage, overlap in overlaps.items() if overlap != Overlap()}, extra)
 
 
 class _Walk:
     """One direction. Mirrored, row r stands for the r-th row from the bottom and the paddings change places."""
 
     def __init__(self, rows: list[Rows], inner: list[tuple[int, int, RowInput]],
-                 outer: list[tuple[int, int, RowInput, Overlap]], mirrored: bool) -> None:
+                 outer: list[tuple[int, int, RowInput, Overlap]], tick_rows: int, mirrored: bool) -> None:
         def turned(reader: int, how: RowInput) -> RowInput:
             behind = (rows[reader].count - 1) * how.stride + how.reach - how.before - how.rows
             return replace(how, before=behind) if mirrored else how
@@ -92,9 +95,9 @@ class _Walk:
         self.inner = [(w, r, turned(r, how)) for w, r, how in inner]
         self.outer = [(storage, r, turned(r, how), overlap) for storage, r, how, overlap in outer]
         ticks = [[0] * len(rows)]
-        for tick in range(1, rows[self.last].count + 1):
+        while ticks[-1][self.last] < rows[self.last].count:
             done = list(ticks[-1])
-            done[self.last] = tick
+            done[self.last] = min(done[self.last] + tick_rows, rows[self.last].count)
             for writer, reader, how in sorted(self.inner, key=lambda edge: -edge[1]):    # readers settle first
                 done[writer] = max(done[writer], _needed(how, done[reader]))
             ticks.append(done)

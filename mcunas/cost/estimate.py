@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mcunas.compiler.compile import weight_bytes
+from mcunas.compiler.compile import schedules, weight_bytes
 from mcunas.compiler.features import FEATURES, op_features
 from mcunas.compiler.lifetime import Program, aligned
 from mcunas.compiler.lower import KernelCall
 from mcunas.compiler.passes import optimize
 from mcunas.compiler.place import place
 from mcunas.compiler.schedule import Schedule
-from mcunas.compiler.select import select
 from mcunas.compiler.stream import Stream
 from mcunas.compiler.tables import InstructionTable, code_table, instruction_table
 from mcunas.cost.energy import Power, power_of
@@ -25,9 +24,6 @@ from mcunas.graph.ir import Graph
 
 if TYPE_CHECKING:
     from mcunas.board import Board
-
-
-GOAL = "balanced"        # of the compilation that is priced
 
 
 @dataclass(frozen=True)
@@ -67,10 +63,10 @@ class Priced:
     schedule: Schedule
 
     @staticmethod
-    def of(graph: Graph, board: Board) -> Priced:
-        """As compiled for the goal `balanced`."""
-        variants = select(graph, board, GOAL, lambda choice: 0)
-        return Priced(Schedule.of(graph, board.isa, choice=variants))
+    def of(graph: Graph, board: Board, goal: str = "balanced", ram_bytes: int | None = None) -> Priced:
+        """As the compiler plans it for a goal and a limit of the arena (default: what the board has)."""
+        limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
+        return Priced(schedules(graph, board, goal, limit_bytes)[1][0])
 
     @property
     def program(self) -> Program:
@@ -157,12 +153,14 @@ def _stream_instructions(program: Program, stream: Stream, prices: InstructionTa
     return total
 
 
-def estimate(graph: Graph, board: Board, rewrite: bool = True) -> Cost:
+def estimate(graph: Graph, board: Board, rewrite: bool = True, goal: str = "balanced",
+             ram_bytes: int | None = None) -> Cost:
     """The cost of `graph` (int8, verified) on `board`, after the compiler's passes unless `rewrite` is off.
 
+    goal, ram_bytes: as given to the compiler.
     Raises InputError when the board's cost tables are missing.
     """
-    priced = Priced.of(optimize(graph).graph if rewrite else graph, board)
+    priced = Priced.of(optimize(graph).graph if rewrite else graph, board, goal, ram_bytes)
     flash_bytes, weights, code_bytes = flash(priced.schedule, board)
     count, model, table = instructions(priced.schedule, board), board.cycle_model, instruction_table(board)
     cycles = count * model.cycles_per_instruction

@@ -48,7 +48,8 @@ def tune(graph: Graph, board: Board, optimize: str = "cycles",
         measured[i, variant] = _instructions(alone(graph, i), variant, board, optimize)
     if progress:
         progress(len(jobs), len(jobs))
-    variants = select(graph, board, optimize, lambda c: Schedule.of(graph, board.isa, choice=c).bound_bytes, measured)
+    variants = select(graph, board, optimize,
+                      lambda c: Schedule.of(graph, board.isa, optimize, choice=c).bound_bytes, measured)
     return graph, Choice(variants, measured, board.cpu, optimize, fingerprint(graph))
 
 

@@ -158,7 +158,7 @@ def _predicted(image: Image, tflite: bytes) -> Figures:
 
     model, reserve = image.manifest, image.board.reserve
     try:
-        cost = estimate(read_tflite(tflite), image.board)
+        cost = estimate(read_tflite(tflite), image.board, goal=model["optimize"], ram_bytes=model["arena_limit_bytes"])
     except InputError:
         return Figures(model["arena_bytes"], None, None, model["weight_bytes"], reserve.stack, None, None)
     flash_bytes = cost.flash_bytes + reserve.flash

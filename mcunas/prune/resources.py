@@ -48,10 +48,13 @@ class Usage:
 
 
 class Resources:
-    """Prices one network (a Skeleton) on one board. `soft` needs a `refresh` at nearby integer widths first."""
+    """Prices one network (a Skeleton) on one board. `soft` needs a `refresh` at nearby integer widths first.
 
-    def __init__(self, skeleton: Skeleton, board: Board) -> None:
-        self.skeleton, self.board = skeleton, board
+    ram_bytes: the arena's limit, within which the compiler takes the liberty to be fast.
+    """
+
+    def __init__(self, skeleton: Skeleton, board: Board, ram_bytes: int | None = None) -> None:
+        self.skeleton, self.board, self._ram_bytes = skeleton, board, ram_bytes
         self._us_per_instruction = board.cycle_model.cycles_per_instruction / board.clock_hz * 1e6
         self._priced: dict[tuple[int, ...], Priced] = {}
         self._bounds: dict[tuple[int, ...], Usage] = {}
@@ -66,7 +69,7 @@ class Resources:
         if key not in self._priced:
             while len(self._priced) >= _KEPT:                   # each holds the tables of a whole network
                 self._priced.pop(next(iter(self._priced)))
-            self._priced[key] = Priced.of(self.skeleton.at(key), self.board)
+            self._priced[key] = Priced.of(self.skeleton.at(key), self.board, ram_bytes=self._ram_bytes)
         return self._priced[key]
 
     def bound(self, widths: Sequence[int]) -> Usage:

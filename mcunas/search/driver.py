@@ -103,7 +103,7 @@ def _train_rest(run: Run) -> None:
 def _measure(run: Run, task: Task, dense: dict[str, Any]) -> Result:
     """Price the deployed graph by itself, check it against the budget, and read the test split once."""
     # the skeleton's weights are zeros, which the compiler's passes would take for dead channels
-    cost = estimate(run.resources.skeleton.at(run.widths), run.board, rewrite=False)
+    cost = estimate(run.resources.skeleton.at(run.widths), run.board, rewrite=False, ram_bytes=run.budget.ram_bytes)
     usage = {"ram": cost.ram_bytes / run.budget.ram_bytes, "flash": cost.flash_bytes / run.budget.flash_bytes}
     over = {"ram": dense["ram_bytes"] / run.budget.ram_bytes, "flash": dense["flash_bytes"] / run.budget.flash_bytes}
     if run.budget.latency_us:

@@ -60,7 +60,7 @@ class Run:
         example = torch.zeros(1, depth, height, width)
         self.dense_channels = self.channels = find_groups(self.net, example)
         skeleton = skeleton_of(lower(self.net.eval(), example, task.name), self.channels)
-        self.resources = Resources(skeleton, board)
+        self.resources = Resources(skeleton, board, budget.ram_bytes)
         self.optimizer = self.new_optimizer()
 
     def new_optimizer(self) -> torch.optim.Optimizer:

@@ -11,7 +11,7 @@ from mcunas.compiler.lifetime import Program, aligned
 from mcunas.compiler.lower import KernelCall, Overlap
 from mcunas.compiler.order import Search, best_order
 from mcunas.compiler.place import place
-from mcunas.compiler.schedule import Schedule, _Cutter
+from mcunas.compiler.schedule import Schedule, preferred
 from mcunas.graph import Graph, Op, Tensor
 
 
@@ -84,7 +84,7 @@ def tflm_greedy_arena(found) -> int:
 
 
 def schedule(program: Program) -> Schedule:
-    return _Cutter(program, best_order(program)).schedule(0)
+    return preferred(program, "ram")[0]
 
 
 def test_offsets_keep_their_distances_reach_the_bound_mostly_and_beat_tflms_rule():

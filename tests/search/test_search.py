@@ -92,8 +92,9 @@ def test_a_finished_search_comes_back_from_its_folder(finished: Result) -> None:
 
 def test_quantize_writes_a_model_that_costs_what_the_search_said(finished: Result) -> None:
     model = mcunas.quantize(finished)
-    cost = estimate(read_tflite(finished.out / "model.tflite"), BOARD)
-    as_given, said = estimate(read_tflite(finished.out / "model.tflite"), BOARD, rewrite=False), finished.cost
+    cost = estimate(read_tflite(finished.out / "model.tflite"), BOARD, ram_bytes=finished.budget.ram_bytes)
+    as_given, said = estimate(read_tflite(finished.out / "model.tflite"), BOARD, rewrite=False,
+                              ram_bytes=finished.budget.ram_bytes), finished.cost
     assert (as_given.ram_bytes, as_given.macs, as_given.weight_bytes) == (said.ram_bytes, said.macs, said.weight_bytes)
     assert as_given.flash_bytes <= said.flash_bytes and as_given.cycles <= said.cycles      # never more than promised
     assert cost.ram_bytes <= said.ram_bytes and cost.flash_bytes <= said.flash_bytes        # dead channels

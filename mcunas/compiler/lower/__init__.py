@@ -28,7 +28,8 @@ class RowInput:
     """Rows of one input that output row y reads: those of [y * stride - before, y * stride - before + reach) that exist.
 
     stride 0: every output row reads the only input row. ring: the struct member that says how many rows the input's
-    buffer holds (row r lies at slot r modulo ring).
+    buffer holds (row r lies at slot r modulo ring). turn_work: what an output row costs more whose input rows cross the
+    end of the ring, in multiply-accumulates of that core.
     """
 
     rows: int
@@ -37,6 +38,7 @@ class RowInput:
     stride: int = 1
     before: int = 0
     reach: int = 1
+    turn_work: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,14 @@ class Rows:
     """A kernel that computes any range of output rows: it takes two more arguments, `from` and `to`.
 
     from < to: rows from..to-1 upwards. from > to: rows from-1..to downwards, pixels from right to left. Equal: nothing.
+    block_bytes: outputs that are computed together, across rows: a call costs as if its last block were full.
     """
 
     count: int
     row_bytes: int
     inputs: tuple[RowInput, ...]
     ring: str = "out_ring"
+    block_bytes: int = 1
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from mcunas.graph.arithmetic import wrap32
 from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window
 from mcunas.graph.ir import Graph, Op
 
+_ROW_TURN = 50      # instructions: a row of a window that is found on its own
 _STRIP = 16        # output columns of a depthwise convolution at a time: more would save little
 
 
@@ -39,10 +40,11 @@ def folded_bias(graph: Graph, op: Op, p: Requant, sums: np.ndarray) -> np.ndarra
     return wrap32(plain - p.input_zero_point * sums)
 
 
-def window_rows(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Rows:
-    """Row ranges of a window that slides over x (NHWC, batch 1) to y."""
+def window_rows(x: tuple[int, ...], y: tuple[int, ...], win: Window, pixels: int = 1, turn_work: int = 0) -> Rows:
+    """Row ranges of a window that slides over x (NHWC, batch 1) to y. pixels: computed together."""
     reach = (win.kernel[0] - 1) * win.dilation[0] + 1
-    return Rows(y[1], y[2] * y[3], (RowInput(x[1], x[2] * x[3], "in_ring", win.stride[0], win.pad[0], reach),))
+    read = RowInput(x[1], x[2] * x[3], "in_ring", win.stride[0], win.pad[0], reach, turn_work)
+    return Rows(y[1], y[2] * y[3], (read,), block_bytes=pixels * y[3])
 
 
 @lowers("CONV_2D", isa="dsp")
@@ -84,7 +86,8 @@ def _conv(graph: Graph, op: Op, wide: bool) -> list[KernelCall] | None:
         "exact": int(isinstance(scaling, Short)), "linear": int(linear),
     }
     return [KernelCall("mn_conv_s8_wide_dsp" if wide else "mn_conv_s8_dsp", params, (op.inputs[0],), op.outputs,
-                       scratch_bytes=8 * steps.shape[1], macs=prod(y) * prod(w[1:]), rows=window_rows(x, y, win),
+                       scratch_bytes=8 * steps.shape[1], macs=prod(y) * prod(w[1:]),
+                       rows=window_rows(x, y, win, 2, _ROW_TURN * win.kernel[0] * y[2]),
                        overlap=(_two_pixels(x, y, win),))]
 
 
@@ -118,7 +121,7 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
     overlap = Overlap(row.input_above + y[2] * y[3], row.output_above + y[2] * y[3])
     return [KernelCall("mn_depthwise_s8_dsp", params, (op.inputs[0],), op.outputs,
                        scratch_bytes=32 * ((strip - 1) * win.stride[0] + 3), macs=prod(y) * 9,
-                       rows=window_rows(x, y, win), overlap=(overlap,))]
+                       rows=window_rows(x, y, win, 2 * y[2] if win.stride[0] == 1 else 1), overlap=(overlap,))]
 
 
 def _meets_input(columns: int, out_columns: int, win: Window) -> bool:

@@ -98,7 +98,7 @@ def _gathering(graph: Graph, op: Op, p: Requant, x: tuple[int, ...], runs: tuple
     }
     return [KernelCall("mn_conv_s8_mve", params, op.inputs[:1], op.outputs,
                        scratch_bytes=2 * packing.steps_of(weights.shape[1]) * packing.STEP,
-                       macs=y[1] * y[2] * weights.size, rows=window_rows(x, y, win), overlap=(_gathered(x, y, win),))]
+                       macs=y[1] * y[2] * weights.size, rows=window_rows(x, y, win, 2), overlap=(_gathered(x, y, win),))]
 
 
 def _gathered(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Overlap:

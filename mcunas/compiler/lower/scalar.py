@@ -77,9 +77,10 @@ def _filled_up(p: Short, lanes: int) -> Short:
     return Short(*(np.concatenate([v, np.zeros(more, np.int64)]) for v in (p.bias2, p.multiplier, p.shift)))
 
 
-def _rows(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Rows:
-    return Rows(y[1], y[2] * y[3], (RowInput(x[1], x[2] * x[3], "in_ring", win.stride[0], win.pad[0], win.kernel[0]
-                                             * win.dilation[0] - win.dilation[0] + 1),))
+def _rows(x: tuple[int, ...], y: tuple[int, ...], win: Window, pixels: int) -> Rows:
+    reach = (win.kernel[0] - 1) * win.dilation[0] + 1
+    return Rows(y[1], y[2] * y[3], (RowInput(x[1], x[2] * x[3], "in_ring", win.stride[0], win.pad[0], reach),),
+                block_bytes=pixels * y[3])
 
 
 def _gathered(graph: Graph, op: Op, isa: str, x: tuple[int, ...], y: tuple[int, ...],
@@ -100,7 +101,7 @@ def _gathered(graph: Graph, op: Op, isa: str, x: tuple[int, ...], y: tuple[int, 
     }
     inputs = layer.weights.shape[1]
     return [KernelCall(f"mn_conv_s8_{isa}", params, op.inputs[:1], op.outputs, scratch_bytes=8 * inputs,
-                       macs=prod(y) * inputs, rows=_rows(x, y, win),
+                       macs=prod(y) * inputs, rows=_rows(x, y, win, 4),
                        overlap=(_after(window_overlap(x, y, win), y[3]),))]
 
 
@@ -180,7 +181,7 @@ def _depthwise_conv_2d(graph: Graph, op: Op, isa: str) -> list[KernelCall] | Non
     alone = window_overlap(x, y, win)
     overlap = alone if isa == "m0" else Overlap(alone.input_above + y[3], alone.output_above + y[3])
     return [KernelCall(f"mn_depthwise_s8_{isa}", params, op.inputs[:1], op.outputs, scratch_bytes=9 * x[3],
-                       macs=prod(y) * 9, rows=_rows(x, y, win), overlap=(overlap,))]
+                       macs=prod(y) * 9, rows=_rows(x, y, win, 1), overlap=(overlap,))]
 
 
 def _depthwise_tables(layer: _Layer, isa: str) -> dict[str, int | Table] | None:
