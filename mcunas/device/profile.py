@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from mcunas.cost.cycles import Block, price
+from mcunas.cost.cycles import Block, Cycles, price
 from mcunas.cost.thumb import CLASSES
 from mcunas.device.build import Image
 from mcunas.device.counts import Run, count
@@ -97,7 +97,15 @@ def profile(image: Image, seed: int = 0) -> Profile:
                    counts.timer_instructions, model.error_percent, cycles_source(image))
 
 
+def modelled_cycles(image: Image, seed: int = 0) -> Cycles:
+    """Of one inference on pseudo-random input, by the instructions that it executes. Raises as `profile` does."""
+    counts, code = count(image, seed), disassemble(image.elf, image.board)
+    blocks = [Block(code.span(run.start, run.size), run.runs, run.taken) for run in counts.blocks]
+    return price(blocks, image.board.cycle_model.timing, image.board.fetch)
+
+
 def cycles_source(image: Image) -> str:
+    """What modelled cycles rest on, for whoever reads them."""
     model = image.board.cycle_model
     return (f"modelled: executions counted in QEMU, priced by the instruction timings of {model.core} "
             f"(±{model.error_percent:g} %), " + ("flash as the board file says" if image.board.fetch

@@ -78,6 +78,7 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
 
     Raises InputError (no model beside the image, wrong inputs), ToolMissing, CheckFailed (the target fails to run).
     """
+    from mcunas.device.profile import cycles_source, modelled_cycles
     from mcunas.graph import read_tflite
     from mcunas.graph.oracle import Oracle
 
@@ -104,20 +105,10 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
         memory = link.memory()
     model, build = image.manifest, image.manifest["build"]
     measured = Figures(memory.arena_used, build["flash_bytes"], build["flash_bytes"] - model["weight_bytes"],
-                       model["weight_bytes"], memory.stack_used, instructions, cycles(image.board, instructions))
+                       model["weight_bytes"], memory.stack_used, instructions,
+                       round(modelled_cycles(image, seed).typical))
     return ValidationReport(image.board.key, model["model"], count, mismatches, first, measured,
-                            _predicted(image, data), cycles_source(image.board), bool(memory.input_kept))
-
-
-def cycles(board: Board, instructions: int) -> int:
-    """Modelled cycles; `cycles_source` says how."""
-    return round(instructions * board.cycle_model.cycles_per_instruction)
-
-
-def cycles_source(board: Board) -> str:
-    model = board.cycle_model
-    return (f"modelled: instructions counted in QEMU x {model.cycles_per_instruction:g} cycles per instruction of "
-            f"{model.core} ({model.low:g} to {model.high:g}; {model.source})")
+                            _predicted(image, data), cycles_source(image), bool(memory.input_kept))
 
 
 def instructions_of(board: Board, ticks: int) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 
 from mcunas.board import Board
 from mcunas.compiler import compile_graph
-from mcunas.device import build, profile, validate
+from mcunas.device import build, validate
 from mcunas.device.toolchain import compiler_version, tool
 from mcunas.graph import read_tflite
 from tests.device.stubs import stub
@@ -50,17 +50,15 @@ def measure(model: str, key: str, optimize: str, inputs: int = 20) -> dict[str, 
     data, board = model_bytes(model), Board.load(key)
     compiled = compile_graph(read_tflite(data, model), board, optimize)
     with tempfile.TemporaryDirectory() as folder:
-        image = build(compiled, board, folder, tflite=data)
-        report, profiled = validate(image, n_random=inputs).to_json(), profile(image)
+        report = validate(build(compiled, board, folder, tflite=data), n_random=inputs).to_json()
     own = report["flash_bytes"] - report["weight_bytes"]
     return {"model": model, "board": key, "optimize": optimize, "inputs": inputs, "mismatches": report["mismatches"],
             "arena_bytes": report["ram_bytes"], "predicted_arena_bytes": compiled.plan.arena_bytes,
             "bound_bytes": compiled.plan.bound_bytes, "flash_bytes": report["flash_bytes"],
             "weight_bytes": report["weight_bytes"], "overhead_bytes": own,
             "model_overhead_bytes": own - firmware_bytes(key, optimize), "stack_bytes": report["stack_bytes"],
-            "macs": compiled.manifest["macs"], "instructions": report["instructions"], "cycles": profiled.total.cycles,
-            "cycles_low": profiled.total.low, "cycles_high": profiled.total.high,
-            "cycles_error_percent": profiled.error_percent, "kernels": list(compiled.kernels)}
+            "macs": compiled.manifest["macs"], "instructions": report["instructions"], "cycles": report["cycles"],
+            "cycles_error_percent": board.cycle_model.error_percent, "kernels": list(compiled.kernels)}
 
 
 def environment() -> dict[str, str]:
