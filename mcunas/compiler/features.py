@@ -24,6 +24,7 @@ narrow_taps taps, where a kernel row holds less than LANES values (first layers)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 FEATURES = ("macs", "outputs", "taps", "pixels", "calls", "gathers", "runs", "edge", "edge_taps", "border", "out_tail",
@@ -76,15 +77,18 @@ def _border(attrs: Mapping[str, Any], x: tuple, kernel: tuple[int, int], out: tu
     """(pixels whose window leaves the input, kernel positions outside of it over all pixels)."""
     if attrs["padding"] == "VALID":
         return 0, 0
-    inside, whole = [], []
-    for axis, name in ((0, "h"), (1, "w")):
-        size, k, stride, dilation = x[1 + axis], kernel[axis], attrs[f"stride_{name}"], attrs[f"dilation_{name}"]
-        before = max((out[1 + axis] - 1) * stride + (k - 1) * dilation + 1 - size, 0) // 2
-        counts = [sum(0 <= o * stride - before + t * dilation < size for t in range(k)) for o in range(out[1 + axis])]
-        inside.append(sum(counts))
-        whole.append(sum(c == k for c in counts))
+    inside, whole = zip(*(_inside(x[1 + a], kernel[a], attrs[f"stride_{n}"], attrs[f"dilation_{n}"], out[1 + a])
+                          for a, n in enumerate("hw")))
     pixels = out[1] * out[2]
     return pixels - whole[0] * whole[1], pixels * kernel[0] * kernel[1] - inside[0] * inside[1]
+
+
+@lru_cache(maxsize=4096)
+def _inside(size: int, k: int, stride: int, dilation: int, count: int) -> tuple[int, int]:
+    """(kernel positions inside the input, over one axis; outputs whose positions all are)."""
+    before = max((count - 1) * stride + (k - 1) * dilation + 1 - size, 0) // 2
+    counts = [sum(0 <= o * stride - before + t * dilation < size for t in range(k)) for o in range(count)]
+    return sum(counts), sum(c == k for c in counts)
 
 
 def _tail(count: Any) -> int:

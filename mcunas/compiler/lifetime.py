@@ -34,7 +34,11 @@ class Program:
     @staticmethod
     def of(graph: Graph, isa: str = "scalar", choice: Mapping[int, str] = MappingProxyType({})) -> Program:
         """choice: op index -> variant of its kernels; the others take the best usual one."""
-        calls = tuple(tuple(lower(graph, op, isa, choice.get(i))) for i, op in enumerate(graph.ops))
+        return Program.with_calls(graph, tuple(tuple(lower(graph, op, isa, choice.get(i)))
+                                               for i, op in enumerate(graph.ops)))
+
+    @staticmethod
+    def with_calls(graph: Graph, calls: tuple[tuple[KernelCall, ...], ...]) -> Program:
         storage = {t: t for t in graph.activations()}
         for index, (op, op_calls) in enumerate(zip(graph.ops, calls)):
             if not op_calls:                                 # the op only renames its input

@@ -20,8 +20,8 @@ from mcunas.compiler.stream import Stream, stream
 from mcunas.graph.ir import Graph
 
 BALANCED_WASTE = 0.03    # share of the network's work that `balanced` gives for RAM; effort.py is rough, 5 % is promised
-_LONGEST_STREAM = 12     # ops
-_TICK_ROWS = (1, 2, 4)
+LONGEST_STREAM = 12     # ops
+TICK_ROWS = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def preferred(program: Program, goal: str = "balanced", limit_bytes: int | None 
     ram: least peak. cycles, flash: least waste. balanced: least peak that wastes at most BALANCED_WASTE. Where nothing
     stays within limit_bytes, the schedule of least peak is the only one.
     """
-    front = _Cutter(program, best_order(program)).front()
+    front = Cutter(program, best_order(program)).front()
     fitting = [cut for cut in front if limit_bytes is None or cut.peak_bytes <= limit_bytes] or front[:1]
     chosen = {"ram": 0}.get(goal, len(fitting) - 1)
     if goal == "balanced":
@@ -169,7 +169,7 @@ def _unbeaten(cuts: list[_Cut]) -> list[_Cut]:
     return front
 
 
-class _Cutter:
+class Cutter:
     """Segments of one order as steps, and the best ways to cut the order into them."""
 
     def __init__(self, program: Program, order: tuple[int, ...]) -> None:
@@ -209,7 +209,7 @@ class _Cutter:
 
     def variants(self, i: int, j: int) -> list[Step]:
         """The step that segment i..j-1 can be, or its streams of few rows or more at once that are worth a thought."""
-        found = [step for rows in _TICK_ROWS[:1 if j == i + 1 else None] if (step := self.segment(i, j, rows))]
+        found = [step for rows in TICK_ROWS[:1 if j == i + 1 else None] if (step := self.segment(i, j, rows))]
         return [step.step for step in _unbeaten([_Cut(0, 0).then(step) for step in found])]
 
     def front(self) -> list[_Cut]:
@@ -217,6 +217,6 @@ class _Cutter:
         count = len(self.order)
         fronts = [[_Cut(0, 0)]]
         for j in range(1, count + 1):
-            fronts.append(_unbeaten([cut.then(step) for i in range(max(0, j - _LONGEST_STREAM), j)
+            fronts.append(_unbeaten([cut.then(step) for i in range(max(0, j - LONGEST_STREAM), j)
                                      for step in self.variants(i, j) for cut in fronts[i]]))
         return fronts[count]

@@ -34,7 +34,7 @@ def select(graph: Graph, board: Board, optimize: str, peak_bytes: Callable[[Mapp
     ways = {i: found for i, op in enumerate(graph.ops) if len(found := candidates(graph, op, board.isa)) > 1}
     if optimize in ("ram", "flash"):
         return _smallest(graph, ways, board, peak_bytes if optimize == "ram" else None)
-    return _fastest(graph, ways, board, roomy=optimize == "cycles", measured=measured or {})
+    return fastest(graph, ways, board, roomy=optimize == "cycles", measured=measured or {})
 
 
 def table_bytes(calls: list[KernelCall]) -> int:
@@ -42,7 +42,7 @@ def table_bytes(calls: list[KernelCall]) -> int:
     return sum(v.data.nbytes for call in calls for v in call.params.values() if isinstance(v, Table))
 
 
-def _fastest(graph: Graph, ways: dict[int, Ways], board: Board, roomy: bool,
+def fastest(graph: Graph, ways: dict[int, Ways], board: Board, roomy: bool,
              measured: Mapping[tuple[int, str], int]) -> dict[int, str]:
     table, spendthrift = instruction_table(board), ROOMY.get(board.isa, ())
     choice, offers = {}, []

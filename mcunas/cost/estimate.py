@@ -6,6 +6,7 @@ at the training network.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from mcunas.compiler.schedule import Schedule
 from mcunas.compiler.stream import Stream
 from mcunas.compiler.tables import InstructionTable, code_table, instruction_table
 from mcunas.cost.energy import Power, power_of
-from mcunas.graph.ir import Graph
+from mcunas.graph.ir import Graph, Op
 
 if TYPE_CHECKING:
     from mcunas.board import Board
@@ -105,10 +106,13 @@ def constant_bytes(schedule: Schedule) -> int:
     """Constant arrays of the generated code in flash: the kernels' tables, and the rows that each tick of a stream does."""
     total = sum(aligned(size) for calls in schedule.program.calls for call in calls for size in tables(call).values())
     for step in schedule.steps:
-        if step.stream:
-            item_bytes = 1 if max(map(max, step.stream.upwards)) < 256 else 2
-            total += aligned(len(step.stream.upwards) * len(step.ops) * item_bytes)
+        total += stream_table_bytes(step.stream) if step.stream else 0
     return total
+
+
+def stream_table_bytes(stream: Stream) -> int:
+    item_bytes = 1 if max(map(max, stream.upwards)) < 256 else 2
+    return aligned(len(stream.upwards) * len(stream.ops) * item_bytes)
 
 
 def flash(schedule: Schedule, board: Board) -> tuple[int, int, int]:
@@ -123,34 +127,48 @@ def flash(schedule: Schedule, board: Board) -> tuple[int, int, int]:
     return data + code, weight_bytes(schedule.program.graph), code
 
 
+@dataclass(frozen=True)
+class Work:
+    """Of one op: instructions of its calls, of one call more, and of gathering all its windows across a ring's end."""
+
+    instructions: float
+    per_call: float
+    turned: float
+
+
+def op_work(graph: Graph, op: Op, calls: Sequence[KernelCall], table: InstructionTable) -> Work:
+    """By the core's table. A window that crosses a ring's end is gathered like one at an edge."""
+    if not calls:
+        return Work(0.0, 0.0, 0.0)
+    prices = table.of(calls[0].kernel)
+    shapes = [graph.tensors[t].shape if t >= 0 else () for t in op.inputs]
+    found = op_features(op.kind, op.attrs, shapes, graph.tensors[op.outputs[0]].shape)
+    taps = found[FEATURES.index("taps")] if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") else 0
+    return Work(sum(p * f for p, f in zip(prices, found)), prices[FEATURES.index("calls")],
+                taps * prices[FEATURES.index("edge_taps")])
+
+
 def instructions(schedule: Schedule, board: Board) -> float:
     """Instructions of one inference by the core's table."""
-    prices, graph, total = instruction_table(board), schedule.program.graph, 0.0
-    for op, calls in zip(graph.ops, schedule.program.calls):
-        if calls:
-            shapes = [graph.tensors[t].shape if t >= 0 else () for t in op.inputs]
-            found = op_features(op.kind, op.attrs, shapes, graph.tensors[op.outputs[0]].shape)
-            total += sum(p * f for p, f in zip(prices.of(calls[0].kernel), found))
-    for step in schedule.steps:
-        if step.stream:
-            total += _stream_instructions(schedule.program, step.stream, prices)
-    return total
+    program, table = schedule.program, instruction_table(board)
+    work = [op_work(program.graph, op, calls, table) for op, calls in zip(program.graph.ops, program.calls)]
+    streams = [step.stream for step in schedule.steps if step.stream]
+    return sum(w.instructions for w in work) + sum(
+        calls * work[op].per_call + share * work[op].turned
+        for stream in streams for op, calls, share in stream_extras(program.graph, stream))
 
 
-def _stream_instructions(program: Program, stream: Stream, prices: InstructionTable) -> float:
-    """What a stream adds: a call per tick, and windows that cross a ring's end and are gathered like those at an edge."""
-    graph, per_call, per_edge_tap = program.graph, FEATURES.index("calls"), FEATURES.index("edge_taps")
-    total = 0.0
+def stream_extras(graph: Graph, stream: Stream) -> list[tuple[int, int, float]]:
+    """(op, calls beyond one, share of its windows that cross a ring's end) of every stage."""
+    found = []
     for stage, op_index in enumerate(stream.ops):
-        op, price = graph.ops[op_index], prices.of(program.calls[op_index][0].kernel)
-        rows = [done[stage] for done in stream.upwards]
-        total += (sum(later > earlier for earlier, later in zip(rows, rows[1:])) - 1) * price[per_call]
+        op, rows = graph.ops[op_index], [done[stage] for done in stream.upwards]
         ring = stream.rings.get(op.inputs[0])
+        share = 0.0
         if ring and op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-            shapes = [graph.tensors[t].shape if t >= 0 else () for t in op.inputs]
-            taps = op_features(op.kind, op.attrs, shapes, graph.tensors[op.outputs[0]].shape)[FEATURES.index("taps")]
-            total += min(1.0, (shapes[1][1] - 1) / ring) * taps * price[per_edge_tap]
-    return total
+            share = min(1.0, (graph.tensors[op.inputs[1]].shape[1] - 1) / ring)
+        found.append((op_index, sum(later > earlier for earlier, later in zip(rows, rows[1:])) - 1, share))
+    return found
 
 
 def estimate(graph: Graph, board: Board, rewrite: bool = True, goal: str = "balanced",

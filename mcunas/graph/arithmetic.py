@@ -7,6 +7,7 @@ high multiply (ties up), then a rounding right shift (ties away from zero). prun
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,6 +15,7 @@ INT8_MIN, INT8_MAX = -128, 127
 _INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
 
 
+@lru_cache(maxsize=1 << 16)
 def quantize_multiplier(real: float) -> tuple[int, int]:
     """A positive real multiplier as (mantissa in [2^30, 2^31), shift): real ~ mantissa * 2^(shift - 31)."""
     if real == 0.0:

@@ -9,14 +9,14 @@ from mcunas.compiler.emit import emit_header, emit_source
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.place import place
 from mcunas.compiler.plan import Plan
-from mcunas.compiler.schedule import Schedule, _Cutter
+from mcunas.compiler.schedule import Cutter, Schedule
 from mcunas.graph import Graph
 
 
 def randomly_cut(graph: Graph, seed: int, isa: str = "scalar") -> Compiled:
     """`graph` with its ops in the given order, cut at random into single ops and streams."""
     program, rng, steps, at = Program.of(graph, isa), random.Random(seed), [], 0
-    cutter = _Cutter(program, tuple(range(len(graph.ops))))
+    cutter = Cutter(program, tuple(range(len(graph.ops))))
     while at < len(graph.ops):
         ends = [end for end in range(at + 1, len(graph.ops) + 1) if cutter.segment(at, end) is not None]
         end = ends[-1] if rng.random() < 0.5 else rng.choice(ends)

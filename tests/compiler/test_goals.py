@@ -15,7 +15,7 @@ from mcunas.budget import Budget
 from mcunas.compiler import compile_graph, effort, plan
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.order import best_order
-from mcunas.compiler.schedule import BALANCED_WASTE, _Cutter, preferred
+from mcunas.compiler.schedule import BALANCED_WASTE, Cutter, preferred
 from mcunas.cost import estimate
 from mcunas.errors import DoesNotFit
 from mcunas.graph import Graph
@@ -32,7 +32,7 @@ def networks(count: int, first: int = 0) -> Iterator[Graph]:
         yield draw(row_network(), 1, number)[0][0]
 
 
-def all_cuts(cutter: _Cutter, at: int = 0) -> Iterator[tuple[int, int]]:
+def all_cuts(cutter: Cutter, at: int = 0) -> Iterator[tuple[int, int]]:
     """(peak, waste) of every way to cut the order from `at` on, streams of 1, 2 and 4 rows."""
     if at == len(cutter.order):
         yield 0, 0
@@ -46,7 +46,7 @@ def test_the_front_is_that_of_all_cuts():
     several = 0
     for graph in networks(24):
         program = Program.of(graph, "dsp")
-        cutter = _Cutter(program, best_order(program))
+        cutter = Cutter(program, best_order(program))
         cuts = set(all_cuts(cutter))
         unbeaten = {a for a in cuts if not any(b != a and b[0] <= a[0] and b[1] <= a[1] for b in cuts)}
         front = [(cut.peak_bytes, cut.waste) for cut in cutter.front()]
@@ -68,7 +68,7 @@ def test_balanced_gives_a_few_percent_of_the_work_for_ram_and_no_more():
         work = sum(effort.whole(c, graph.tensors[c.outputs[0]].size_bytes) for calls in program.calls for c in calls)
         assert ram <= balanced <= cycles and waste(program, "cycles") == 0
         assert waste(program, "balanced") <= BALANCED_WASTE * work
-        assert all(cut.waste > BALANCED_WASTE * work for cut in _Cutter(program, best_order(program)).front()
+        assert all(cut.waste > BALANCED_WASTE * work for cut in Cutter(program, best_order(program)).front()
                    if cut.peak_bytes < balanced)
         kept += ram < balanced
     assert kept >= 1

@@ -6,6 +6,8 @@ to be computed reads it: the least distance is the largest lead of the writes ov
 """
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from mcunas.compiler.lower import Overlap
@@ -40,6 +42,7 @@ def _reads(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> tuple[np.ndar
     return start.ravel(), end.ravel()
 
 
+@lru_cache(maxsize=1024)
 def _taps(size: int, count: int, win: Window, axis: int) -> tuple[np.ndarray, np.ndarray]:
     origin = np.arange(count, dtype=np.int64) * win.stride[axis] - win.pad[axis]
     reach = (win.kernel[axis] - 1) * win.dilation[axis] + 1

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RAM, flash and cycles of thousands of genotypes of one network, without compiling them one by one.
+
+Layers are looked at once per shape (layers.py), steps and placements are worked out for all genotypes together
+(segments.py, cuts.py, placing.py), and the figures are the compiler's own: `Priced` of a genotype says the same.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcunas.compiler.lifetime import Program, aligned
+from mcunas.compiler.order import best_order
+from mcunas.compiler.place import place
+from mcunas.compiler.schedule import Buffer, Schedule
+from mcunas.compiler.tables import code_table
+from mcunas.cost.cuts import best_cuts
+from mcunas.cost.estimate import stream_extras, stream_table_bytes
+from mcunas.cost.layers import Layer, Layers
+from mcunas.cost.placing import arenas
+from mcunas.cost.segments import Columns, Segment, Segments
+from mcunas.cost.skeleton import Skeleton
+from mcunas.graph.ir import ITEM_BYTES
+
+if TYPE_CHECKING:
+    from mcunas.board import Board
+
+
+@dataclass(frozen=True, eq=False)
+class Prices:
+    """Of N genotypes. ram_bytes: the arena, exact where ram_is_exact, else one that suffices. flash_bytes: the model's
+    share. instructions, cycles: by the core's model."""
+
+    ram_bytes: np.ndarray
+    ram_is_exact: np.ndarray
+    flash_bytes: np.ndarray
+    instructions: np.ndarray
+    cycles: np.ndarray
+
+
+class Pricer:
+    """Prices the genotypes of one Skeleton on one board, as compiled for the goal `balanced`."""
+
+    def __init__(self, skeleton: Skeleton, board: Board) -> None:
+        self.skeleton, self.board = skeleton, board
+        self.layers = Layers(skeleton, board)
+
+    def many(self, widths: Sequence[Sequence[int]], search_arenas: bool = False) -> Prices:
+        """widths (N, G): integers. search_arenas: make RAM exact everywhere; slow where placements are hard to find."""
+        widths = np.asarray(widths, np.int64)
+        found = [self._distinct(op, widths) for op in range(len(self.skeleton.graph.ops))]
+        ram, flash, count = np.zeros(len(widths), np.int64), np.zeros(len(widths), np.int64), np.zeros(len(widths))
+        exact = np.zeros(len(widths), bool)
+        for same in self._forms(found):
+            for rows, order in self._orders(same, widths, found):
+                group = _Group(self, widths[rows], [_used(layers, which[rows]) for layers, which in found], order)
+                ram[rows], exact[rows] = group.ram(search_arenas)
+                flash[rows], count[rows] = group.flash(), group.instructions()
+        cycles = count * self.board.cycle_model.cycles_per_instruction
+        return Prices(ram, exact, flash, count, cycles)
+
+    def _distinct(self, op: int, widths: np.ndarray) -> tuple[list[Layer], np.ndarray]:
+        """(the op's layers at all widths, which of them each genotype has)."""
+        groups = self.layers.groups[op]
+        seen, which = np.unique(widths[:, groups], axis=0, return_inverse=True)
+        full = list(self.skeleton.full)
+        layers = []
+        for row in seen.tolist():
+            for group, width in zip(groups, row):
+                full[group] = width
+            layers.append(self.layers.at(op, full))
+        return layers, which.reshape(-1)
+
+    @staticmethod
+    def _forms(found: Sequence[tuple[list[Layer], np.ndarray]]) -> list[np.ndarray]:
+        """Genotypes whose layers are all of the same forms, as rows of indices."""
+        codes = []
+        for layers, which in found:
+            known: dict[tuple, int] = {}
+            codes.append(np.array([known.setdefault(layer.form, len(known)) for layer in layers])[which])
+        _, code = np.unique(np.array(codes).T, axis=0, return_inverse=True)
+        return [np.flatnonzero(code.reshape(-1) == k) for k in range(code.max() + 1)]
+
+
+    def _orders(self, rows: np.ndarray, widths: np.ndarray, found: Sequence[tuple[list[Layer], np.ndarray]]) -> list[
+            tuple[np.ndarray, tuple[int, ...]]]:
+        """Genotypes of one form by the order in which the compiler runs their ops."""
+        if self.is_chain:
+            return [(rows, tuple(range(len(found))))]
+        known: dict[tuple[int, ...], list[int]] = {}
+        calls = [[self.layers.calls(op, layer) for layer in layers] for op, (layers, _) in enumerate(found)]
+        base = Program.with_calls(self.skeleton.at(widths[rows[0]].tolist()), tuple(c[0] for c in calls))
+        for row in rows.tolist():
+            program = Program(base.graph, tuple(c[which[row]] for c, (_, which) in zip(calls, found)), base.storage)
+            size = {root: prod(self.skeleton.shape(root, widths[row].tolist())) * ITEM_BYTES[base.graph.tensors[root].dtype]
+                    for root in set(base.storage.values())}
+            program.__dict__["size"] = {root: aligned(size_bytes) for root, size_bytes in size.items()}
+            known.setdefault(best_order(program), []).append(row)
+        return [(np.array(members), order) for order, members in known.items()]
+
+    @cached_property
+    def is_chain(self) -> bool:
+        """Whether the ops can run in one order only."""
+        producer = self.skeleton.graph.producer()
+        return all(any(producer.get(t) == i - 1 for t in op.inputs) for i, op in enumerate(self.skeleton.graph.ops) if i)
+
+
+def _used(layers: list[Layer], which: np.ndarray) -> tuple[list[Layer], np.ndarray]:
+    """The layers that occur, and which of them each genotype has."""
+    kept, which = np.unique(which, return_inverse=True)
+    return [layers[k] for k in kept], which.reshape(-1)
+
+
+class _Group:
+    """Genotypes of one form whose ops run in one order."""
+
+    def __init__(self, pricer: Pricer, widths: np.ndarray, layers: list[tuple[list[Layer], np.ndarray]],
+                 order: tuple[int, ...]) -> None:
+        self.layers, self.board = layers, pricer.board
+        graph = pricer.skeleton.at(widths[0].tolist())
+        calls = tuple(pricer.layers.calls(op, distinct[which[0]]) for op, (distinct, which) in enumerate(layers))
+        self.program = Program.with_calls(graph, calls)
+        self.columns = Columns.of(self.program, pricer.skeleton, widths, layers)
+        self.segments = Segments(self.program, self.columns, order)
+        peak, used = best_cuts(self.segments.found, len(graph.ops), np.sum(self.columns.effort, axis=0))
+        self.peak_bytes, self.cuts = peak, []
+        distinct, which = np.unique(used, axis=0, return_inverse=True)
+        for k, cut in enumerate(distinct):
+            steps = [self.segments.found[s] for s in cut if s >= 0]
+            self.cuts.append((np.flatnonzero(which.reshape(-1) == k), steps))
+
+    def ram(self, search: bool) -> tuple[np.ndarray, np.ndarray]:
+        ram, exact = np.zeros_like(self.peak_bytes), np.zeros(len(self.peak_bytes), bool)
+        for rows, steps in self.cuts:
+            schedule = Schedule(self.program, tuple(s.step for s in steps))
+            sizes = np.array([self._buffer_bytes(b, steps)[rows] for b in schedule.buffers]).T
+            spans = [(b.first, b.last) for b in schedule.buffers]
+            distances = {pair: gap[rows] for pair, gap in self._distances(schedule, steps).items()}
+            scratch = [not b.tensors for b in schedule.buffers]
+            ram[rows], exact[rows] = arenas(sizes, spans, scratch, self.peak_bytes[rows], distances)
+            for m in np.flatnonzero(~exact[rows]) if search else ():
+                buffers = [Buffer(b.name, b.tensors, int(n), b.first, b.last) for b, n in zip(schedule.buffers, sizes[m])]
+                near = {pair: int(gap[m]) for pair, gap in distances.items()}
+                ram[rows[m]], exact[rows[m]] = place(buffers, int(self.peak_bytes[rows[m]]), near)[0], True
+        return ram, exact
+
+    def _buffer_bytes(self, buffer: Buffer, steps: list[Segment]) -> np.ndarray:
+        if not buffer.tensors:
+            return np.max([self.columns.scratch[op] for op in steps[buffer.first].step.ops], axis=0)
+        tensor = buffer.tensors[0]
+        ring = steps[buffer.first].ring_bytes.get(tensor)
+        return self.columns.raw[self.program.storage[tensor]] if ring is None else ring
+
+    def _distances(self, schedule: Schedule, steps: list[Segment]) -> dict[tuple[int, int], np.ndarray]:
+        """schedule.distances for every genotype; where several inputs lie under one output, the direction differs."""
+        home = {t: i for i, b in enumerate(schedule.buffers) for t in b.tensors}
+        found = {}
+        for segment in steps:
+            last = segment.step.ops[-1]
+            out = home[self.program.graph.ops[last].outputs[0]] if segment.gaps else -1
+            upwards, downwards = self._ways(segment)
+            for root, (up, down) in segment.gaps.items():
+                source, far = home[root], np.int64(1) << 40
+                if up is not None:
+                    found[source, out] = np.where(upwards, -(-np.maximum(up, 0) // 4) * 4, far)
+                if down is not None:
+                    found[out, source] = np.where(downwards, -(-np.maximum(down, 0) // 4) * 4, far)
+        return found
+
+    def _ways(self, segment: Segment) -> tuple[np.ndarray | bool, np.ndarray | bool]:
+        """Where the output may overwrite inputs upwards, downwards (lifetime.one_way)."""
+        if len(segment.gaps) < 2:
+            return True, True
+        out = sum(self.columns.size[r] for r in self.program.writes(segment.step.ops[-1]))
+        most = [np.max([Segments.saving(self.columns.size[r], out, *(g if way == k else None for k, g in enumerate(gap)))
+                        for r, gap in segment.gaps.items()], axis=0) for way in (0, 1)]
+        return most[0] >= most[1], most[0] < most[1]
+
+    def _each(self, op: int, value) -> np.ndarray:
+        distinct, which = self.layers[op]
+        return np.array([value(layer) for layer in distinct])[which]
+
+    def flash(self) -> np.ndarray:
+        """estimate.flash: tables and parameters, code of the distinct kernels, calls, streams. Kernels are the form's."""
+        prices = code_table(self.board)
+        calls = [call for found in self.program.calls for call in found]
+        kernels = {call.kernel for call in calls}
+        fixed = sum(prices.code(k) for k in kernels) + prices.libraries(kernels)
+        fixed += sum(prices.params(call.kernel) + prices.call_bytes for call in calls)
+        total = fixed + sum(self._each(op, lambda layer: layer.table_bytes) for op in range(len(self.layers)))
+        for rows, steps in self.cuts:
+            streams = [s.step.stream for s in steps if s.step.stream]
+            total[rows] += sum(stream_table_bytes(s) + prices.stage_bytes * len(s.ops) for s in streams)
+            total[rows] += prices.stream_bytes * len(streams)
+        return total
+
+    def instructions(self) -> np.ndarray:
+        total = sum(self._each(op, lambda layer: layer.work.instructions) for op in range(len(self.layers)))
+        for rows, steps in self.cuts:
+            for stream in (s.step.stream for s in steps if s.step.stream):
+                for op, calls, share in stream_extras(self.program.graph, stream):
+                    total[rows] += (calls * self._each(op, lambda layer: layer.work.per_call)
+                                    + share * self._each(op, lambda layer: layer.work.turned))[rows]
+        return total
