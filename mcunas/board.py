@@ -81,12 +81,16 @@ class Emulate:
 
 @dataclass(frozen=True)
 class Fetch:
-    """How code comes from flash: what the cycle model adds; absent where memory has no wait states."""
+    """How code and constants come from flash: what the cycle model adds; absent where memory has no wait states.
+
+    code_lines, data_lines: what the accelerator (ART, caches) keeps, least recently used first out; 1: a line's buffer.
+    """
 
     wait_states: int
     line_bytes: int                 # read at once
-    prefetch: bool = False          # the next line is read ahead
-    cached: bool = False            # loops are served from a cache (ART, I-cache)
+    code_lines: int = 1
+    data_lines: int = 1
+    prefetch: bool = False          # the next line of code is read while this one is executed
 
 
 @dataclass(frozen=True)
@@ -235,8 +239,9 @@ def _check(board: Board, where: str) -> None:
     demand(board.reserve.flash >= 0 and board.reserve.ram >= 0 and board.reserve.stack % 8 == 0,
            "[reserve] must not be negative and its stack must be a multiple of 8")
     demand(board.ram_bytes > 0 and board.flash_bytes > 0, "[reserve] leaves nothing for a model")
-    if board.fetch:
-        demand(board.fetch.wait_states >= 0 and board.fetch.line_bytes > 0, "[fetch] wait_states or line_bytes is negative")
+    if fetch := board.fetch:
+        demand(fetch.wait_states >= 0 and fetch.line_bytes > 0, "[fetch] wait_states or line_bytes is negative")
+        demand(0 < fetch.code_lines <= 512 and 0 < fetch.data_lines <= 512, "[fetch] keeps 1 to 512 lines")
     if board.emulate:
         demand(10**9 / board.timer.hz < 2**board.emulate.icount_shift,
                "the timer is too slow to count single instructions", "raise [emulate] icount_shift")

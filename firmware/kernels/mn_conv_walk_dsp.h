@@ -6,6 +6,8 @@
 #ifndef MN_CONV_WALK_DSP_H
 #define MN_CONV_WALK_DSP_H
 
+#include <stdbool.h>
+
 #include "mn_conv_block_dsp.h"
 #include "mn_inline.h"
 #include "mn_nn_dsp.h"
@@ -21,12 +23,12 @@ struct walk {
   struct mn_conv_run run;
 };
 
-// Four bytes of a row from byte `at` on, which may lie outside it; `row` null: all of them do.
-static inline uint32_t fetch(const int8_t *row, int32_t at, int32_t last, uint32_t zeros)
+// Four bytes of a row from byte `at` on, some or all of which lie outside it. last: where the row's last four begin.
+static inline uint32_t border(const int8_t *row, int32_t at, int32_t last, uint32_t zeros)
 {
-  const int32_t inside = at < 0 ? 0 : at > last ? last : at, by = at - inside;
+  const int32_t inside = at < 0 ? 0 : last, by = at - inside;
 
-  if (row == 0 || by <= -4 || by >= 4) {
+  if (by <= -4 || by >= 4) {
     return zeros;
   }
   const uint32_t word = mn_load_word(row + inside);
@@ -42,19 +44,24 @@ static MN_NOINLINE void put_window(const struct walk *w, int32_t oy, int32_t ox,
   const int32_t at = (ox * p->stride_w - p->pad_left) * p->in_c;
   const uint32_t zeros = (uint8_t)p->input_zero_point * 0x01010101u;
   int16_t *rest = (int16_t *)(to + p->kernel_h * quads);
+  int32_t y = oy * p->stride_h - p->pad_top;
 
-  for (int32_t i = 0; i < p->kernel_h; i++) {
-    const int32_t y = oy * p->stride_h - p->pad_top + i * p->dilation_h;
-    const int8_t *const row = y < 0 || y >= p->in_h ? 0 : w->in + y % p->in_ring * row_bytes;
+  for (int32_t i = p->kernel_h; i > 0; i--, y += p->dilation_h) {
+    const bool outside = y < 0 || y >= p->in_h;
+    const int8_t *const row = outside ? 0 : w->in + y % p->in_ring * row_bytes;
+    const uint32_t whole = outside || row_bytes < 4 ? 0 : (uint32_t)row_bytes - 3;
+    int32_t q = at;
 
-    for (int32_t q = at; q < at + quads; q += 4, to += 4) {
-      const uint32_t word = fetch(row, q, row_bytes - 4, zeros);
+    for (; q < at + quads; q += 4, to += 4) {
+      const uint32_t word = (uint32_t)q < whole ? mn_load_word(row + q)
+                            : outside           ? zeros
+                                                : border(row, q, row_bytes - 4, zeros);
 
       to[0] = mn_widen_even(word);
       to[2] = mn_widen_odd(word);
     }
-    for (int32_t b = at + quads; b < at + run; b++) {
-      *rest = row != 0 && b >= 0 && b < row_bytes ? row[b] : p->input_zero_point;
+    for (; q < at + run; q++) {
+      *rest = !outside && q >= 0 && q < row_bytes ? row[q] : p->input_zero_point;
       rest += (uintptr_t)rest & 2 ? 3 : 1;
     }
   }

@@ -18,8 +18,10 @@ struct strip {
 
 static MN_NOINLINE void put_padding(uint32_t *to, int32_t columns, uint32_t padding)
 {
-  for (uint32_t *const end = to + columns * MN_COLUMN_WORDS; to < end; to++) {
-    *to = padding;
+  for (; columns > 0; columns--) {
+    for (int32_t i = 0; i < MN_COLUMN_WORDS; i++) {
+      *to++ = padding;
+    }
   }
 }
 
@@ -35,28 +37,33 @@ static MN_NOINLINE void pad_rows(uint32_t *columns, const uint32_t *end, uint32_
   }
 }
 
+// A strip's bytes of four channels, from the first words of its columns to its output row.
+static MN_NOINLINE void put_pixels(int8_t *out, const uint32_t *columns, int32_t count, int32_t channels)
+{
+  for (; count > 0; count--, columns += MN_COLUMN_WORDS, out += channels) {
+    mn_store_word(out, *columns);
+  }
+}
+
 // Channels c..c+3 of a strip whose padding columns are in place; out: its first output pixel in both rows.
 static void four_channels(const struct mn_depthwise_s8_dsp *p, const struct strip *s, int32_t c,
                           const uint32_t *constants, uint32_t *columns, int8_t *const out[2])
 {
-  const uint32_t zero2 = (uint32_t)(2 * p->output_zero_point + 1), *const end = columns + s->count * MN_COLUMN_WORDS;
+  const uint32_t rounding = (uint32_t)(2 * p->output_zero_point + 1) << (p->exact ? 0 : MN_LINE_POINT - 1);
+  const int32_t step = MN_COLUMN_BYTES * p->stride;
   uint32_t *const inside = columns + s->before * MN_COLUMN_WORDS;
-  int8_t *out0 = out[0] + c, *out1 = out[1] + c;
 
-  mn_depthwise_columns_dsp(s->row, s->inside, inside, p->channels, s->at + c);
+  mn_depthwise_columns_dsp(s->row, s->inside, inside, p->channels, s->at + c, s->rows == 2);
   if (s->outside != 0) {
     pad_rows(inside, inside + s->inside * MN_COLUMN_WORDS, s->outside, mn_both(p->input_zero_point));
   }
   if (s->rows == 1) {
-    mn_depthwise_one_dsp(columns, s->count, constants, zero2, MN_COLUMN_BYTES * p->stride);
-    out1 = out0;                                            // row 0 is written last
+    mn_depthwise_one_dsp(columns, s->count, constants, rounding, p->exact, step);
   } else {
-    mn_depthwise_two_dsp(columns, s->count, constants, zero2, p->low >= p->output_zero_point);
+    mn_depthwise_two_dsp(columns, s->count, constants, rounding, p->exact, step, 0);
+    put_pixels(out[1] + c, columns + 1, s->count, p->channels);
   }
-  for (; columns != end; columns += MN_COLUMN_WORDS, out0 += p->channels, out1 += p->channels) {
-    mn_store_word(out1, columns[1]);
-    mn_store_word(out0, columns[0]);
-  }
+  put_pixels(out[0] + c, columns, s->count, p->channels);
 }
 
 // All channels of a strip.

@@ -46,14 +46,15 @@ void mn_conv_s8_wide_dsp(const struct mn_conv_s8_wide_dsp *p, const int8_t *in, 
 
 // Depthwise convolution 3x3 of at least four channels, one output channel each, stride 1 or 2 both ways, no dilation.
 // constants: per channel five words: the taps as bytes w00, w01, w10, w11; w02, w21, w12, w20; w22 above a byte of
-// right shift less one; twice the folded bias; the multiplier. They come in fours: the last four channels repeat some
-// when the channels are no multiple of four.
+// right shift less one; then requantization. They come in fours: the last four channels repeat some when the channels
+// are no multiple of four.
 // strip: output columns that are computed at a time. scratch: 32 bytes per input column of a strip.
 // A strip's pixels, of up to two rows and all channels, are written when the next strip's inputs are still to be read.
 struct mn_depthwise_s8_dsp {
   const uint32_t *constants;
   uint16_t in_h, in_w, channels, out_h, out_w, in_ring, out_ring, stride, pad_top, pad_left, strip;
   int8_t input_zero_point, output_zero_point, low, high;
+  uint8_t exact;
 };
 void mn_depthwise_s8_dsp(const struct mn_depthwise_s8_dsp *p, const int8_t *in, int8_t *out, void *scratch,
                          int32_t from, int32_t to);

@@ -13,6 +13,7 @@ from mcunas.compiler.lifetime import aligned
 from mcunas.compiler.schedule import Buffer
 
 _TRIES, _TRIES_AT_BOUND = 3000, 200
+_PAIRS = 3_000_000      # of buffers that clash, looked at in all tries: bounds the time of very large graphs
 
 
 def place(found: Sequence[Buffer], bound_bytes: int,
@@ -39,7 +40,8 @@ def place(found: Sequence[Buffer], bound_bytes: int,
 
     best = min((fit(sorted(indices, key=key)) for key in keys), key=cost)
     rng = random.Random(0)
-    for tried_before in range(_TRIES):
+    tries = min(_TRIES, _PAIRS // (1 + sum(map(len, fit.clash))))
+    for tried_before in range(tries):
         if aligned(best[0]) <= bound_bytes and (not cost(best)[1] or tried_before >= _TRIES_AT_BOUND):
             break
         order = list(best[2])

@@ -20,11 +20,14 @@ _MULTIPLIES = ("multiply", "mac", "multiply_long", "mac_long")
 @dataclass(frozen=True)
 class Block:
     """Instructions that follow one another. runs: how often it was entered at its top; taken: how often it was left
-    for another address than the next."""
+    for another address than the next. jump_lines, next_lines, data_lines: lines of flash that all its runs read."""
 
     instructions: tuple[Instruction, ...]
     runs: int
     taken: int
+    jump_lines: int = 0
+    next_lines: int = 0
+    data_lines: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,9 @@ class Cycles:
 
 
 def price(blocks: Iterable[Block], timing: Timing, fetch: Fetch | None = None) -> Cycles:
-    """Cycles of all runs of `blocks`; fetch: of the flash that the code lies in."""
+    """Cycles of all runs of `blocks`; fetch: of the flash that code and constants lie in."""
     blocks = tuple(blocks)
     return Cycles(*(sum(_price(block, timing, fetch, bound) for block in blocks) for bound in (LOW, TYPICAL, HIGH)))
-
-
-def fetch_stall(code_bytes: int, cycles: float, fetch: Fetch | None) -> float:
-    """Cycles that one pass through `code_bytes` waits for code, where executing it takes `cycles`."""
-    if fetch is None or fetch.cached:
-        return 0.0
-    lines = code_bytes / fetch.line_bytes
-    return max(0.0, lines * (1 + fetch.wait_states) - cycles) if fetch.prefetch else lines * fetch.wait_states
 
 
 def _price(block: Block, timing: Timing, fetch: Fetch | None, bound: int) -> float:
@@ -58,12 +53,17 @@ def _price(block: Block, timing: Timing, fetch: Fetch | None, bound: int) -> flo
     once = block_cycles(code, timing, bound)
     if last.target == code[0].address and block.taken:      # a loop: the next pass overlaps with the end of this one
         once = block_cycles(code * 2, timing, bound) - once
-    cycles = block.runs * (once + fetch_stall(sum(one.size for one in code), once, fetch))
-    jump = fetch.wait_states if fetch and not fetch.cached else 0      # the line of a branch's target was not read ahead
-    cycles += block.taken * (_refill(last, timing, bound) + jump)
+    cycles = block.runs * once + block.taken * _refill(last, timing, bound)
     if last.is_conditional and last.kind == "branch":
         cycles += min(block.taken, block.runs - block.taken) * at(timing.mispredict, bound)
-    return cycles
+    return cycles + (_fetch_stall(block, once, fetch) if fetch else 0.0)
+
+
+def _fetch_stall(block: Block, cycles: float, fetch: Fetch) -> float:
+    """Cycles that all runs of a block wait for flash, where executing it once takes `cycles`."""
+    hidden = cycles * fetch.line_bytes / sum(one.size for one in block.instructions) if fetch.prefetch else 0.0
+    return (fetch.wait_states * (block.jump_lines + block.data_lines)
+            + max(0.0, fetch.wait_states - hidden) * block.next_lines)
 
 
 def block_cycles(instructions: Sequence[Instruction], timing: Timing, bound: int = TYPICAL) -> float:

@@ -31,13 +31,20 @@ _SOURCE = Path(__file__).with_name("count.c")
 @dataclass(frozen=True)
 class Run:
     """A straight-line block: `size` bytes of code from `start`, entered `runs` times, and left `taken` times for another
-    address than the next. site: the call in invoke that led there, its address; 0: invoke's own code."""
+    address than the next. site: the call in invoke that led there, its address; 0: invoke's own code.
+
+    Where the board's flash has wait states, the lines of it that were read: jump_lines of code after a jump, next_lines
+    of code that follow what was executed before, data_lines by loads.
+    """
 
     site: int
     start: int
     size: int
     runs: int
     taken: int
+    jump_lines: int
+    next_lines: int
+    data_lines: int
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,10 @@ def count(image: Image, seed: int = 0) -> Counts:
     with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
         out = Path(folder) / "counts"
         arguments = f"file={plugin()},from={start:#x},to={start + size:#x},out={out}"
+        if fetch := image.board.fetch:
+            flash = image.board.flash
+            arguments += (f",flash={flash.origin:#x},flash_end={flash.end:#x},line={fetch.line_bytes}"
+                          f",code_lines={fetch.code_lines},data_lines={fetch.data_lines}")
         arrays = random_inputs(seed, [(tuple(t["shape"]), t["dtype"]) for t in image.manifest["inputs"]])
         with connect(image, ("-plugin", arguments)) as link:
             link.seed(seed, input_bytes(image, arrays))

@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from mcunas.cost.cycles import Block, Cycles, price
-from mcunas.cost.thumb import CLASSES
+from mcunas.cost.thumb import CLASSES, Instruction
 from mcunas.device.build import Image
 from mcunas.device.counts import Run, count
 from mcunas.device.disassembly import Code, disassemble
@@ -100,7 +100,7 @@ def profile(image: Image, seed: int = 0) -> Profile:
 def modelled_cycles(image: Image, seed: int = 0) -> Cycles:
     """Of one inference on pseudo-random input, by the instructions that it executes. Raises as `profile` does."""
     counts, code = count(image, seed), disassemble(image.elf, image.board)
-    blocks = [Block(code.span(run.start, run.size), run.runs, run.taken) for run in counts.blocks]
+    blocks = [_block(run, code.span(run.start, run.size)) for run in counts.blocks]
     return price(blocks, image.board.cycle_model.timing, image.board.fetch)
 
 
@@ -123,11 +123,16 @@ def _blocks(runs: Iterable[Run], image: Image, code: Code) -> Iterator[tuple[_Ca
         if run.site:
             if calls[run.site] is None:
                 raise CheckFailed(f"the call at {run.site:#x} in invoke belongs to no layer", where=image.board.key)
-            yield calls[run.site], Block(span, run.runs, run.taken)
+            yield calls[run.site], _block(run, span)
             continue
         pieces = [(call, tuple(piece)) for call, piece in groupby(span, key=lambda one: calls[one.address])]
-        for i, (call, piece) in enumerate(pieces):
-            yield call, Block(piece, run.runs, run.taken if i + 1 == len(pieces) else 0)
+        for call, piece in pieces[:-1]:
+            yield call, Block(piece, run.runs, 0)
+        yield pieces[-1][0], _block(run, pieces[-1][1])
+
+
+def _block(run: Run, instructions: tuple[Instruction, ...]) -> Block:
+    return Block(instructions, run.runs, run.taken, run.jump_lines, run.next_lines, run.data_lines)
 
 
 def _calls(image: Image, addresses: Iterable[int]) -> dict[int, _Call | None]:

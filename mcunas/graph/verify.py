@@ -11,6 +11,7 @@ from mcunas.graph.shapes import infer
 from mcunas.graph.spec import EXPLICIT_PADDING, KINDS, data_inputs
 
 _MAX_RANK = 6
+_MAX_BORDER_SIDE = (1 << 16) - 1     # struct mn_tensor holds the sides of inputs and outputs in 16 bits
 _MAX_ELEMENTS = 1 << 28      # 256 MiB of int8: far beyond any microcontroller, well inside int32 indices
 
 
@@ -23,6 +24,10 @@ def verify(graph: Graph) -> Graph:
     _require(bool(graph.inputs) and bool(graph.outputs), "the graph has no input or no output", graph.name)
     for tensor in graph.tensors:
         _verify_tensor(tensor, graph.name)
+    for t in (*graph.inputs, *graph.outputs):
+        _require(max(graph.tensors[t].shape, default=1) <= _MAX_BORDER_SIDE,
+                 f'input or output "{graph.tensors[t].name}" of shape {graph.tensors[t].shape} has a side above '
+                 f"{_MAX_BORDER_SIDE}", graph.name, "split it into rows and columns")
     known = set(graph.inputs) | {i for i, t in enumerate(graph.tensors) if t.is_const}
     _require(not any(graph.tensors[t].is_const for t in graph.inputs), "a graph input is a constant", graph.name)
     for index, op in enumerate(graph.ops):

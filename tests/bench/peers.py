@@ -27,6 +27,3 @@ MODELLED_CYCLES = {
 # The best published results on a Cortex-M4: NUCLEO-L4R5ZI at 120 MHz, MLPerf Tiny, ms x MHz. X-CUBE-AI 9 (kws, ic, vww
 # without dead channels), Plumerai 2023.05 (ad).
 SILICON_M4_CYCLES = {"kws": 5_183_000, "ic": 19_814_000, "vww": 10_672_000, "ad": 486_000}
-# Cycles of microTVM + CMSIS-NN on that board (MLPerf Tiny v1.0) over modelled cycles of CMSIS-NN of that time (06ce55bf,
-# June 2022, -O2): what its flash costs beyond the model, and where compilers and engines differ.
-L4R5_OVER_MODEL = {"kws": 1.22, "ic": 1.06, "vww": 1.16, "ad": 1.40}

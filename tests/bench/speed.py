@@ -7,14 +7,17 @@ measured is kept under a hash of its sources, so a run measures only what change
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterable
 from typing import Any
 
 from mcunas.atomic import write_file
-from mcunas.board import Board
+from mcunas.board import Board, Fetch
 from mcunas.compiler import OPTIMIZE, compile_graph
+from mcunas.device import build, modelled_cycles
 from mcunas.device.toolchain import compiler_version, tool
 from mcunas.graph import read_tflite
 from mcunas.paths import boards_dir, firmware_dir
@@ -23,6 +26,7 @@ from tests.bench.measure import MODELS, RESULTS, ROOT, markdown, measure, model_
 
 BOARDS = (*peers.INSTRUCTIONS, "mps2-an505")
 INPUTS = 5
+ART = Fetch(wait_states=5, line_bytes=16, code_lines=64, data_lines=8, prefetch=True)       # STM32F446 at 180 MHz
 KEPT = ROOT / "build" / "bench" / "speed.json"
 # What decides a row besides the generated C, the firmware and the board: the code that measures and prices.
 MEASURES = ("mcunas/device", "mcunas/cost/cycles.py", "mcunas/cost/thumb.py", "mcunas/timing.py", "tests/bench/measure.py")
@@ -70,26 +74,34 @@ def speed_table(rows: Iterable[dict[str, Any]]) -> str:
 
 def silicon_table(rows: Iterable[dict[str, Any]]) -> str:
     """Cortex-M4, goal cycles, beside the best published silicon."""
-    found = {r["model"]: r for r in rows if r["board"] == "mps2-an386" and r["optimize"] == "cycles"}
+    found = {r["model"]: r for r in rows if "art_cycles" in r}
     table = []
     for model, best in peers.SILICON_M4_CYCLES.items():
         if model in found:
-            cycles, ratio = found[model]["cycles"], peers.L4R5_OVER_MODEL[model]
-            table.append([model, best, cycles, f"{cycles / best:.2f}", f"{ratio:.2f}", round(cycles * ratio),
-                          f"{cycles * ratio / best:.2f}"])
-    return markdown(["model", "best silicon, cycles", "mcunas, modelled", "of it", "L4R5 over model, CMSIS-NN",
-                     "mcunas as on L4R5", "of it"], table)
+            plain, waiting = found[model]["cycles"], found[model]["art_cycles"]
+            table.append([model, best, plain, f"{plain / best:.2f}", waiting, f"{waiting / best:.2f}"])
+    return markdown(["model", "best silicon, cycles", "mcunas, no wait states", "of it", "mcunas, 5 wait states", "of it"],
+                    table)
 
 
 _SILICON = """
-Modelled Cortex-M4 cycles (no wait states) beside the best published silicon, NUCLEO-L4R5ZI at 120 MHz with 5 wait states
-behind a cache. That board took longer for CMSIS-NN than the model says: the last columns carry that ratio over.
+Cortex-M4, goal cycles, modelled, beside the best published silicon (NUCLEO-L4R5ZI at 120 MHz, 5 wait states behind a
+cache). The last columns are with 5 wait states, lines of 16 bytes and a cache of 64 lines of code and 8 of constants, as on
+NUCLEO-F446RE, where CMSIS-NN's convolutions took 1.04 to 1.13 times the model (39 of 40 layers).
 
 """
 
 
 def text_of(rows: list[dict[str, Any]]) -> str:
     return speed_table(rows) + _SILICON + silicon_table(rows)
+
+
+def art_cycles(model: str, key: str, goal: str) -> int:
+    """Modelled cycles where flash has wait states behind an accelerator."""
+    board = dataclasses.replace(Board.load(key), fetch=ART)
+    with tempfile.TemporaryDirectory() as folder:
+        image = build(compile_graph(read_tflite(model_bytes(model), model), board, goal), board, folder)
+        return round(modelled_cycles(image).typical)
 
 
 def main() -> None:
@@ -107,6 +119,8 @@ def main() -> None:
                 source = source_of(model, key, goal)
                 if source not in kept:
                     kept[source] = {**measure(model, key, goal, INPUTS), "source": source}
+                    if (key, goal) == ("mps2-an386", "cycles"):
+                        kept[source]["art_cycles"] = art_cycles(model, key, goal)
                     write_file(KEPT, json.dumps({"rows": list(kept.values())}))
                 rows.append(kept[source])
     if asked.show:

@@ -12,8 +12,10 @@ import numpy as np
 
 from mcunas.compiler import Compiled
 from mcunas.compiler.plan import Plan
-from mcunas.device.host import _FLAGS, _SANITIZE, _compile, _kernel_library
+from mcunas.device.host import _FLAGS, _SANITIZE, _compile, _kernel_library, build_host
+from mcunas.graph import reference
 from mcunas.paths import firmware_dir
+from tests.kernels.bundle import Case
 
 _MAIN = """
 #include <stdio.h>
@@ -90,3 +92,16 @@ def poisoned_outputs(compiled: Compiled, inputs: list[np.ndarray], folder: Path,
         done = subprocess.run([str(folder / "poison")], stdin=stream, capture_output=True, timeout=120, check=True)
     size = len(done.stdout) // _RUNS
     return [done.stdout[k * size:(k + 1) * size] for k in range(_RUNS)]
+
+
+def wrong(compiled: Compiled, case: Case, folder: Path) -> list[str]:
+    """Tensors of the C's two runs that differ from the reference, and outputs that change when dead bytes do."""
+    graph, inputs = case
+    given, inside, found = reference.run(graph, inputs), reference.run(compiled.graph, inputs), []
+    for outputs, taps in build_host(compiled, folder / "taps").run_batch([inputs, inputs]):
+        found += [f"output {t}" for t, value in zip(graph.outputs, outputs) if value.tobytes() != given[t].tobytes()]
+        found += [f"tensor {t}" for t, value in taps.items() if value.tobytes() != inside[t].tobytes()]
+    wanted = b"".join(given[t].tobytes() for t in graph.outputs)
+    found += [f"run {k} with noise" for k, data in enumerate(poisoned_outputs(compiled, inputs, folder / "noise"))
+              if data != wanted]
+    return found

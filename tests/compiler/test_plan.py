@@ -15,13 +15,17 @@ from mcunas.compiler.schedule import Schedule, preferred
 from mcunas.graph import Graph, Op, Tensor
 
 
-def random_program(seed: int, ops: int, in_place: bool = True) -> Program:
-    """A random DAG of up to `ops` two-input operations with random sizes, scratch and in-place permissions."""
+def random_program(seed: int, ops: int, in_place: bool = True, least: int = 2, reach: int = 1000) -> Program:
+    """A random DAG of up to `ops` two-input operations with random sizes, scratch and in-place permissions.
+
+    reach: how many of the latest tensors an operation may read.
+    """
     rng = random.Random(seed)
     tensors = [Tensor("in", (rng.randint(1, 60),), "int8")]
     nodes, calls = [], []
-    for i in range(rng.randint(2, ops)):
-        inputs = tuple(rng.sample(range(len(tensors)), min(len(tensors), rng.randint(1, 2))))
+    for i in range(rng.randint(least, ops)):
+        known = range(len(tensors))[-reach:]
+        inputs = tuple(rng.sample(known, min(len(known), rng.randint(1, 2))))
         size = tensors[inputs[0]].shape[0] if rng.random() < 0.4 else rng.randint(1, 60)
         tensors.append(Tensor(f"t{i}", (size,), "int8"))
         out = len(tensors) - 1

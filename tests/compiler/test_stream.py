@@ -9,28 +9,14 @@ import pytest
 
 from mcunas.board import Board
 from mcunas.compiler import Compiled, compile_graph, plan
-from mcunas.device.host import build_host
 from mcunas.graph import Graph, read_tflite, reference
-from tests.compiler.poison import poisoned_outputs
+from tests.compiler.poison import wrong
 from tests.compiler.random_plans import randomly_cut
-from tests.kernels.bundle import Case, bundle, draw
+from tests.kernels.bundle import bundle, draw
 from tests.kernels.strategies_graph import row_network, small_graph
 from tests.oracle import differences, run
 
 ARENA_BYTES = {"kws_ref_model": 9500, "pretrainedResnet_quant": 22000, "vww_96_int8": 36000, "ad01_int8": 900}
-
-
-def wrong(compiled: Compiled, case: Case, folder: Path) -> list[str]:
-    """Tensors of the C's two runs that differ from the reference, and outputs that change when dead bytes do."""
-    graph, inputs = case
-    given, inside, found = reference.run(graph, inputs), reference.run(compiled.graph, inputs), []
-    for outputs, taps in build_host(compiled, folder / "taps").run_batch([inputs, inputs]):
-        found += [f"output {t}" for t, value in zip(graph.outputs, outputs) if value.tobytes() != given[t].tobytes()]
-        found += [f"tensor {t}" for t, value in taps.items() if value.tobytes() != inside[t].tobytes()]
-    wanted = b"".join(given[t].tobytes() for t in graph.outputs)
-    found += [f"run {k} with noise" for k, data in enumerate(poisoned_outputs(compiled, inputs, folder / "noise"))
-              if data != wanted]
-    return found
 
 
 def streams(compiled: Compiled) -> int:

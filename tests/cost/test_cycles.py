@@ -74,12 +74,13 @@ def test_a_vector_loop_overlaps_with_its_next_turn() -> None:
 
 
 @pytest.mark.parametrize(("fetch", "cycles"), [
-    (None, 800), (Fetch(3, 8, cached=True), 800), (Fetch(3, 8), 1400), (Fetch(3, 8, prefetch=True), 800),
-    (Fetch(7, 8, prefetch=True), 1600),
+    (None, 800), (Fetch(5, 8), 800 + 5 * (10 + 20 + 30)), (Fetch(5, 8, prefetch=True), 800 + 5 * (10 + 30) + 1 * 20),
+    (Fetch(3, 8, prefetch=True), 800 + 3 * (10 + 30)),
 ])
-def test_wait_states_are_paid_unless_hidden(fetch: Fetch | None, cycles: float) -> None:
-    eight = code("; ".join(["add r0, r1, r2"] * 8))     # 16 bytes: two lines
-    assert price([Block(eight, 100, 0)], CORES["cortex-m4"], fetch).typical == cycles
+def test_lines_of_flash_are_waited_for_unless_read_ahead(fetch: Fetch | None, cycles: float) -> None:
+    eight = code("; ".join(["add r0, r1, r2"] * 8))     # 16 bytes: a line is executed in four cycles
+    found = price([Block(eight, 100, 0, jump_lines=10, next_lines=20, data_lines=30)], CORES["cortex-m4"], fetch)
+    assert found.typical == cycles
 
 
 OF_CLASS = {

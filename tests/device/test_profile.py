@@ -16,6 +16,7 @@ from mcunas.device.build import Image
 from mcunas.device.counts import count
 from mcunas.device.disassembly import disassemble
 from mcunas.graph import Graph, Op, Quant, write_tflite
+from mcunas.paths import boards_dir
 from tests.device.stubs import ARENA_BYTES, INPUT_BYTES, stub
 from tests.device.target import built
 from tests.small_models import dense
@@ -24,8 +25,8 @@ TURNS = 1000
 LOOP = f'uint32_t n = {TURNS}; (void)arena; __asm volatile("1: subs %0, #1\\nbne 1b" : "+l"(n) :: "cc");'
 
 
-def counted_stub(body: str, key: str, folder: Path) -> Image:
-    model = stub(body)
+def counted_stub(body: str, key: str, folder: Path, functions: str = "") -> Image:
+    model = stub(body, functions)
     model.manifest["inputs"] = [{"name": "in", "shape": [1, INPUT_BYTES], "dtype": "int8", "bytes": INPUT_BYTES}]
     assert model.manifest["arena_bytes"] == ARENA_BYTES
     return built(model, key, folder)
@@ -40,6 +41,31 @@ def test_a_loop_is_counted_to_the_instruction(key: str, tmp_path: Path) -> None:
     executed = sum(run.runs * len(code.span(run.start, run.size)) for run in counts.blocks)
     assert executed == counts.timer_instructions + 1        # the timer's count has an empty call's return taken off
     assert {run.site for run in counts.blocks} == {0}
+
+
+TABLE = """static const uint32_t table[256] = {1};
+uint32_t sum(void);
+uint32_t sum(void) {
+  uint32_t all = 0;
+  for (unsigned pass = 0; pass < 2; pass++)
+    for (unsigned i = 0; i < 256; i++) all += ((const volatile uint32_t *)table)[i];
+  return all;
+}"""
+
+
+@pytest.mark.parametrize(("data_lines", "reads"), [(8, 128), (128, 64)])
+def test_lines_of_flash_are_counted_through_the_accelerator(data_lines: int, reads: int, tmp_path: Path) -> None:
+    """1024 bytes twice, in lines of 16; and the loop's code, which is kept."""
+    board = tmp_path / "slow.toml"
+    board.write_text((boards_dir() / "mps2-an386.toml").read_text().replace("[core]", (
+        f"fetch = {{ wait_states = 5, line_bytes = 16, code_lines = 64, data_lines = {data_lines} }}\n\n[core]")))
+    image = counted_stub("arena[0] = (uint8_t)sum();", str(board), tmp_path / "out", TABLE)
+    blocks = count(image).blocks
+    assert abs(sum(run.data_lines for run in blocks) - reads) <= 2      # an unaligned table, a literal
+    assert sum(run.jump_lines + run.next_lines for run in blocks) < 10
+    fast = replace(image, board=replace(image.board, fetch=None))
+    waits = device.modelled_cycles(image).typical - device.modelled_cycles(fast).typical
+    assert 5 * (reads - 2) <= waits <= 5 * (reads + 12)
 
 
 @pytest.mark.parametrize("model", ["ad01_int8", "kws_ref_model", "vww_96_int8"])

@@ -52,3 +52,14 @@ def test_the_same_layers_within_the_limits_are_legal():
     verify(_graph("CONV_2D", {**_CONV, "activation": "RELU6"}, _IMAGE, _IMAGE, _WEIGHTS))
     verify(_graph("FULLY_CONNECTED", _DENSE, (1, 3), (1, 2), (2, 3), bias_scale=0.125))
     verify(_graph("SOFTMAX", {"beta": 1.0}, (1, 511), (1, 511), out=(1 / 256, -128)))
+
+
+def test_inputs_and_outputs_have_sides_of_sixteen_bits():
+    for side in (65_535, 65_536):
+        graph = _graph("RELU", {}, (1, side), (1, side))
+        if side == 65_535:
+            verify(graph)
+            continue
+        with pytest.raises(InputError, match=r"shape \(1, 65536\) has a side above 65535; split it") as error:
+            verify(graph)
+        assert "\n" not in str(error.value)

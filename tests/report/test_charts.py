@@ -51,3 +51,16 @@ def test_bars_are_as_long_as_their_values() -> None:
 
 def test_nothing_to_draw_is_an_empty_string() -> None:
     assert charts.lines([], "x", "y") == charts.arena([], [], 0) == charts.bars([], []) == ""
+
+
+@given(st.lists(st.lists(st.one_of(st.just(0.0), NUMBERS), min_size=3, max_size=3), min_size=1, max_size=20))
+def test_stacked_parts_follow_one_another_inside_the_picture(rows: list[list[float]]) -> None:
+    markup = charts.stacked([(f"<{i}>", row) for i, row in enumerate(rows)], ["a", "b", "c"], "instructions")
+    if not any(sum(row) for row in rows):
+        assert markup == ""
+        return
+    ends: dict[str, float] = {}
+    for rect in drawing(markup).findall("rect"):
+        y, x, width = rect.get("y"), float(rect.get("x")), float(rect.get("width"))
+        assert x >= ends.get(y, 190) - 0.15 and x + width <= 720 - 89
+        ends[y] = x + width

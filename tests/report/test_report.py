@@ -11,6 +11,7 @@ import pytest
 from mcunas.errors import InputError
 from mcunas.report import read_report, write_report
 
+SHARE = {"macs": 1000, "instructions": 1500, "cycles": 2000, "low": 1900, "high": 2100, "mix": {"load": 500, "mac": 1000}}
 RUN = {
     "title": "digits <b> on mps2-an386",
     "board": {"key": "mps2-an386", "name": "AN386", "cpu": "cortex-m4", "clock_hz": 25_000_000},
@@ -28,6 +29,9 @@ RUN = {
     "plan": {"arena_bytes": 100, "steps": ["CONV_2D"], "tensors": [{"name": "x", "offset": 0, "bytes": 100, "first": 0,
                                                                    "last": 0}]},
     "layers": [{"name": "stem", "kind": "CONV_2D", "macs": 1000, "weight_bytes": 90}],
+    "profile": {"layers": [{"index": 0, "kind": "CONV_2D", "name": "stem", "step": 0, "ram_bytes": 100,
+                            "kernels": ["k"], **SHARE}],
+                "kernels": {"k": SHARE}, "overhead": {**SHARE, "macs": 0}, "total": SHARE, "cycles_source": "modelled"},
     "environment": {"python": "3.11"}, "commands": ["make quickstart"],
 }
 
@@ -54,7 +58,7 @@ def test_the_page_is_self_contained_and_has_every_picture(tmp_path: Path) -> Non
     text = write_report(RUN, tmp_path).read_text()
     page = Page(text)
     assert page.loads == [] and "url(" not in text and "@import" not in text
-    assert len(page.pictures) == 5
+    assert len(page.pictures) == 7
     assert "digits &lt;b&gt; on mps2-an386" in text and "<b>" not in text
 
 

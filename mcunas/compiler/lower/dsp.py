@@ -104,7 +104,8 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
     p, win = requant(graph, op), sliding_window(graph, op)
     weights = graph.tensors[op.inputs[1]].data[0].astype(np.int64)
     flat = weights.reshape(-1, w[3]).T
-    scaling = short(p, flat, folded_bias(graph, op, p, flat.sum(axis=1)))
+    bias = folded_bias(graph, op, p, flat.sum(axis=1))
+    scaling = lines(p, flat, bias) or short(p, flat, bias)
     if (x[0] != 1 or x[3] < 4 or w[3] != x[3] or win.kernel != (3, 3) or win.dilation != (1, 1)
             or win.stride not in ((1, 1), (2, 2)) or scaling is None or not _meets_input(x[2], y[2], win)):
         return None
@@ -114,6 +115,7 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
         **halfwords(graph, op, in_h=x[1], in_w=x[2], channels=x[3], out_h=y[1], out_w=y[2], in_ring=x[1],
                     out_ring=y[1], stride=win.stride[0], pad_top=win.pad[0], pad_left=win.pad[1], strip=strip),
         "input_zero_point": p.input_zero_point, "output_zero_point": p.output_zero_point, "low": p.low, "high": p.high,
+        "exact": int(isinstance(scaling, Short)),
     }
     # Up to two rows, beginning at any row, are written while inputs of these rows are still read: one row more than
     # a row at a time.

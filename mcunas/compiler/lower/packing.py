@@ -144,11 +144,12 @@ def in_stream(words: np.ndarray, requant: np.ndarray, channels: int) -> np.ndarr
     return np.concatenate(parts)
 
 
-def depthwise_3x3(weights: np.ndarray, p: Short) -> np.ndarray:
+def depthwise_3x3(weights: np.ndarray, p: Short | Lines) -> np.ndarray:
     """uint32 of weights (3, 3, channels): five words per channel, the last four channels once more if they are odd."""
     order = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 1), (1, 2), (2, 0)]
     taps = _bytes(np.stack([weights[y, x] for y, x in order], axis=1).reshape(-1)).reshape(-1, 2)
-    rest = np.stack([weights[2, 2] << 8 | p.shift, p.bias2, p.multiplier], axis=1)
+    shift, *finish = (0, p.offset, p.slope) if isinstance(p, Lines) else (p.shift, p.bias2, p.multiplier)
+    rest = np.stack([weights[2, 2] << 8 | shift, *finish], axis=1)
     words = np.concatenate([taps, rest], axis=1)
     whole = words.shape[0] // 4 * 4
     repeated = words[-4:] if words.shape[0] % 4 else words[:0]
