@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A plugin for QEMU's code generator (interface 1, QEMU 4.2 to 8.x): how often each block of guest code ran during one
+// A plugin for QEMU's code generator (interface 1, QEMU 5 to 8): how often each block of guest code ran during one
 // function, told apart by the instruction of that function from which it was called; and, where flash has wait states,
 // the lines of it that were read. mcunas/device/counts.py builds it for the host and reads what it writes.
 //

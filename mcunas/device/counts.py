@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
@@ -19,7 +21,7 @@ from elftools.elf.elffile import ELFFile
 from mcunas.device.build import Image
 from mcunas.device.random_input import random_inputs
 from mcunas.device.run import connect, input_bytes
-from mcunas.device.toolchain import gist
+from mcunas.device.toolchain import compiler_version, gist, tool
 from mcunas.device.validate import instructions_of
 from mcunas.errors import CheckFailed, ToolMissing
 from mcunas.paths import cache_dir
@@ -87,8 +89,18 @@ def invoke_code(elf: Path) -> tuple[int, int]:
     raise CheckFailed("there is no function invoke", where=str(elf))
 
 
+@lru_cache
+def _takes_plugins(qemu: str) -> bool:
+    """Does this QEMU load plugins of interface 1? From 9.0 on it refuses them."""
+    version = re.search(r"version (\d+)\.", compiler_version(qemu))
+    options = subprocess.run([qemu, "-help"], capture_output=True, text=True, check=False).stdout
+    return version is not None and 5 <= int(version[1]) <= 8 and "\n-plugin " in options
+
+
 def plugin() -> Path:
     """The plugin for this host, built if it is not in the cache. Raises ToolMissing, CheckFailed."""
+    if not _takes_plugins(tool("qemu-system-arm")):
+        raise ToolMissing("this qemu-system-arm does not take the counting plugin", fix="use QEMU 5 to 8 with TCG plugins")
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise ToolMissing("no host C compiler found", fix="on Debian: apt-get install gcc libc6-dev")

@@ -15,7 +15,7 @@ from mcunas.device.build import Image
 from mcunas.device.link import Link
 from mcunas.device.random_input import random_inputs
 from mcunas.device.run import connect, input_bytes
-from mcunas.errors import InputError
+from mcunas.errors import InputError, ToolMissing
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,6 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
 
     Raises InputError (no model beside the image, wrong inputs), ToolMissing, CheckFailed (the target fails to run).
     """
-    from mcunas.device.profile import cycles_source, modelled_cycles
     from mcunas.graph import read_tflite
     from mcunas.graph.oracle import Oracle
 
@@ -103,12 +102,25 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
         instructions = _instructions(link, image, None if inputs is None else inputs[0], seed)
         _load(link, image, None if inputs is None else inputs[0], seed)
         memory = link.memory()
+    cycles, source = _cycles(image, instructions, seed)
     model, build = image.manifest, image.manifest["build"]
     measured = Figures(memory.arena_used, build["flash_bytes"], build["flash_bytes"] - model["weight_bytes"],
-                       model["weight_bytes"], memory.stack_used, instructions,
-                       round(modelled_cycles(image, seed).typical))
+                       model["weight_bytes"], memory.stack_used, instructions, cycles)
     return ValidationReport(image.board.key, model["model"], count, mismatches, first, measured,
-                            _predicted(image, data), cycles_source(image), bool(memory.input_kept))
+                            _predicted(image, data), source, bool(memory.input_kept))
+
+
+def _cycles(image: Image, instructions: int, seed: int) -> tuple[int, str]:
+    """Modelled cycles, and what they rest on: the executed instructions, or their number where QEMU tells no more."""
+    from mcunas.device.profile import cycles_source, modelled_cycles
+
+    try:
+        return round(modelled_cycles(image, seed).typical), cycles_source(image)
+    except ToolMissing as error:
+        model = image.board.cycle_model
+        return round(instructions * model.cycles_per_instruction), (
+            f"modelled: instructions counted in QEMU x {model.cycles_per_instruction:g} cycles per instruction of "
+            f"{model.core} ({model.low:g} to {model.high:g}; {model.source}), because {error.what}")
 
 
 def instructions_of(board: Board, ticks: int) -> int:

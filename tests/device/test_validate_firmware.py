@@ -10,7 +10,8 @@ import pytest
 
 from mcunas import api, device
 from mcunas.board import Board
-from mcunas.errors import InputError
+from mcunas.device import counts
+from mcunas.errors import InputError, ToolMissing
 from mcunas.graph import Graph, Op, Quant, Tensor, write_tflite
 from mcunas.graph.oracle import Oracle
 from tests.small_models import dense
@@ -94,6 +95,16 @@ def test_cycles_are_modelled_and_say_so(image: device.Image) -> None:
     report = device.validate(image, n_random=1)
     assert report.measured.cycles == device.profile(image).total.cycles
     assert report.cycles_source.startswith("modelled: ") and "cortex-m4 (±" in report.cycles_source
+
+
+def test_where_qemu_takes_no_plugin_cycles_are_instructions_times_a_constant(
+        image: device.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "_takes_plugins", lambda qemu: False)
+    report = device.validate(image, n_random=1)
+    assert report.measured.cycles == round(report.measured.instructions * image.board.cycle_model.cycles_per_instruction)
+    assert "does not take the counting plugin" in report.cycles_source
+    with pytest.raises(ToolMissing, match="use QEMU 5 to 8"):
+        device.profile(image)
 
 
 def test_an_image_without_its_model_cannot_be_validated(image: device.Image) -> None:
