@@ -53,6 +53,12 @@ def place(found: Sequence[Buffer], bound_bytes: int,
     return best[0], best[1]
 
 
+def largest_first(found: Sequence[Buffer]) -> tuple[int, tuple[int, ...]]:
+    """(arena bytes, offset per buffer) by one rule, without sharing: the largest buffer first, at the lowest gap."""
+    arena_bytes, offsets, _ = _FirstFit(found, {})(sorted(range(len(found)), key=lambda i: -found[i].size_bytes))
+    return arena_bytes, tuple(offsets)
+
+
 class _FirstFit:
     """Places buffers in a given order, each at the lowest offset that keeps its distances."""
 

@@ -139,6 +139,13 @@ def preferred(program: Program, goal: str = "balanced", limit_bytes: int | None 
     return [Schedule(program, cut.steps()) for cut in reversed(fitting[:chosen + 1])]
 
 
+def op_by_op(program: Program, order: tuple[int, ...]) -> Schedule:
+    """No streams."""
+    cutter = _Cutter(program, order)
+    steps = (cutter.segment(i, i + 1) for i in range(len(order)))
+    return Schedule(program, tuple(step for step in steps if step))
+
+
 @dataclass(frozen=True, eq=False)
 class _Cut:
     """The steps up to some point of the order: the last one and what came before it."""

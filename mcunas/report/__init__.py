@@ -11,6 +11,7 @@ A run is a plain dict; every section but the title may be absent and is then lef
     budget, start {ram_bytes, flash_bytes, latency_us}                        of the search
     widths [{name, before, after}]                    channels of each coupled group
     plan {arena_bytes, steps [label], tensors [{name, offset, bytes, first, last}]}
+    stages [{what, arena_bytes, steps, tensors}]      the plan at each stage of compilation
     layers [{name, kind, macs, weight_bytes, instructions}]
     profile {layers, kernels, overhead, total, ...}   where instructions and cycles go: mcunas.device.profile.Profile
     environment {name: version}, commands [line], model_sha256

@@ -75,21 +75,54 @@ class Block:
     last: int
 
 
-def arena(blocks: Sequence[Block], steps: Sequence[str], arena_bytes: int, width: int = 720, height: int = 320) -> str:
+@dataclass(frozen=True)
+class Arena:
+    """A memory plan: blocks in an arena of `size` bytes over the schedule's `steps` (their labels)."""
+
+    title: str
+    blocks: Sequence[Block]
+    steps: Sequence[str]
+    size: int
+
+
+def arena(plan: Arena, width: int = 720, height: int = 320) -> str:
     """The memory plan: one rectangle per tensor, schedule steps to the right, bytes upwards."""
-    if not blocks or not steps or arena_bytes <= 0:
+    if not plan.blocks or not plan.steps or plan.size <= 0:
         return ""
-    step_width = (width - LEFT - RIGHT) / len(steps)
-    scale = (height - TOP - BOTTOM) / arena_bytes
+    parts = [_open(width, height, "memory plan: bytes of the arena over the schedule"),
+             *_arena(plan, plan.size, width, height),
+             f'<text class="tick" x="{(LEFT + width) / 2:.0f}" y="{height - 3}" text-anchor="middle">schedule step</text>']
+    return "".join(parts) + "</svg>"
+
+
+def arenas(plans: Sequence[Arena], columns: int = 2, width: int = 720, height: int = 210) -> str:
+    """Several memory plans to one scale, so that what is smaller looks smaller; the title above each."""
+    plans = [plan for plan in plans if plan.blocks and plan.steps and plan.size > 0]
+    if not plans:
+        return ""
+    top, each, head = max(plan.size for plan in plans), width // columns, 18
+    rows = -(-len(plans) // columns)
+    parts = [_open(width, rows * (height + head), "memory plan at each stage of compilation")]
+    for n, plan in enumerate(plans):
+        parts += [f'<g transform="translate({n % columns * each},{n // columns * (height + head)})">',
+                  f'<text class="title" x="{LEFT}" y="{head - 4}">{escape(plan.title)}</text>',
+                  f'<g transform="translate(0,{head})">', *_arena(plan, top, each, height), "</g></g>"]
+    return "".join(parts) + "</svg>"
+
+
+def _arena(plan: Arena, top: int, width: int, height: int) -> list[str]:
+    """Marks of one plan; the scale reaches to `top` bytes."""
+    step_width = (width - LEFT - RIGHT) / len(plan.steps)
+    scale = (height - TOP - BOTTOM) / top
     base = height - BOTTOM
-    parts = [_open(width, height, "memory plan: bytes of the arena over the schedule")]
+    parts = []
     labels = []     # above all rectangles
-    for tick in _ticks(0, arena_bytes):
-        if tick <= arena_bytes:
+    for tick in _ticks(0, top):
+        if tick <= top:
             y = base - tick * scale
             parts.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{width - RIGHT}" y2="{y:.1f}"/>'
                          f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:,.0f}</text>')
-    for n, block in enumerate(blocks):
+    for n, block in enumerate(plan.blocks):
         x, y = LEFT + block.first * step_width, base - (block.offset + block.size) * scale
         w, h = (block.last - block.first + 1) * step_width, max(block.size * scale, 1.0)
         what = f"{block.name}: {block.size:,} bytes at {block.offset:,}, steps {block.first} to {block.last}"
@@ -99,12 +132,10 @@ def arena(blocks: Sequence[Block], steps: Sequence[str], arena_bytes: int, width
             labels.append(f'<text class="label" x="{x + w / 2:.1f}" y="{y + h / 2 + 4:.1f}" '
                           f'text-anchor="middle">{block.size}</text>')
     parts += labels
-    for i in _index_ticks(len(steps), most=24):
+    for i in _index_ticks(len(plan.steps), most=(width - LEFT) // 28):
         parts.append(f'<text class="tick" x="{LEFT + (i + 0.5) * step_width:.1f}" y="{base + 16}" '
-                     f'text-anchor="middle">{i}<title>{escape(steps[i])}</title></text>')
-    parts.append(f'<text class="tick" x="{(LEFT + width) / 2:.0f}" y="{height - 3}" text-anchor="middle">'
-                 "schedule step</text>")
-    return "".join(parts) + "</svg>"
+                     f'text-anchor="middle">{i}<title>{escape(plan.steps[i])}</title></text>')
+    return parts
 
 
 def bars(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str], same_scale: bool = False,

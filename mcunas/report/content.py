@@ -32,7 +32,7 @@ def of_validation(report: ValidationReport, image: Image, budget: Budget,
              "mismatches": report.mismatches}
     return {"board": _board(image.board), "model": report.model, "verdict": _verdict(report, match, rows),
             "quantities": rows, "match": match, "budget": limits, "start": dict(start or {}),
-            **_compiled(image.manifest)}
+            **_compiled(image.manifest), "stages": _stages(image)}
 
 
 def of_search(result: Result, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -87,6 +87,27 @@ def _verdict(report: ValidationReport, match: Mapping[str, int], rows: Sequence[
     if wrong:
         return {"ok": False, "text": "; ".join(wrong)}
     return {"ok": True, "text": f"it fits, and all {match['bytes']} output bytes are those of tflite-micro"}
+
+
+def _stages(image: Image) -> list[dict[str, Any]]:
+    """The memory plan before and after each stage of the compilation of the image's model."""
+    from mcunas.compiler import Choice, compile_graph
+    from mcunas.compiler.stages import stages
+    from mcunas.graph import read_tflite
+
+    if image.tflite is None:
+        return []
+    given, manifest = read_tflite(image.tflite), image.manifest
+    choice = Choice({layer["index"]: layer["variant"] for layer in manifest["layers"] if layer["variant"]})
+    final = compile_graph(given, image.board, manifest["optimize"], choice=choice, ram_bytes=manifest["arena_limit_bytes"])
+    found = []
+    for stage in stages(given, final.plan, image.board.isa):
+        ops, plan = stage.plan.program.graph.ops, stage.plan
+        steps = [" + ".join(f"{i} {ops[i].kind}" for i in step.ops) for step in plan.schedule.steps]
+        tensors = [{"name": b.name, "offset": at, "bytes": b.size_bytes, "first": b.first, "last": b.last}
+                   for b, at in zip(plan.buffers, plan.buffer_offsets)]
+        found.append({"what": stage.what, "arena_bytes": plan.arena_bytes, "steps": steps, "tensors": tensors})
+    return found
 
 
 def _compiled(manifest: Mapping[str, Any]) -> dict[str, Any]:

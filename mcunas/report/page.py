@@ -42,7 +42,8 @@ def _pictures(run: Mapping[str, Any]) -> dict[str, str]:
         "accuracy_chart": _learning(run.get("history") or []),
         "width_chart": charts.bars([(w["name"], (w["before"], w["after"])) for w in run.get("widths") or []],
                                    ("channels before", "channels after"), same_scale=True),
-        "arena_chart": _arena(run.get("plan") or {}),
+        "arena_chart": charts.arena(_arena(run.get("plan") or {})),
+        "stage_chart": charts.arenas([_arena(stage) for stage in run.get("stages") or []]),
         "layer_chart": _layers(run.get("layers") or []),
         "layer_mix_chart": _layer_mix(run.get("profile") or {}),
         "kernel_mix_chart": _kernel_mix(run.get("profile") or {}),
@@ -70,9 +71,10 @@ def _learning(history: Sequence[Mapping[str, Any]]) -> str:
     return charts.lines([charts.Series("accuracy on the validation split, %", values)], "epoch", "accuracy, %")
 
 
-def _arena(plan: Mapping[str, Any]) -> str:
+def _arena(plan: Mapping[str, Any]) -> charts.Arena:
     blocks = [charts.Block(t["name"], t["offset"], t["bytes"], t["first"], t["last"]) for t in plan.get("tensors", ())]
-    return charts.arena(blocks, plan.get("steps", ()), plan.get("arena_bytes", 0))
+    size = plan.get("arena_bytes", 0)
+    return charts.Arena(f"{plan.get('what', '')}: {size:,} B", blocks, plan.get("steps", ()), size)
 
 
 def _layers(layers: Sequence[Mapping[str, Any]]) -> str:

@@ -59,9 +59,10 @@ def as_given(program: Program) -> list[Buffer]:
     """Every tensor in a buffer of its own while the ops run in the given order, and their scratch: what TFLM places."""
     graph, count = program.graph, len(program.graph.ops)
     made = {t: i for i, op in enumerate(graph.ops) for t in op.outputs}
-    read = {t: i for i, op in enumerate(graph.ops) for t in op.inputs} | dict.fromkeys(graph.outputs, count)
+    read = {program.storage.get(t): i for i, op in enumerate(graph.ops) for t in op.inputs}
+    read |= {program.storage[t]: count for t in graph.outputs}
     found = [Buffer("", (t,), tensor.size_bytes, made.get(t, 0), read.get(t, made.get(t, 0)))
-             for t, tensor in enumerate(graph.tensors)]
+             for t, tensor in enumerate(graph.tensors) if program.storage.get(t) == t]
     return found + [Buffer("", (), program.scratch_bytes(i), i, i) for i in range(count) if program.scratch_bytes(i)]
 
 

@@ -30,14 +30,16 @@ def test_lines_stay_inside_the_picture(values: list[float | None], log: bool) ->
 
 def test_names_are_escaped() -> None:
     nasty = "<script>alert(1)</script>&\""
+    plan = charts.Arena(nasty, [charts.Block(nasty, 0, 8, 0, 0)], [nasty], 8)
     markup = (charts.lines([charts.Series(nasty, [1.0, 2.0])], nasty, nasty)
-              + charts.bars([(nasty, (1.0,))], [nasty]) + charts.arena([charts.Block(nasty, 0, 8, 0, 0)], [nasty], 8))
+              + charts.bars([(nasty, (1.0,))], [nasty]) + charts.arena(plan) + charts.arenas([plan, plan]))
     assert "<script" not in markup
     ElementTree.fromstring(f"<div>{markup}</div>")
 
 
 def test_a_tensor_is_drawn_at_its_bytes_and_steps() -> None:
-    markup = charts.arena([charts.Block("low", 0, 50, 0, 0), charts.Block("high", 50, 50, 0, 1)], ["a", "b"], 100)
+    blocks = [charts.Block("low", 0, 50, 0, 0), charts.Block("high", 50, 50, 0, 1)]
+    markup = charts.arena(charts.Arena("", blocks, ["a", "b"], 100))
     low, high = ({k: float(r.get(k)) for k in ("x", "y", "width", "height")} for r in drawing(markup).iter("rect"))
     assert high["y"] + high["height"] == low["y"] and high["height"] == low["height"]
     assert high["x"] == low["x"] and high["width"] == 2 * low["width"]
@@ -50,7 +52,14 @@ def test_bars_are_as_long_as_their_values() -> None:
 
 
 def test_nothing_to_draw_is_an_empty_string() -> None:
-    assert charts.lines([], "x", "y") == charts.arena([], [], 0) == charts.bars([], []) == ""
+    empty = charts.Arena("", [], [], 0)
+    assert charts.lines([], "x", "y") == charts.arena(empty) == charts.arenas([empty]) == charts.bars([], []) == ""
+
+
+def test_plans_beside_each_other_are_drawn_to_one_scale() -> None:
+    plans = [charts.Arena(f"plan {size}", [charts.Block("x", 0, size, 0, 0)], ["a"], size) for size in (100, 25)]
+    large, small = (float(r.get("height")) for r in ElementTree.fromstring(charts.arenas(plans)).iter("rect"))
+    assert abs(large - 4 * small) < 0.2
 
 
 @given(st.lists(st.lists(st.one_of(st.just(0.0), NUMBERS), min_size=3, max_size=3), min_size=1, max_size=20))
