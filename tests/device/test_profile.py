@@ -15,8 +15,10 @@ from mcunas.cli import main
 from mcunas.device.build import Image
 from mcunas.device.counts import count
 from mcunas.device.disassembly import disassemble
+from mcunas.device.tune import alone
 from mcunas.graph import Graph, Op, Quant, write_tflite
 from mcunas.paths import boards_dir
+from tests.bench.regression import small_net
 from tests.device.stubs import ARENA_BYTES, INPUT_BYTES, stub
 from tests.device.target import built
 from tests.small_models import dense
@@ -68,9 +70,9 @@ def test_lines_of_flash_are_counted_through_the_accelerator(data_lines: int, rea
     assert 5 * (reads - 2) <= waits <= 5 * (reads + 12)
 
 
-@pytest.mark.parametrize("model", ["ad01_int8", "kws_ref_model", "vww_96_int8"])
-@pytest.mark.parametrize(("key", "goal"), [("mps2-an386", "balanced"), ("mps2-an385-m0plus", "flash"),
-                                           ("mps3-an547", "balanced")])
+@pytest.mark.parametrize(("model", "key", "goal"), [
+    ("kws_ref_model", "mps2-an386", "balanced"), ("vww_96_int8", "mps3-an547", "balanced"),
+    ("ad01_int8", "mps2-an385-m0plus", "flash"), ("kws_ref_model", "mps2-an385-m0plus", "flash")])
 def test_layers_and_overhead_add_up_to_what_the_timer_counts(model: str, key: str, goal: str, data_dir: Path,
                                                             tmp_path: Path) -> None:
     # balanced: layers of one step stream row by row, so their calls take turns; flash: kernels are inlined into invoke
@@ -96,6 +98,15 @@ def test_two_calls_of_one_kernel_keep_their_own_counts(tmp_path: Path) -> None:
     one, two = device.profile(api.build(graph, "mps2-an386", tmp_path)).layers
     assert one.kernels == two.kernels and (one.macs, two.macs) == (1200, 60)
     assert 5 < one.instructions / two.instructions < 20
+
+
+def test_a_layer_counts_in_the_network_what_it_counts_alone(tmp_path: Path) -> None:
+    graph, board = small_net(), Board.load("mps2-an386")
+    layers = device.profile(api.build(graph, board, tmp_path / "all")).layers
+    assert [layer.kind for layer in layers] == [op.kind for op in graph.ops]
+    for layer in layers[:4]:
+        single = device.profile(api.build(alone(graph, layer.index), board, tmp_path / str(layer.index)))
+        assert abs(single.total.instructions - layer.instructions) < 20      # invoke's own few, around the call
 
 
 def test_the_verb_prints_every_layer_and_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
