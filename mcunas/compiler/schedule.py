@@ -141,7 +141,7 @@ def preferred(program: Program, goal: str = "balanced", limit_bytes: int | None 
 
 def op_by_op(program: Program, order: tuple[int, ...]) -> Schedule:
     """No streams."""
-    cutter = _Cutter(program, order)
+    cutter = Cutter(program, order)
     steps = (cutter.segment(i, i + 1) for i in range(len(order)))
     return Schedule(program, tuple(step for step in steps if step))
 
