@@ -45,9 +45,12 @@ class CodeTable:
     def code(self, kernel: str) -> int:
         return self.code_bytes[_known(kernel, self.code_bytes)]
 
+    def needs(self, kernel: str) -> tuple[str, ...]:
+        return self.members[_known(kernel, self.members)]
+
     def libraries(self, kernels: Iterable[str]) -> int:
         """Bytes of the library members that these kernels need, each counted once."""
-        needed = {m for k in kernels for m in self.members[_known(k, self.members)]}
+        needed = {m for k in kernels for m in self.needs(k)}
         return sum(self.member_bytes.get(m, 0) for m in needed)
 
     def params(self, kernel: str) -> int:

@@ -34,13 +34,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Prices:
     """Of N genotypes. ram_bytes: the arena, exact where ram_is_exact, else one that suffices. flash_bytes: the model's
-    share. instructions, cycles: by the core's model."""
+    share. instructions, cycles: by the core's model. live_bytes (N, ops): while each op runs; their maximum is the bound
+    that ram_bytes meets or exceeds."""
 
     ram_bytes: np.ndarray
     ram_is_exact: np.ndarray
     flash_bytes: np.ndarray
     instructions: np.ndarray
     cycles: np.ndarray
+    live_bytes: np.ndarray
 
 
 class Pricer:
@@ -50,19 +52,23 @@ class Pricer:
         self.skeleton, self.board = skeleton, board
         self.layers = Layers(skeleton, board)
 
-    def many(self, widths: Sequence[Sequence[int]], search_arenas: bool = False) -> Prices:
-        """widths (N, G): integers. search_arenas: make RAM exact everywhere; slow where placements are hard to find."""
+    def many(self, widths: Sequence[Sequence[int]], search_arenas: bool = False, first_schedule: bool = False) -> Prices:
+        """widths (N, G): integers. search_arenas: make RAM exact everywhere; slow where placements are hard to find.
+
+        first_schedule: live_bytes are those under the first genotype's schedule, where the others can have it.
+        """
         widths = np.asarray(widths, np.int64)
         found = [self._distinct(op, widths) for op in range(len(self.skeleton.graph.ops))]
         ram, flash, count = np.zeros(len(widths), np.int64), np.zeros(len(widths), np.int64), np.zeros(len(widths))
-        exact = np.zeros(len(widths), bool)
+        exact, live = np.zeros(len(widths), bool), np.zeros((len(widths), len(found)), np.int64)
         for same in self._forms(found):
             for rows, order in self._orders(same, widths, found):
                 group = _Group(self, widths[rows], [_used(layers, which[rows]) for layers, which in found], order)
                 ram[rows], exact[rows] = group.ram(search_arenas)
                 flash[rows], count[rows] = group.flash(), group.instructions()
+                live[rows] = group.live_bytes(at_first=first_schedule and rows[0] == 0)
         cycles = count * self.board.cycle_model.cycles_per_instruction
-        return Prices(ram, exact, flash, count, cycles)
+        return Prices(ram, exact, flash, count, cycles, live)
 
     def _distinct(self, op: int, widths: np.ndarray) -> tuple[list[Layer], np.ndarray]:
         """(the op's layers at all widths, which of them each genotype has)."""
@@ -148,6 +154,17 @@ class _Group:
                 near = {pair: int(gap[m]) for pair, gap in distances.items()}
                 ram[rows[m]], exact[rows[m]] = place(buffers, int(self.peak_bytes[rows[m]]), near)[0], True
         return ram, exact
+
+    def live_bytes(self, at_first: bool) -> np.ndarray:
+        """(M, ops). at_first: under the cut of the first genotype."""
+        live = np.zeros((len(self.peak_bytes), len(self.layers)), np.int64)
+        for rows, steps in self.cuts:
+            chosen = slice(None) if at_first else rows
+            if not at_first or 0 in rows:
+                for segment in steps:
+                    for op in segment.step.ops:
+                        live[chosen, op] = segment.live_bytes[chosen]
+        return live
 
     def _buffer_bytes(self, buffer: Buffer, steps: list[Segment]) -> np.ndarray:
         if not buffer.tensors:
