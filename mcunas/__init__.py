@@ -26,10 +26,11 @@ _HOMES = {
     "build": "mcunas.api",
     "validate": "mcunas.device",
 }
-__all__ = ["Board", "Budget", "McunasError", "__version__", "build", "quantize", "search", "validate"]
+__all__ = ["Board", "Budget", "McunasError", "__version__", "build", "prune", "quantize", "search", "validate"]
 
 
-_VERBS = ("quantize", "search")     # packages that are also the function of the same name
+# packages that are also a function of the same name -> where that function is
+_VERBS = {"prune": "mcunas.search.own", "quantize": "mcunas.quantize", "search": "mcunas.search"}
 
 
 def __getattr__(name: str) -> Any:
@@ -45,10 +46,11 @@ def __dir__() -> list[str]:
 
 
 class _Verb(ModuleType):
-    """A package that can be called: ``mcunas.search(...)`` runs ``mcunas.search.search(...)``."""
+    """A package that can be called: ``mcunas.prune(...)`` runs ``mcunas.search.own.prune(...)``."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self, self.__name__.rpartition(".")[2])(*args, **kwargs)
+        name = self.__name__.rpartition(".")[2]
+        return getattr(import_module(_VERBS[name]), name)(*args, **kwargs)
 
 
 class _Package(ModuleType):

@@ -24,7 +24,7 @@ MEASURED_INPUTS = 3     # inputs for RAM, stack and instructions, besides those 
 @dataclass(frozen=True)
 class Plan:
     """What to search: names as on the command line. images: most test inputs to stream to the board;
-    None = as many as the task's schedule measures.
+    None = as many as the task's schedule measures. start: the starting net, None = the task's.
     """
 
     task: str
@@ -36,11 +36,13 @@ class Plan:
     smoke: bool = False
     resume: bool = True
     images: int | None = None
+    start: str | None = None
 
     def command(self) -> str:
         """The command line that runs this again."""
-        words = ["mcunas", "search", "--task", self.task, "--board", self.board.key, "--method", self.method, "--out",
-                 str(self.out), "--seed", str(self.seed)]
+        words = ["mcunas", "search", "--data" if ":" in self.task else "--task", self.task, "--board", self.board.key,
+                 "--method", self.method, "--out", str(self.out), "--seed", str(self.seed)]
+        words += ["--model", self.start] if self.start else []
         for name, limit, unit in (("ram", self.budget.ram_bytes, ""), ("flash", self.budget.flash_bytes, ""),
                                   ("latency", self.budget.latency_us, " us")):
             words += [f"--{name}", f"{limit:g}{unit}" if unit else str(limit)] if limit else []
@@ -61,7 +63,7 @@ def travel(plan: Plan) -> dict[str, Any]:
         tool(program)       # before minutes of training, not after
     with ProgressBars() as bars:
         result = search(plan.task, plan.board, plan.budget, method=plan.method, out=plan.out, seed=plan.seed,
-                        smoke=plan.smoke, resume=plan.resume, progress=bars)
+                        smoke=plan.smoke, resume=plan.resume, progress=bars, start=plan.start)
         model = quantize(result, progress=bars, resume=plan.resume)
         image = api.build(plan.out / "model.tflite", plan.board, plan.out / "firmware", budget=plan.budget)
         on_board, report = _prove(image, plan, result.schedule.measured_images, lambda done, of: bars("board", done, of, {}))

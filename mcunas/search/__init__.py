@@ -26,15 +26,16 @@ def search(task: str, board: Board, budget: Budget, method: str = "diffprune", o
            start: str | None = None, options: dict | None = None, schedule: Schedule | None = None) -> Result:
     """Search `task` for a network that fits `budget` on `board`, and train it (float; `mcunas.quantize` comes next).
 
-    out: folder for the artefacts (default runs/<task>-<method>-<board>). smoke: the same road with little training.
+    task, start: names, or module:function. out: folder for the artefacts (default runs/<task>-<method>-<board>).
+    smoke: the same road with little training.
     resume: continue what `out` holds; a finished search is returned as it is. progress: called as (phase, epochs done,
-    epochs in all, figures). start, options: the starting net and its arguments; schedule: the
-    epochs; all three default to the task's own (options alone change some of its arguments).
+    epochs in all, figures). start, options: the starting net and its arguments; schedule: the epochs; all three default
+    to the task's own, and options without a start change some of the arguments there.
     Raises InputError for unknown names or a checkpoint of another search, DoesNotFit when no width fits.
     """
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}", fix=f"use one of {', '.join(METHODS)}")
     from mcunas.search.driver import run_search
 
-    return run_search(task, board, budget, method, Path(out or f"runs/{task}-{method}-{board.key}"), seed, smoke, resume,
-                      progress, start, options, schedule)
+    folder = Path(out or f"runs/{task.replace(':', '.')}-{method}-{board.key}")
+    return run_search(task, board, budget, method, folder, seed, smoke, resume, progress, start, options, schedule)

@@ -23,7 +23,9 @@ from mcunas.prune.groups import find_groups
 from mcunas.prune.resources import Resources
 from mcunas.prune.skeleton import skeleton_of
 from mcunas.prune.slicing import slice_to
+from mcunas.search.own import demand_groups, demand_matching
 from mcunas.space import Genotype
+from mcunas.space.genotype import weights_digest
 from mcunas.tasks import Schedule, Task
 from mcunas.tasks.training import steps_per_epoch
 
@@ -56,9 +58,12 @@ class Run:
         self.is_projected = False
         torch.manual_seed(seed)
         self.net: nn.Module = start.build_dense()
+        demand_matching(self.net, task, start.start)
+        self.origin = (task.digest(), weights_digest(self.net))
         height, width, depth = task.input_shape
         example = torch.zeros(1, depth, height, width)
         self.dense_channels = self.channels = find_groups(self.net, example)
+        demand_groups(self.channels, start.start)
         skeleton = skeleton_of(lower(self.net.eval(), example, task.name), self.channels)
         self.resources = Resources(skeleton, board, budget.ram_bytes)
         self.optimizer = self.new_optimizer()
@@ -82,7 +87,7 @@ class Run:
     def fingerprint(self) -> str:
         """What must be equal for a checkpoint to be this run's."""
         said = [self.task.name, self.board.key, asdict(self.budget), self.method, asdict(self.start),
-                asdict(self.schedule), self.seed, torch.__version__]
+                asdict(self.schedule), self.seed, torch.__version__, *self.origin]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def end_epoch(self, phase: str, started: float, figures: dict[str, Any]) -> None:

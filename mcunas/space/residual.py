@@ -34,19 +34,19 @@ class Block(nn.Module):
 class ResidualNet(nn.Module):
     """(N, C, H, W) -> logits (N, classes). widths, strides: of each stage. stem: channels at full size.
 
-    size: height = width of the input, which tells where a stage meets an odd size; 0 = all sizes are even.
+    size: (H, W) of the input, which tells where a stage meets an odd one.
     """
 
     def __init__(self, in_channels: int, classes: int, widths: tuple[int, ...] = (24, 48, 96),
-                 strides: tuple[int, ...] = (1, 2, 2), stem: int = 0, size: int = 0) -> None:
+                 strides: tuple[int, ...] = (1, 2, 2), stem: int = 0, size: tuple[int, int] = (16, 16)) -> None:
         super().__init__()
         inputs = (stem or widths[0], *widths[:-1])
         self.stem = nn.Conv2d(in_channels, inputs[0], 3, padding=1, bias=False)
         self.bn = nn.BatchNorm2d(inputs[0])
         blocks = []
         for i, o, stride in zip(inputs, widths, strides, strict=True):
-            blocks.append(Block(i, o, stride, size % 2 == 0))
-            size = -(-size // stride)
+            blocks.append(Block(i, o, stride, is_even=not any(n % 2 for n in size)))
+            size = tuple(-(-n // stride) for n in size)
         self.stages = nn.Sequential(*blocks)
         self.head = nn.Linear(widths[-1], classes)
 

@@ -8,13 +8,21 @@ from mcunas.errors import InputError
 from mcunas.tasks.schedule import Schedule
 from mcunas.tasks.task import Split, Task
 
-TASKS = {"digits": "mcunas.tasks.digits", "fashion-mnist": "mcunas.tasks.fashion_mnist"}    # module with load() -> Task
+TASKS = {"digits": "mcunas.tasks.digits", "fashion-mnist": "mcunas.tasks.fashion_mnist", "fsdd": "mcunas.tasks.fsdd",
+         "har": "mcunas.tasks.har"}         # name -> module with load() -> Task
 
 __all__ = ["TASKS", "Schedule", "Split", "Task", "load"]
 
 
 def load(name: str) -> Task:
-    """The task called `name`. Raises InputError listing what exists."""
+    """The task called `name`, or a user's own: module:function, or what mcunas.prune was given in this process.
+
+    Raises InputError listing what exists.
+    """
+    if ":" in name:
+        return import_module("mcunas.tasks.own").load_named(name)
+    if "@" in name and name in (own := import_module("mcunas.tasks.own").OWN):
+        return own[name]
     if name not in TASKS:
-        raise InputError(f"unknown task {name!r}", fix=f"use one of {', '.join(sorted(TASKS))}")
+        raise InputError(f"unknown task {name!r}", fix=f"use one of {', '.join(sorted(TASKS))}, or module:function")
     return import_module(TASKS[name]).load()

@@ -15,8 +15,9 @@ class Augment:
     """Limits of the changes; zero means none.
 
     shift_pixels, rotate_degrees, zoom: an affine warp, bilinear with zeros outside. roll_rows, roll_columns: a whole
-    number of pixels, zeros moving in: what a crop of the padded image does. flip: mirrored left to right, half of
-    them. gain: each image times 1 - gain .. 1 + gain.
+    number of pixels, what a crop of the padded image does: zeros move in, or the edge again (repeat_edge). flip:
+    mirrored left to right, half of them. gain: each image times 1 - gain .. 1 + gain. noise: standard deviation of
+    what is added to every element, in real units.
     """
 
     shift_pixels: float = 0.0
@@ -25,7 +26,9 @@ class Augment:
     roll_rows: int = 0
     roll_columns: int = 0
     flip: bool = False
+    repeat_edge: bool = False
     gain: float = 0.0
+    noise: float = 0.0
 
     def __call__(self, images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """images: float (N, C, H, W)."""
@@ -37,6 +40,8 @@ class Augment:
             images = _flip(images, random)
         if self.gain:
             images = _gain(images, self.gain, random)
+        if self.noise:
+            images = _noise(images, self.noise, random)
         return images
 
     def _warp(self, images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
@@ -60,7 +65,7 @@ class Augment:
         rows, columns = self.roll_rows, self.roll_columns
         top = torch.randint(2 * rows + 1, (count, 1), generator=random) + torch.arange(height)
         left = torch.randint(2 * columns + 1, (count, 1), generator=random) + torch.arange(width)
-        padded = F.pad(images, (columns, columns, rows, rows))
+        padded = F.pad(images, (columns, columns, rows, rows), mode="replicate" if self.repeat_edge else "constant")
         which = torch.arange(count)[:, None, None]
         cut = padded.permute(0, 2, 3, 1)[which, top[:, :, None], left[:, None, :]]        # (N, H, W, C)
         return cut.permute(0, 3, 1, 2)
@@ -77,3 +82,9 @@ def _gain(images: torch.Tensor, limit: float, random: torch.Generator) -> torch.
     import torch
 
     return images * (1 + limit * (2 * torch.rand(len(images), 1, 1, 1, generator=random) - 1))
+
+
+def _noise(images: torch.Tensor, deviation: float, random: torch.Generator) -> torch.Tensor:
+    import torch
+
+    return images + deviation * torch.randn(images.shape, generator=random)

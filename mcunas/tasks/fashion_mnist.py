@@ -63,6 +63,6 @@ def load() -> Task:
     rest, _ = _part(_read("train-images-idx3-ubyte.gz", 3), _read("train-labels-idx1-ubyte.gz", 1), seen)
     return Task("fashion-mnist", 10, rest[VALIDATION:], rest[:VALIDATION], test, float(np.float32(1 / 255)), -128,
                 augment=Augment(roll_rows=2, roll_columns=2, flip=True), start="residual",
-                options={"stem": 16, "widths": [32, 64, 128], "strides": [2, 2, 2], "size": 28},
+                options={"stem": 16, "widths": [32, 64, 128], "strides": [2, 2, 2]},
                 schedule=Schedule(prune_epochs=16, finetune_epochs=24, qat_epochs=4, warmup_epochs=1, batch=64, rate=0.1,
                                   width_rate=0.02))

@@ -2,6 +2,7 @@
 """What a task is: images on the deployed input's int8 grid, labels, three splits that never change, and how to train."""
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,6 +55,13 @@ class Task:
     @property
     def input_quant(self) -> tuple[float, int]:
         return self.input_scale, self.input_zero_point
+
+    def digest(self) -> str:
+        """SHA-256 of all splits and of how the images are scaled."""
+        total = hashlib.sha256(repr((self.input_quant, self.classes)).encode())
+        for split in (self.train, self.validation, self.test):
+            total.update(repr(split.images.shape).encode() + split.images.tobytes() + split.labels.tobytes())
+        return total.hexdigest()
 
     def sealed(self) -> Task:
         """The task without its test split: what a search sees while it still chooses."""

@@ -12,7 +12,8 @@ from mcunas import tasks
 from mcunas.tasks.test_reads import open_test, reads
 
 pytestmark = pytest.mark.skipif(not os.environ.get("MCUNAS_DATA"), reason="MCUNAS_DATA names no folder with data sets")
-SPLITS = {"fashion-mnist": ((55000, 5000, 10000), "1c588d41c4217c7e")}
+SPLITS = {"fashion-mnist": ((55000, 5000, 10000), "1c588d41c4217c7e"), "fsdd": ((1750, 250, 1000), "3a280b4112f2485e"),
+          "har": ((2049, 363, 866), "fcf2e6a68e9250df")}
 
 
 @pytest.mark.parametrize("name", SPLITS)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bring your own network: a plain torch module and three loaders, without base class or registration."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcunas.board import Board
+from mcunas.budget import Budget
+from mcunas.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mcunas.prune.groups import Channels
+    from mcunas.search.result import Result
+    from mcunas.search.run import Progress
+    from mcunas.tasks import Schedule, Task
+
+
+def prune(model: nn.Module, loaders: Any, board: Board | str, budget: Budget, method: str = "diffprune",
+          out: str | Path | None = None, seed: int = 0, smoke: bool = False, resume: bool = True,
+          progress: Progress | None = None, schedule: Schedule | None = None) -> Result:
+    """Prune `model` while it trains, until it fits `budget` on `board`; `model` itself is not changed.
+
+    loaders: (train, validation, test), each an iterable of (images float (N, C, H, W), labels (N,)); or a Task.
+    The rest as in `mcunas.search`. Weights that are already trained are the start; a lower schedule.rate keeps them.
+    Raises InputError for a model or data that cannot be used, DoesNotFit when no width fits.
+    """
+    from mcunas.search import search
+    from mcunas.space.genotype import keep_model
+    from mcunas.tasks.own import keep
+
+    board = board if isinstance(board, Board) else Board.load(board)
+    task, start = keep(loaders), keep_model(model)
+    out = out or f"runs/{type(model).__name__}-{method}-{board.key}"
+    return search(task.name, board, budget, method, out, seed, smoke, resume, progress, start, {}, schedule)
+
+
+def demand_matching(net: nn.Module, task: Task, where: str) -> None:
+    """Raise InputError unless `net` takes the task's images and gives one logit per class."""
+    import torch
+
+    height, width, depth = task.input_shape
+    try:
+        with torch.no_grad():
+            out = net.eval()(torch.zeros(2, depth, height, width))
+    except Exception as error:
+        raise InputError(f"it does not take images of {(depth, height, width)} (C, H, W): {error}", where=where) from None
+    shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+    if not isinstance(out, torch.Tensor) or out.dim() != 2 or out.shape[1] < task.classes:
+        raise InputError(f"it gives {shape} for 2 images, not (2, {task.classes}), the data's classes", where=where,
+                         fix="end it with one logit per class")
+
+
+def demand_groups(channels: Channels, where: str) -> None:
+    """Raise InputError when no width can be chosen."""
+    if not channels.groups:
+        reasons = "; ".join(sorted({reason for _, reason in channels.frozen})) or "it has no convolution or linear layer"
+        raise InputError(f"none of its widths can be chosen ({reasons})", where=where)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bring your own: a plain torch module and three loaders, by object and by name; what cannot be used is said in a line."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import mcunas
+from mcunas import tasks
+from mcunas.errors import InputError
+from mcunas.tasks import Schedule
+
+BOARD, BUDGET = "mps2-an386", mcunas.Budget(ram=640, flash="7 KiB")
+SHORT = Schedule(prune_epochs=3, finetune_epochs=1, qat_epochs=1, warmup_epochs=1, batch=32, width_rate=0.3)
+
+
+def net(outputs: int = 3) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(2, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 24, 3, padding=1),
+                         nn.BatchNorm2d(24), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, outputs))
+
+
+def loaders() -> tuple[list, list, list]:
+    """Three classes that a mean can tell apart."""
+    random = torch.Generator().manual_seed(1)
+
+    def batches(count: int) -> list:
+        labels = [torch.arange(32) % 3 for _ in range(count)]
+        return [(torch.randn(32, 2, 8, 8, generator=random) + 2.0 * y.view(-1, 1, 1, 1), y) for y in labels]
+
+    return batches(6), batches(1), batches(2)
+
+
+def test_a_plain_module_is_pruned_to_the_budget_and_quantized(tmp_path: Path) -> None:
+    mine = net()
+    before = {k: v.clone() for k, v in mine.state_dict().items()}
+    result = mcunas.prune(mine, loaders(), BOARD, BUDGET, out=tmp_path, schedule=SHORT)
+    model = mcunas.quantize(result)
+    assert result.cost.ram_bytes <= 640 and result.cost.flash_bytes <= 7 * 1024
+    assert max(result.metrics["budget_use"].values()) > 0.9 and result.metrics["dense_over_budget"]["ram"] > 1
+    assert model.metrics["int8_accuracy"] > 0.9 and model.metrics["test_images"] == 64
+    assert all(torch.equal(v, before[k]) for k, v in mine.state_dict().items())
+    assert mcunas.prune(net(), loaders(), BOARD, BUDGET, out=tmp_path, schedule=SHORT).genotype == result.genotype
+    with pytest.raises(InputError, match="other settings"):         # other weights, same folder
+        mcunas.prune(net(4), loaders(), BOARD, BUDGET, out=tmp_path, schedule=SHORT)
+
+
+def test_names_of_module_and_loaders_do_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine_by_name.py").write_text(Path(__file__).read_text())
+    monkeypatch.chdir(tmp_path)
+    found = mcunas.search("mine_by_name:loaders", mcunas.Board.load(BOARD), BUDGET, start="mine_by_name:net", out="run",
+                          schedule=SHORT)
+    assert found.cost.ram_bytes <= 640 and found.genotype.start == "mine_by_name:net"
+    assert mcunas.quantize(found).metrics["int8_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda parts: parts[:2], "not three loaders"),
+    (lambda parts: (parts[0], [], parts[2]), "the loaders, validation: it is empty"),
+    (lambda parts: ([(x[0], y) for x, y in parts[0]], *parts[1:]), r"train: a batch has images float32 \(2, 8, 8\)"),
+    (lambda parts: ([(x, y.float()) for x, y in parts[0]], *parts[1:]), "labels float32"),
+    (lambda parts: (*parts[:2], [(x[:, :1], y) for x, y in parts[2]]), r"test: images of \(1, 8, 8\), those of train are"),
+    (lambda parts: (*parts[:2], 7), "test: not iterable but int"),
+])
+def test_data_of_another_shape_is_refused_in_one_line(change, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        mcunas.prune(net(), change(loaders()), BOARD, BUDGET)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("model", "said"), [
+    (net(2), r"it gives \(2, 2\) for 2 images, not \(2, 3\)"),
+    (nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(144, 3)), r"does not take images of \(2, 8, 8\)"),
+    (nn.Sequential(nn.Flatten(), nn.Linear(128, 3)), "none of its widths can be chosen"),
+])
+def test_a_model_that_does_not_match_the_data_is_refused_in_one_line(model: nn.Module, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        mcunas.prune(model, loaders(), BOARD, BUDGET, out=tmp_path)
+    assert "\n" not in str(caught.value) and not (tmp_path / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("name", ["no_such_module:loaders", "json:no_such_function", "json:dumps"])
+def test_a_name_that_leads_nowhere_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name}: .*Error"):
+        tasks.load(name)
