@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exact integer projection: drop channels until every budget holds, fill what is left, exchange what pays.
+"""Exact integer projection: drop channels until every budget holds, fill what is left, then exchange what pays.
 
 The guarantee comes from here, never from the loss; the fill matters as much as the optimizer does
-(pruning-methods.md section 1.4, Final projection, and section 1.8). Pure integers: the checker is a callback.
+(pruning-methods.md section 1.4, Final projection, and section 1.8). The exchange is an integer program over moves of a
+few channels in all groups at once; it never loses worth. Pure integers: the checker is a callback.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from mcunas.errors import DoesNotFit
+from mcunas.prune.knapsack import Ratios, nearby
 
+REACH = 6               # channels per group of one exchange
 STEPS = (1, 2, 4)       # a staircase (alignment, SIMD tails) may only move after several channels
-
-Ratios = Callable[[tuple[int, ...]], np.ndarray]    # widths -> usage over budget, every entry must end <= 1
 
 
 def project(widths: Sequence[int], value: Sequence[np.ndarray], bound: Ratios, exact: Ratios,
@@ -25,11 +26,11 @@ def project(widths: Sequence[int], value: Sequence[np.ndarray], bound: Ratios, e
     exceed the exact ones; exact: the checker's. least, most: limits per group. Raises DoesNotFit at the least widths.
     """
     start = tuple(int(np.clip(w, low, high)) for w, low, high in zip(widths, least, most))
-    dropped = _drop(_drop(start, value, bound, least), value, exact, least)
+    dropped = drop(drop(start, value, bound, least), value, exact, least)
     return _exchange(fill(dropped, value, bound, exact, most), value, bound, exact, least, most)
 
 
-def _drop(widths: tuple[int, ...], value: Sequence[np.ndarray], ratios: Ratios, least: Sequence[int]) -> tuple[int, ...]:
+def drop(widths: tuple[int, ...], value: Sequence[np.ndarray], ratios: Ratios, least: Sequence[int]) -> tuple[int, ...]:
     """Remove the channels of least worth per unit of relative violation that they relieve."""
     now = ratios(widths)
     while (now > 1).any():
@@ -80,22 +81,16 @@ def fill(widths: tuple[int, ...], value: Sequence[np.ndarray], bound: Ratios, ex
 
 def _exchange(widths: tuple[int, ...], value: Sequence[np.ndarray], bound: Ratios, exact: Ratios,
               least: Sequence[int], most: Sequence[int]) -> tuple[int, ...]:
-    """Give a channel of one group for channels of another while the sum of worth grows; filled again each time."""
+    """Move to the best widths nearby while the sum of worth grows; their summed prices are repaired each time."""
     while True:
-        best, choice = _worth(widths, value), None
-        for g, width in enumerate(widths):
-            for h in range(len(widths)):
-                if h == g or width <= least[g] or widths[h] >= most[h]:
-                    continue
-                candidate = _moved(_moved(widths, g, -1), h, 1)
-                if (bound(candidate) <= 1).all() and (exact(candidate) <= 1).all():
-                    candidate = fill(candidate, value, bound, exact, most)
-                    worth = _worth(candidate, value)
-                    if worth > best * (1 + 1e-6):
-                        best, choice = worth, candidate
-        if choice is None:
+        candidate = nearby(widths, value, bound, least, most, REACH)
+        if candidate is None:
             return widths
-        widths = choice
+        fitting = drop(drop(candidate, value, bound, least), value, exact, least)
+        candidate = fill(fitting, value, bound, exact, most)
+        if _worth(candidate, value) <= _worth(widths, value) * (1 + 1e-6):
+            return widths
+        widths = candidate
 
 
 def _worth(widths: tuple[int, ...], value: Sequence[np.ndarray]) -> float:

@@ -9,7 +9,7 @@ import torch
 from mcunas.budget import Budget
 from mcunas.errors import DoesNotFit
 from mcunas.prune.constraints import Constraints
-from mcunas.prune.project import STEPS, project
+from mcunas.prune.project import STEPS, drop, fill, project
 from mcunas.prune.resources import Usage
 
 # Six coupled widths of a small residual net at 16x16, 8x8, 4x4: bytes live at each of 14 steps, bytes of weights, MACs.
@@ -94,3 +94,18 @@ def _optimum(weight: np.ndarray) -> float:
                                options={"maxiter": 300}) for start in (3.0, 4.0, 6.0)),
                key=lambda r: r.fun if r.success else np.inf)
     return -best.fun
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_integer_program_is_worth_no_less_than_drop_and_fill(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    start = [int(random.integers(2, f + 1)) for f in _FULL]
+    value = [np.sort(random.exponential(w, f))[::-1] for w, f in zip(random.uniform(0.5, 2, 6), _FULL)]
+    greedy = fill(drop(tuple(start), value, _ratios, [2] * 6), value, _ratios, _ratios, _FULL)
+    widths = project(start, value, _ratios, _ratios, [2] * 6, _FULL)
+    assert (_ratios(widths) <= 1).all()
+    assert _worth(widths, value) > _worth(greedy, value)
+
+
+def _worth(widths, value) -> float:
+    return sum(v[:w].sum() for v, w in zip(value, widths))
