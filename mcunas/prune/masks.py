@@ -8,7 +8,9 @@ group share the mask tensor, it sums over them by itself (pruning-methods.md sec
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,6 +18,7 @@ from mcunas.prune.groups import Axis, Channels
 
 START_LOGIT = 3.0           # sigmoid(3) = 0.95 of the dense width
 LEAST_WIDTH = 4             # no group is pruned below this, or its own width where that is less
+LEAST_SHARE = 0.25          # nor, where the budget allows, below this share of what the median group keeps
 TAU_MIN, TAU_END = 0.4, 0.25
 DECAY = 0.95
 
@@ -61,6 +64,11 @@ class Widths:
                 mask.retain_grad()
         return self._masks
 
+    def open_masks(self) -> list[torch.Tensor]:
+        """Masks of ones: nothing is pruned, but `observe` learns what each channel is worth."""
+        self._masks = [torch.ones(len(rank)).requires_grad_() for rank in self.rank]
+        return self._masks
+
     def hard_masks(self, widths: list[int]) -> list[torch.Tensor]:
         return [(rank < w).float() for rank, w in zip(self.rank, widths)]
 
@@ -75,6 +83,11 @@ class Widths:
         """Importance of the group's channels, best first, in units of the group's mean: comparable between groups."""
         ordered = torch.sort(self.importance[group], descending=True).values
         return ordered / ordered.mean().clamp_min(1e-20)
+
+    def floors(self, widths: Sequence[float]) -> list[int]:
+        """Widths below which no group should fall beside the others at `widths`: importance alone starves some."""
+        median = float(np.median(np.array(widths) / self.full.numpy()))
+        return [max(int(low), round(LEAST_SHARE * median * float(full))) for low, full in zip(self.least, self.full)]
 
     def keep(self, widths: list[int]) -> list[torch.Tensor]:
         """Indices of the best `widths[g]` channels of each group, in their present order."""

@@ -15,22 +15,25 @@ if TYPE_CHECKING:
     from mcunas.tasks import Schedule
 
 # name -> module with shape(run): brings run.net to widths that fit, trained or not; the driver trains what is left
-METHODS = {"diffprune": "mcunas.search.diffprune", "uniform": "mcunas.search.uniform",
-           "random": "mcunas.search.random_widths"}
+METHODS = {"diffprune": "mcunas.search.diffprune", "smcp": "mcunas.search.smcp", "uniform": "mcunas.search.uniform",
+           "random": "mcunas.search.random_widths", "macs": "mcunas.search.macs", "greedy": "mcunas.search.greedy",
+           "unsliced": "mcunas.search.unsliced", "scratch": "mcunas.search.scratch"}
 
 __all__ = ["METHODS", "search"]
 
 
 def search(task: str, board: Board, budget: Budget, method: str = "diffprune", out: str | Path | None = None,
            seed: int = 0, smoke: bool = False, resume: bool = True, progress: Progress | None = None,
-           start: str | None = None, options: dict | None = None, schedule: Schedule | None = None) -> Result:
+           start: str | None = None, options: dict | None = None, schedule: Schedule | None = None,
+           settings: dict | None = None) -> Result:
     """Search `task` for a network that fits `budget` on `board`, and train it (float; `mcunas.quantize` comes next).
 
     task, start: names, or module:function. out: folder for the artefacts (default runs/<task>-<method>-<board>).
     smoke: the same road with little training.
     resume: continue what `out` holds; a finished search is returned as it is. progress: called as (phase, epochs done,
     epochs in all, figures). start, options: the starting net and its arguments; schedule: the epochs; all three default
-    to the task's own, and options without a start change some of the arguments there.
+    to the task's own, and options without a start change some of the arguments there. settings: the method's own, see
+    SETTINGS in its file.
     Raises InputError for unknown names or a checkpoint of another search, DoesNotFit when no width fits.
     """
     if method not in METHODS:
@@ -38,4 +41,4 @@ def search(task: str, board: Board, budget: Budget, method: str = "diffprune", o
     from mcunas.search.driver import run_search
 
     folder = Path(out or f"runs/{task.replace(':', '.')}-{method}-{board.key}")
-    return run_search(task, board, budget, method, folder, seed, smoke, resume, progress, start, options, schedule)
+    return run_search(task, board, budget, method, folder, seed, smoke, resume, progress, start, options, schedule, settings)

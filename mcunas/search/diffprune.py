@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 
 from mcunas.prune.constraints import Constraints
 from mcunas.prune.masks import Gates, Widths
-from mcunas.prune.project import project
-from mcunas.prune.slicing import slice_channels
+from mcunas.search.cut import cut, cut_to_budget
 from mcunas.search.run import Run
 from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, batches, cosine, recalibrate, steps_per_epoch
 
@@ -24,12 +24,20 @@ WARM_FACTOR = 1.25          # pruned channels kept alive for the fill
 CLEAN_IMAGES = 256
 ANNEAL_UNTIL = 0.8          # of the epochs before the projection: budgets have their real value from then on
 
+Soft = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]     # Resources.soft or its like
+
 
 def shape(run: Run) -> None:
     """Prune `run.net` while it trains, until it fits the budget exactly; resumes where `run` stands."""
+    prune(run, Constraints(run.budget, run.resources.bound(run.dense_widths)), run.resources.soft)
+
+
+def prune(run: Run, constraints: Constraints, soft: Soft, slices: bool = True) -> None:
+    """Learn widths under `constraints` on what `soft` says they take, then project onto `run.budget`.
+
+    slices: cut the network after every epoch, so that training gets cheaper.
+    """
     widths = Widths(run.dense_channels)
-    dense = run.resources.bound([g.channels for g in run.dense_channels.groups])
-    constraints = Constraints(run.budget, dense)
     optimizer = torch.optim.Adam([widths.theta], lr=run.schedule.width_rate)
     if run.notes:
         widths.load(run.notes["widths"])
@@ -38,14 +46,14 @@ def shape(run: Run) -> None:
         constraints.duals = run.notes["duals"].clone()
     while run.epoch < run.schedule.prune_epochs:
         started = time.process_time()
-        figures = _epoch(run, widths, constraints, optimizer)
+        figures = _epoch(run, widths, constraints, soft, optimizer)
         with torch.no_grad(), Gates(run.net, run.channels, widths.soft_masks()):
             recalibrate(run.net, run.task, CLEAN_IMAGES)        # the running statistics lag behind the masks
             figures["validation"] = accuracy(run.net, run.task, run.task.validation)
         if run.epoch + 1 == run.schedule.prune_epochs:
-            _project(run, widths)
-        else:
-            _slice(run, widths, [_alive(widths, g) for g in range(len(run.channels.groups))])
+            cut_to_budget(run, widths, [round(w) for w in widths.widths().tolist()])
+        elif slices:
+            cut(run, widths, _alive(widths))
         run.notes = {"widths": widths.state(), "optimizer": optimizer.state_dict(), "duals": constraints.duals}
         run.end_epoch("prune", started, figures)
 
@@ -57,7 +65,7 @@ def anneal(run: Run, epoch: float) -> float:
     return min(max((epoch - start) / (end - start), 0.0), 1.0)
 
 
-def _epoch(run: Run, widths: Widths, constraints: Constraints, optimizer: torch.optim.Optimizer) -> dict:
+def _epoch(run: Run, widths: Widths, constraints: Constraints, soft: Soft, optimizer: torch.optim.Optimizer) -> dict:
     """One epoch of weights and widths together."""
     rounded = [round(w) for w in widths.widths().tolist()]
     usage = run.resources.refresh(rounded)
@@ -81,7 +89,7 @@ def _epoch(run: Run, widths: Widths, constraints: Constraints, optimizer: torch.
         run.optimizer.step()
         if warm:
             fraction = anneal(run, now)
-            violation = constraints.violation(run.resources.soft(widths.widths()), fraction)
+            violation = constraints.violation(soft(widths.widths()), fraction)
             constraints.loss(violation).backward()      # adds to the task's gradient on theta
             optimizer.step()
             constraints.step(violation)
@@ -93,28 +101,8 @@ def _epoch(run: Run, widths: Widths, constraints: Constraints, optimizer: torch.
             "duals": [round(float(d), 4) for d in constraints.duals], "order": list(order)}
 
 
-def _alive(widths: Widths, group: int) -> int:
-    """How many channels to keep for now: all that the soft mask still sees, and a reserve for the fill."""
-    width = widths.widths().tolist()[group]
-    return min(len(widths.rank[group]), max(math.ceil(width + 3 * widths.tau(group)), math.ceil(WARM_FACTOR * width) + 1))
-
-
-def _slice(run: Run, widths: Widths, counts: list[int]) -> None:
-    widths.reorder()
-    keep = widths.keep(counts)
-    run.channels = slice_channels(run.net, run.channels, keep, run.optimizer)
-    widths.select(keep)
-
-
-def _project(run: Run, widths: Widths) -> None:
-    """Cut to the integer widths that hold every budget exactly and use them up."""
-    widths.reorder()
-    value = [widths.value(g).numpy() for g in range(len(run.channels.groups))]
-    alive = list(run.widths)
-    least = [min(int(low), a) for low, a in zip(widths.least, alive)]
-    wanted = [round(w) for w in widths.widths().tolist()]
-    final = project(wanted, value, lambda w: run.resources.bound(w).ratios(run.budget),
-                    lambda w: run.resources.exact(w).ratios(run.budget), least, alive)
-    _slice(run, widths, list(final))
-    recalibrate(run.net, run.task)
-    run.is_projected = True
+def _alive(widths: Widths) -> list[int]:
+    """How many channels to keep for now: all that the soft masks still see, and a reserve for floors and fill."""
+    now = widths.widths().tolist()
+    return [min(len(widths.rank[g]), max(math.ceil(w + 3 * widths.tau(g)), math.ceil(WARM_FACTOR * w) + 1, floor))
+            for g, (w, floor) in enumerate(zip(now, widths.floors(now)))]

@@ -31,7 +31,8 @@ THREADS = 1     # fixed: another number would sum in another order; and on nets 
 
 
 def run_search(task_name: str, board: Board, budget: Budget, method: str, out: Path, seed: int, smoke: bool, resume: bool,
-               progress: Progress | None, start: str | None, options: dict | None, schedule: Schedule | None) -> Result:
+               progress: Progress | None, start: str | None, options: dict | None, schedule: Schedule | None,
+               settings: dict | None) -> Result:
     """See `mcunas.search`."""
     torch.set_num_threads(THREADS)
     task, budget = tasks.load(task_name), budget.for_board(board)
@@ -41,7 +42,8 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     genotype = Genotype(start, options, task.input_shape, task.classes, {})
     schedule = schedule or (task.schedule.smoke() if smoke else task.schedule)
     started = time.process_time()
-    run = Run(task.sealed(), board, budget, method, genotype, schedule, seed, out, progress)
+    run = Run(task.sealed(), board, budget, method, genotype, schedule, seed, out, progress,
+              settings_of(method, settings or {}))
     finished = _finished(run) if resume else None
     if finished:
         return finished
@@ -55,6 +57,16 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     _shape(run, method)
     _train_rest(run)
     return _measure(run, task, asdict(dense))
+
+
+def settings_of(method: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """The method's settings with what was asked. Raises InputError for one that it does not have."""
+    known = getattr(import_module(METHODS[method]), "SETTINGS", {})
+    unknown = sorted(set(asked) - set(known))
+    if unknown:
+        raise InputError(f"method {method!r} has no setting {unknown[0]!r}",
+                         fix=f"it has {', '.join(known)}" if known else "leave settings out")
+    return json.loads(json.dumps({**known, **asked}))
 
 
 def _finished(run: Run) -> Result | None:
@@ -115,6 +127,6 @@ def _measure(run: Run, task: Task, dense: dict[str, Any]) -> Result:
         "budget_use": usage, "dense_over_budget": over, "dense": dense, "widths": list(run.widths),
         "parameters": sum(p.numel() for p in run.net.parameters()), "ledger": asdict(run.ledger),
         "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
-        "threads": torch.get_num_threads(),
+        "threads": torch.get_num_threads(), "facts": run.facts,
     }
     return finish(run, cost, metrics)

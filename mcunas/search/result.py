@@ -76,7 +76,8 @@ def finish(run: Run, cost: Cost, metrics: dict[str, Any]) -> Result:
     """Write the artefacts of a finished search; metrics.json comes last and stands for all of them."""
     board = run.board.key if run.board.key in Board.keys() else str(run.board.path)
     asked = {"task": run.task.name, "board": run.board.key, "board_file": board, "budget": asdict(run.budget),
-             "method": run.method, "seed": run.seed, "schedule": asdict(run.schedule), "fingerprint": run.fingerprint()}
+             "method": run.method, "seed": run.seed, "schedule": asdict(run.schedule), "settings": run.settings,
+             "fingerprint": run.fingerprint()}
     metrics = {"asked": asked, "cost": asdict(cost), **metrics}
     run.out.mkdir(parents=True, exist_ok=True)
     genotype = run.genotype()

@@ -46,15 +46,20 @@ class Ledger:
 
 
 class Run:
-    """State of one search. `epoch` counts finished float epochs; `notes` is the method's own resumable state."""
+    """State of one search. `epoch` counts finished float epochs; `notes` is the method's own resumable state.
+
+    settings: the method's own. facts: what the method wants to be in metrics.json.
+    """
 
     def __init__(self, task: Task, board: Board, budget: Budget, method: str, start: Genotype, schedule: Schedule,
-                 seed: int, out: Path, progress: Progress | None) -> None:
+                 seed: int, out: Path, progress: Progress | None, settings: dict[str, Any]) -> None:
         self.task, self.board, self.budget, self.method = task, board, budget, method
         self.start, self.schedule, self.seed, self.out = start, schedule, seed, out
         self.progress = progress or (lambda *unused: None)
         self.epoch, self.history, self.ledger = 0, [], Ledger()
+        self.settings = settings
         self.notes: dict[str, Any] = {}
+        self.facts: dict[str, Any] = {}
         self.is_projected = False
         torch.manual_seed(seed)
         self.net: nn.Module = start.build_dense()
@@ -77,6 +82,10 @@ class Run:
         return tuple(g.channels for g in self.channels.groups)
 
     @property
+    def dense_widths(self) -> tuple[int, ...]:
+        return tuple(g.channels for g in self.dense_channels.groups)
+
+    @property
     def samples_per_epoch(self) -> int:
         return steps_per_epoch(self.task, self.schedule) * self.schedule.batch
 
@@ -87,7 +96,7 @@ class Run:
     def fingerprint(self) -> str:
         """What must be equal for a checkpoint to be this run's."""
         said = [self.task.name, self.board.key, asdict(self.budget), self.method, asdict(self.start),
-                asdict(self.schedule), self.seed, torch.__version__, *self.origin]
+                asdict(self.schedule), self.seed, torch.__version__, self.settings, *self.origin]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def end_epoch(self, phase: str, started: float, figures: dict[str, Any]) -> None:
@@ -104,7 +113,8 @@ class Run:
         """Write the checkpoint whole or not at all."""
         state = {"fingerprint": self.fingerprint(), "epoch": self.epoch, "widths": list(self.widths),
                  "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "notes": self.notes,
-                 "history": json.dumps(self.history), "ledger": asdict(self.ledger), "is_projected": self.is_projected}
+                 "history": json.dumps(self.history), "ledger": asdict(self.ledger), "is_projected": self.is_projected,
+                 "facts": json.dumps(self.facts)}
         buffer = io.BytesIO()
         torch.save(state, buffer)
         write_file(self.out / CHECKPOINT, buffer.getvalue())
@@ -125,6 +135,7 @@ class Run:
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.notes, self.is_projected = state["epoch"], state["notes"], state["is_projected"]
+        self.facts = json.loads(state["facts"])
         self.history, self.ledger = json.loads(state["history"]), Ledger(**state["ledger"])
         return True
 

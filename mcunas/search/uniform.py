@@ -16,16 +16,20 @@ def shape(run: Run) -> None:
     if run.is_projected:
         return
     full = run.widths
+    # the same worth for the same share of the dense width: fill keeps the proportions as far as it can
+    value = [f / (1.0 + np.arange(f)) / f for f in full]
+    run.reshape(fill(uniform_widths(run, full), value, lambda w: run.resources.bound(w).ratios(run.budget),
+                     lambda w: run.resources.exact(w).ratios(run.budget), full))
+    run.is_projected = True
+
+
+def uniform_widths(run: Run, full: tuple[int, ...]) -> tuple[int, ...]:
+    """The widest multiple of `full` on the grid that fits all budgets."""
     low, high = 0, GRID                         # usage grows with the multiplier: bisect on the grid
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if _fits(run, scaled(full, middle / GRID)) else (low, middle)
-    widths = scaled(full, high / GRID) if _fits(run, scaled(full, high / GRID)) else scaled(full, low / GRID)
-    # the same worth for the same share of the dense width: fill keeps the proportions as far as it can
-    value = [f / (1.0 + np.arange(f)) / f for f in full]
-    run.reshape(fill(widths, value, lambda w: run.resources.bound(w).ratios(run.budget),
-                     lambda w: run.resources.exact(w).ratios(run.budget), full))
-    run.is_projected = True
+    return scaled(full, high / GRID) if _fits(run, scaled(full, high / GRID)) else scaled(full, low / GRID)
 
 
 def scaled(full: tuple[int, ...], multiplier: float) -> tuple[int, ...]:

@@ -56,7 +56,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return _search(tmp_path_factory.mktemp("run"))
 
 
-@pytest.mark.parametrize("method", ["diffprune", "uniform", "random"])
+@pytest.mark.parametrize("method", ["diffprune", "smcp", "uniform", "random", "macs", "greedy", "unsliced"])
 def test_every_method_ends_within_every_budget(method: str, finished: Result, tmp_path: Path) -> None:
     result = finished if method == "diffprune" else _search(tmp_path, method)
     assert result.cost.ram_bytes <= BUDGET.ram_bytes
@@ -66,18 +66,32 @@ def test_every_method_ends_within_every_budget(method: str, finished: Result, tm
     assert result.metrics["ledger"]["samples"] == 4 * 1024
 
 
-def test_an_interrupted_search_resumes_to_the_same_weights(finished: Result, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["diffprune", "smcp", "greedy"])
+def test_an_interrupted_search_resumes_to_the_same_weights(method: str, finished: Result, tmp_path: Path) -> None:
     def stop(phase: str, done: int, total: int, figures: dict) -> None:
         if stop.at == (phase, done):
             raise Stop
 
     for stop.at in (("prune", 2), ("prune", 3), ("finetune", 1)):
         with pytest.raises(Stop):       # the figures are shown before the checkpoint is written: that epoch is lost
-            _search(tmp_path, progress=stop)
-    result = _search(tmp_path)
-    assert result.genotype == finished.genotype
-    for name, tensor in finished.model.state_dict().items():
+            _search(tmp_path / "stopped", method, progress=stop)
+    result = _search(tmp_path / "stopped", method)
+    whole = finished if method == "diffprune" else _search(tmp_path / "whole", method)
+    assert result.genotype == whole.genotype and result.metrics["facts"] == whole.metrics["facts"]
+    for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, result.model.state_dict()[name]), name
+
+
+def test_widths_that_were_found_train_from_scratch(finished: Result, tmp_path: Path) -> None:
+    result = _search(tmp_path, "scratch", settings={"widths": finished.genotype.widths})
+    assert result.genotype == finished.genotype and result.cost == finished.cost
+    with pytest.raises(InputError, match="no such widths: stem"):
+        _search(tmp_path / "wide", "scratch", settings={"widths": {"stem": 9}})
+
+
+def test_a_setting_that_the_method_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="method 'smcp' has no setting 'widths'; it has variant"):
+        _search(tmp_path, "smcp", settings={"widths": {}})
 
 
 def test_a_finished_search_comes_back_from_its_folder(finished: Result) -> None:
@@ -124,7 +138,7 @@ def test_other_settings_in_the_same_folder_are_refused(finished: Result) -> None
 
 
 @pytest.mark.parametrize(("task", "method", "listed"), [("nonsense", "diffprune", "digits"),
-                                                        ("digits", "nonsense", "diffprune, uniform, random")])
+                                                        ("digits", "nonsense", "diffprune, smcp, uniform")])
 def test_unknown_names_are_answered_with_what_exists(task: str, method: str, listed: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"unknown .* 'nonsense'; use one of {listed}"):
         mcunas.search(task, BOARD, BUDGET, method=method, out=tmp_path)

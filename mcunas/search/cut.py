@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cutting a run's network while it trains, and for good: what every method that prunes ends with."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mcunas.errors import DoesNotFit
+from mcunas.prune.masks import Widths
+from mcunas.prune.project import project
+from mcunas.prune.slicing import slice_channels
+from mcunas.search.run import Run
+from mcunas.tasks.training import recalibrate
+
+
+def cut(run: Run, widths: Widths, counts: Sequence[int]) -> None:
+    """Keep the `counts[g]` most important channels of each group; the optimizer's state goes along."""
+    widths.reorder()
+    keep = widths.keep(list(counts))
+    run.channels = slice_channels(run.net, run.channels, keep, run.optimizer)
+    widths.select(keep)
+
+
+def cut_to_budget(run: Run, widths: Widths, wanted: Sequence[int]) -> None:
+    """Cut to the integer widths near `wanted` that hold every budget exactly and use them up."""
+    widths.reorder()
+    value = [widths.value(g).numpy() for g in range(len(run.channels.groups))]
+    alive = list(run.widths)
+    ratios = [lambda w: run.resources.bound(w).ratios(run.budget), lambda w: run.resources.exact(w).ratios(run.budget)]
+    floors = [min(low, a) for low, a in zip(widths.floors(wanted), alive)]
+    try:
+        final = project(wanted, value, *ratios, floors, alive)
+    except DoesNotFit:                  # the balance between groups is a wish, the budgets are not
+        final = project(wanted, value, *ratios, [min(int(low), a) for low, a in zip(widths.least, alive)], alive)
+    cut(run, widths, final)
+    recalibrate(run.net, run.task)
+    run.is_projected = True

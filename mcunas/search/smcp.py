@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Soft masking for cost-constrained channel pruning: SMCP (Humble et al., ECCV 2022, arXiv 2211.02206), for an MCU.
+
+Weights stay dense while masks are solved again and again as a knapsack under the annealed budgets: flash and latency
+add up, RAM has a row per schedule step (pruning-methods.md section 2). Masks freeze before the end; then comes the exact
+projection that all methods share, because the knapsack's prices only add up near the present widths.
+"""
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from mcunas.budget import Budget
+from mcunas.errors import DoesNotFit, InputError
+from mcunas.prune.constraints import Constraints
+from mcunas.prune.knapsack import allocate
+from mcunas.prune.masks import Widths
+from mcunas.prune.project import drop
+from mcunas.prune.soft_masks import VARIANTS, SoftMasks
+from mcunas.search.cut import cut_to_budget
+from mcunas.search.diffprune import CLEAN_IMAGES, anneal
+from mcunas.search.run import Run
+from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, batches, cosine, recalibrate, steps_per_epoch
+
+SETTINGS = {"variant": "soft"}      # of SoftMasks
+SOLVES_PER_EPOCH = 2
+
+
+def shape(run: Run) -> None:
+    """Mask `run.net` while it trains, until it fits the budget exactly; resumes where `run` stands."""
+    if run.settings["variant"] not in VARIANTS:
+        raise InputError(f"unknown variant {run.settings['variant']!r}", fix=f"use one of {', '.join(VARIANTS)}")
+    masks = SoftMasks(run.net, run.channels, run.settings["variant"])
+    constraints = Constraints(run.budget, run.resources.bound(run.widths))
+    if run.notes:
+        masks.load(run.notes["masks"])
+    while run.epoch < run.schedule.prune_epochs:
+        started = time.process_time()
+        figures = _epoch(run, masks, constraints)
+        with torch.no_grad():
+            masked = _Masked(masks)
+            recalibrate(masked, run.task, CLEAN_IMAGES)
+            figures["validation"] = accuracy(masked, run.task, run.task.validation)
+        if run.epoch + 1 == run.schedule.prune_epochs:
+            widths = Widths(run.channels)
+            widths.importance = [s.clamp(min=0) for s in masks.ranked()]
+            cut_to_budget(run, widths, _counts(masks))
+        run.notes = {"masks": masks.state()}
+        run.end_epoch("prune", started, figures)
+
+
+class _Masked(torch.nn.Module):
+    """The network as its masks let it be seen."""
+
+    def __init__(self, masks: SoftMasks) -> None:
+        super().__init__()
+        self.net, self.masks = masks.net, masks
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.masks.forward(images)
+
+
+def _counts(masks: SoftMasks) -> tuple[int, ...]:
+    return tuple(int(k.sum()) for k in masks.kept)
+
+
+def _epoch(run: Run, masks: SoftMasks, constraints: Constraints) -> dict[str, Any]:
+    steps = steps_per_epoch(run.task, run.schedule)
+    solve_every = math.ceil(steps / SOLVES_PER_EPOCH)
+    loss_sum, returned, budgets = 0.0, 0, constraints.annealed(anneal(run, run.epoch))
+    run.net.train()
+    for step, (images, labels) in enumerate(batches(run.task, run.schedule, run.seed, run.epoch)):
+        now = run.epoch + step / steps
+        for group in run.optimizer.param_groups:
+            group["lr"] = cosine(now / run.schedule.float_epochs, run.schedule.rate)
+        frozen = anneal(run, now - solve_every / steps) >= 1.0      # once masks hold the real budgets
+        if step % solve_every == 0 and run.epoch >= run.schedule.warmup_epochs and not frozen:
+            budgets = constraints.annealed(anneal(run, now))
+            returned += masks.keep(_solve(run, masks, Budget(int(budgets[0]), int(budgets[1]), budgets[2])))
+        loss = F.cross_entropy(masks.forward(images), labels, label_smoothing=LABEL_SMOOTHING)
+        run.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        masks.observe()
+        run.optimizer.step()
+        loss_sum += float(loss.detach())
+    usage = run.resources.bound(_counts(masks))
+    run.facts["returned_channels"] = run.facts.get("returned_channels", 0) + returned
+    return {"loss": loss_sum / steps, "real_widths": list(_counts(masks)), "returned_channels": returned,
+            "ram_bytes": usage.ram_bytes, "flash_bytes": usage.flash_bytes, "latency_us": usage.latency_us,
+            "annealed_ram_bytes": budgets[0], "annealed_flash_bytes": budgets[1], "annealed_latency_us": budgets[2]}
+
+
+def _solve(run: Run, masks: SoftMasks, budget: Budget) -> tuple[int, ...]:
+    """How many channels each group keeps under `budget`, by the knapsack; by greedy dropping where it finds nothing."""
+    def ratios(widths: tuple[int, ...]):
+        return run.resources.bound(widths).ratios(budget)
+
+    value = [s.clamp(min=0).sort(descending=True).values.numpy() for s in masks.ranked()]
+    now, full = _counts(masks), run.widths
+    most = now if masks.variant == "permanent" else full
+    least = [min(int(low), m) for low, m in zip(Widths(run.channels).least, most)]
+    found = allocate(now, value, ratios, least, most)
+    if found is None:
+        try:
+            found = drop(now, value, ratios, least)
+        except DoesNotFit:              # with its permanent choices it cannot: the projection has the last word
+            found = tuple(least)
+    return found
