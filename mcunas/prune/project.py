@@ -16,6 +16,7 @@ from mcunas.prune.knapsack import Ratios, nearby
 
 REACH = 6               # channels per group of one exchange
 STEPS = (1, 2, 4)       # a staircase (alignment, SIMD tails) may only move after several channels
+STRIDE = 0.2            # share of a group that may go at once, per unit of relative excess
 
 
 def project(widths: Sequence[int], value: Sequence[np.ndarray], bound: Ratios, exact: Ratios,
@@ -31,12 +32,13 @@ def project(widths: Sequence[int], value: Sequence[np.ndarray], bound: Ratios, e
 
 
 def drop(widths: tuple[int, ...], value: Sequence[np.ndarray], ratios: Ratios, least: Sequence[int]) -> tuple[int, ...]:
-    """Remove the channels of least worth per unit of relative violation that they relieve."""
+    """Remove the channels of least worth per unit of relative violation that they relieve; many at once far from the end."""
     now = ratios(widths)
     while (now > 1).any():
         best, choice = np.inf, None
         for g, width in enumerate(widths):
-            for step in STEPS:
+            stride = max(1, int(STRIDE * (float(now.max()) - 1) * width))
+            for step in (stride * step for step in STEPS):
                 if width - step < least[g]:
                     break
                 candidate = _moved(widths, g, -step)

@@ -17,14 +17,19 @@ import torch
 
 from mcunas.budget import Budget
 from mcunas.compiler.features import op_features
+from mcunas.compiler.lifetime import Program
+from mcunas.compiler.schedule import preferred
+from mcunas.compiler.select import select
 from mcunas.compiler.tables import instruction_table
 from mcunas.cost.estimate import Priced, flash, instructions, tables
+from mcunas.cost.layers import Layer, Layers
 from mcunas.cost.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from mcunas.board import Board
 
-_KEPT = 32
+GOAL = "balanced"           # as the search prices and the compiler compiles
+_KEPT = 256
 _SLOPE_STEP = 4             # channels; alignment and scratch are staircases of at most this pitch
 
 
@@ -54,7 +59,9 @@ class Resources:
     """
 
     def __init__(self, skeleton: Skeleton, board: Board, ram_bytes: int | None = None) -> None:
-        self.skeleton, self.board, self._ram_bytes = skeleton, board, ram_bytes
+        self.skeleton, self.board = skeleton, board
+        self._limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
+        self._layers = Layers(skeleton, board)
         self._us_per_instruction = board.cycle_model.cycles_per_instruction / board.clock_hz * 1e6
         self._priced: dict[tuple[int, ...], Priced] = {}
         self._bounds: dict[tuple[int, ...], Usage] = {}
@@ -65,12 +72,18 @@ class Resources:
         self._kernels: list[str] = []
 
     def _price(self, widths: Sequence[int]) -> Priced:
+        """As `Priced.of` the network at these widths, from layers that are looked at once; without their tables."""
         key = tuple(int(w) for w in widths)
         if key not in self._priced:
-            while len(self._priced) >= _KEPT:                   # each holds the tables of a whole network
+            while len(self._priced) >= _KEPT:
                 self._priced.pop(next(iter(self._priced)))
-            self._priced[key] = Priced.of(self.skeleton.at(key), self.board, ram_bytes=self._ram_bytes)
+            calls = tuple(self._layers.calls(i, layer) for i, layer in enumerate(self._layers_at(key)))
+            program = Program.with_calls(self.skeleton.at(key), calls)
+            self._priced[key] = Priced(preferred(program, GOAL, self._limit_bytes)[0])
         return self._priced[key]
+
+    def _layers_at(self, widths: Sequence[int]) -> list[Layer]:
+        return [self._layers.at(op, widths) for op in range(len(self.skeleton.graph.ops))]
 
     def bound(self, widths: Sequence[int]) -> Usage:
         """Exact but for the arena, which is the liveness bound: what a perfect placement would need."""
@@ -78,8 +91,8 @@ class Resources:
         if key not in self._bounds:
             priced = self._price(key)
             latency_us = instructions(priced.schedule, self.board) * self._us_per_instruction
-            self._bounds[key] = Usage(priced.bound_bytes, flash(priced.schedule, self.board)[0], latency_us,
-                                      priced.live_bytes_per_op)
+            flash_bytes = flash(priced.schedule, self.board)[0] + sum(x.table_bytes for x in self._layers_at(key))
+            self._bounds[key] = Usage(priced.bound_bytes, flash_bytes, latency_us, priced.live_bytes_per_op)
         return self._bounds[key]
 
     def exact(self, widths: Sequence[int]) -> Usage:
@@ -101,7 +114,7 @@ class Resources:
         usage, w = self.bound(widths), np.array(widths, float)
         self._live_slope = torch.tensor(slope, dtype=torch.float32)
         self._live_shift = torch.tensor(np.array(usage.live_bytes) - slope @ w, dtype=torch.float32)
-        self._per_weight = self._table_rates(priced)
+        self._per_weight = self._table_rates(widths)
         self._kernels = [calls[0].kernel if calls else "" for calls in priced.program.calls]
         self._flash_shift = self._latency_shift = 0.0
         soft = self.soft(torch.tensor(w, dtype=torch.float32))
@@ -125,11 +138,12 @@ class Resources:
             slopes[:, g] = (np.array(moved.live_bytes_per_op) - np.array(priced.live_bytes_per_op)) / d
         return slopes
 
-    def _table_rates(self, priced: Priced) -> dict[int, float]:
+    def _table_rates(self, widths: Sequence[int]) -> dict[int, float]:
         """Flash bytes per element of each weight and bias tensor, from the compiler's tables (packing, requantization)."""
         rates: dict[int, float] = {}
-        graph = priced.program.graph
-        for op, calls in zip(graph.ops, priced.program.calls):
+        graph = self.skeleton.at(widths)
+        program = Program.of(graph, self.board.isa, select(graph, self.board, GOAL, lambda choice: 0))
+        for op, calls in zip(graph.ops, program.calls):
             sizes = [tables(c) for c in calls]
             constants = [t for t in op.inputs if t >= 0 and t in self.skeleton.axes and graph.tensors[t].is_const]
             for t in constants:

@@ -24,7 +24,7 @@ from mcunas.space import Genotype
 
 BOARD = Board.load("mps2-an386")
 SHORT = Schedule(prune_epochs=3, finetune_epochs=1, qat_epochs=1, warmup_epochs=1, batch=256, width_rate=0.3)
-OPTIONS = {"widths": (8, 16, 24)}
+OPTIONS = {"widths": (6, 12, 16)}
 
 
 def _budget(share: float) -> Budget:
@@ -66,7 +66,7 @@ def test_every_method_ends_within_every_budget(method: str, finished: Result, tm
     assert result.metrics["ledger"]["samples"] == 4 * 1024
 
 
-@pytest.mark.parametrize("method", ["diffprune", "smcp", "greedy"])
+@pytest.mark.parametrize("method", ["diffprune", "smcp"])
 def test_an_interrupted_search_resumes_to_the_same_weights(method: str, finished: Result, tmp_path: Path) -> None:
     def stop(phase: str, done: int, total: int, figures: dict) -> None:
         if stop.at == (phase, done):
@@ -86,7 +86,7 @@ def test_widths_that_were_found_train_from_scratch(finished: Result, tmp_path: P
     result = _search(tmp_path, "scratch", settings={"widths": finished.genotype.widths})
     assert result.genotype == finished.genotype and result.cost == finished.cost
     with pytest.raises(InputError, match="no such widths: stem"):
-        _search(tmp_path / "wide", "scratch", settings={"widths": {"stem": 9}})
+        _search(tmp_path / "wide", "scratch", settings={"widths": {"stem": 7}})
 
 
 def test_a_setting_that_the_method_does_not_have_is_refused(tmp_path: Path) -> None:
