@@ -22,6 +22,7 @@ from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.search import METHODS
 from mcunas.search.result import Result, finish
 from mcunas.search.run import CHECKPOINT, Progress, Run
+from mcunas.search.teacher import distilled
 from mcunas.space import Genotype
 from mcunas.tasks import Schedule, Task
 from mcunas.tasks.test_reads import open_test
@@ -105,10 +106,11 @@ def _shape(run: Run, method: str) -> None:
 def _train_rest(run: Run) -> None:
     """Train at the final widths; the learning rate goes on where the method left it."""
     steps, total = steps_per_epoch(run.task, run.schedule), run.schedule.float_epochs
+    loss_of = distilled(run) if run.epoch < total else None
     while run.epoch < total:
         started, epoch = time.process_time(), run.epoch
         loss = train_epoch(run.net, run.optimizer, batches(run.task, run.schedule, run.seed, epoch),
-                           lambda step, epoch=epoch: cosine((epoch + step / steps) / total, run.schedule.rate))
+                           lambda step, epoch=epoch: cosine((epoch + step / steps) / total, run.schedule.rate), loss_of)
         run.end_epoch("finetune", started, {"loss": loss, "validation": accuracy(run.net, run.task, run.task.validation)})
 
 

@@ -23,6 +23,7 @@ from mcunas.prune.groups import find_groups
 from mcunas.prune.resources import Resources
 from mcunas.prune.skeleton import skeleton_of
 from mcunas.prune.slicing import slice_to
+from mcunas.search.events import FOLDER, Events, scalars
 from mcunas.search.own import demand_groups, demand_matching
 from mcunas.space import Genotype
 from mcunas.space.genotype import weights_digest
@@ -48,7 +49,7 @@ class Ledger:
 class Run:
     """State of one search. `epoch` counts finished float epochs; `notes` is the method's own resumable state.
 
-    settings: the method's own. facts: what the method wants to be in metrics.json.
+    settings: the method's own. facts: what the method wants to be in metrics.json. teacher: see mcunas.search.teacher.
     """
 
     def __init__(self, task: Task, board: Board, budget: Budget, method: str, start: Genotype, schedule: Schedule,
@@ -60,7 +61,9 @@ class Run:
         self.settings = settings
         self.notes: dict[str, Any] = {}
         self.facts: dict[str, Any] = {}
+        self.teacher: dict[str, Any] = {}
         self.is_projected = False
+        self._events: Events | None = None
         torch.manual_seed(seed)
         self.net: nn.Module = start.build_dense()
         demand_matching(self.net, task, start.start)
@@ -104,17 +107,25 @@ class Run:
         self.epoch += 1
         self.ledger.charge(phase, time.process_time() - started, self.samples_per_epoch)
         self.history.append({"epoch": self.epoch, "phase": phase, "widths": list(self.widths), **figures})
+        self._log(self.history[-1])
         done = sum(entry["phase"] == phase for entry in self.history)
         last = self.schedule.prune_epochs if phase == "prune" else self.schedule.float_epochs
         self.progress(phase, done, done + last - self.epoch, figures)
         self.save()
+
+    def _log(self, entry: dict[str, Any]) -> None:
+        """Before the checkpoint: an epoch that is lost and done again stands in a later file, which TensorBoard prefers."""
+        if self._events is None:
+            self._events = Events(self.out / FOLDER, self.epoch)
+        ops = [op.kind for op in self.resources.skeleton.graph.ops]
+        self._events.add(self.epoch, scalars(entry, [g.name for g in self.channels.groups], ops))
 
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""
         state = {"fingerprint": self.fingerprint(), "epoch": self.epoch, "widths": list(self.widths),
                  "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "notes": self.notes,
                  "history": json.dumps(self.history), "ledger": asdict(self.ledger), "is_projected": self.is_projected,
-                 "facts": json.dumps(self.facts)}
+                 "teacher": self.teacher, "facts": json.dumps(self.facts)}
         buffer = io.BytesIO()
         torch.save(state, buffer)
         write_file(self.out / CHECKPOINT, buffer.getvalue())
@@ -135,7 +146,7 @@ class Run:
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.notes, self.is_projected = state["epoch"], state["notes"], state["is_projected"]
-        self.facts = json.loads(state["facts"])
+        self.facts, self.teacher = json.loads(state["facts"]), state["teacher"]
         self.history, self.ledger = json.loads(state["history"]), Ledger(**state["ledger"])
         return True
 

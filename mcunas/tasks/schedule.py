@@ -10,6 +10,7 @@ class Schedule:
     """Epochs of the float phases and of quantization-aware training, and the optimizers' settings.
 
     prune_epochs: until the projection; methods that choose widths without training spend them on training instead.
+    teacher_epochs: of the dense network that the pruned one then learns from; 0 = labels only.
     epoch_samples: most training samples of one epoch, another draw each time; None = all. measured_images: how many
     images, the first of each split, the int8 network is evaluated on, on the host and on the board; None = all.
     """
@@ -17,6 +18,7 @@ class Schedule:
     prune_epochs: int = 36
     finetune_epochs: int = 84
     qat_epochs: int = 16
+    teacher_epochs: int = 0
     warmup_epochs: int = 2
     batch: int = 64
     rate: float = 0.1

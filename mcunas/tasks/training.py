@@ -55,14 +55,19 @@ def cosine(progress: float, top: float, warmup: float = 0.05) -> float:
 
 
 def train_epoch(net: nn.Module, optimizer: torch.optim.Optimizer, data: Iterator[tuple[torch.Tensor, torch.Tensor]],
-                rate: Callable[[int], float]) -> float:
-    """Plain training; rate(step) is the learning rate of that step. Returns the mean loss."""
+                rate: Callable[[int], float], loss_of: Callable | None = None) -> float:
+    """Plain training; rate(step) is the learning rate of that step. Returns the mean loss.
+
+    loss_of: (images, logits, labels) -> loss, instead of cross entropy.
+    """
     net.train()
     total, steps = 0.0, 0
     for images, labels in data:
         for group in optimizer.param_groups:
             group["lr"] = rate(steps)
-        loss = F.cross_entropy(net(images), labels, label_smoothing=LABEL_SMOOTHING)
+        logits = net(images)
+        loss = loss_of(images, logits, labels) if loss_of else F.cross_entropy(logits, labels,
+                                                                               label_smoothing=LABEL_SMOOTHING)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -89,6 +89,22 @@ def test_widths_that_were_found_train_from_scratch(finished: Result, tmp_path: P
         _search(tmp_path / "wide", "scratch", settings={"widths": {"stem": 7}})
 
 
+def test_a_teacher_is_charged_and_resumes(tmp_path: Path) -> None:
+    schedule = Schedule(**{**SHORT.__dict__, "prune_epochs": 0, "finetune_epochs": 2, "teacher_epochs": 2})
+
+    def stop(phase: str, done: int, total: int, figures: dict) -> None:
+        if (phase, done) == stop.at:
+            raise Stop
+
+    for stop.at in (("teacher", 2), ("finetune", 1)):
+        with pytest.raises(Stop):
+            _search(tmp_path / "stopped", "uniform", schedule=schedule, progress=stop)
+    result = _search(tmp_path / "stopped", "uniform", schedule=schedule)
+    whole = _search(tmp_path / "whole", "uniform", schedule=schedule)
+    assert result.metrics["ledger"]["samples"] == whole.metrics["ledger"]["samples"] == 4 * 1024
+    assert all(torch.equal(t, whole.model.state_dict()[n]) for n, t in result.model.state_dict().items())
+
+
 def test_a_setting_that_the_method_does_not_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="method 'smcp' has no setting 'widths'; it has variant"):
         _search(tmp_path, "smcp", settings={"widths": {}})

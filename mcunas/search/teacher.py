@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Distillation: after the projection, the small network also learns what the unpruned one answers.
+
+The teacher is the starting net at its dense widths, trained for `Schedule.teacher_epochs` on the same data, and charged
+to the run's ledger like everything else. Hinton, Vinyals, Dean, arXiv 1503.02531.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mcunas.search.run import Run
+from mcunas.tasks.training import LABEL_SMOOTHING, batches, cosine, steps_per_epoch, train_epoch
+
+FIRST_EPOCH = 200_000       # of the random streams: far from those of the search and of quantization
+TEMPERATURE, SHARE = 4.0, 0.7
+
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]       # (images, logits, labels) -> loss
+
+
+def distilled(run: Run) -> Loss | None:
+    """The loss of the fine-tuning: the teacher's answers beside the labels; None where no teacher is asked for.
+
+    Trains the teacher first, or what is left of it: its state is part of the run's checkpoint.
+    """
+    if not run.schedule.teacher_epochs:
+        return None
+    teacher = _trained(run)
+
+    def loss(images: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            wanted = F.softmax(teacher(images) / TEMPERATURE, 1)
+        said = F.log_softmax(logits / TEMPERATURE, 1)
+        own = F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
+        return (1 - SHARE) * own + SHARE * TEMPERATURE**2 * F.kl_div(said, wanted, reduction="batchmean")
+
+    return loss
+
+
+def _trained(run: Run) -> nn.Module:
+    schedule, total = run.schedule, run.schedule.teacher_epochs
+    torch.manual_seed(run.seed)
+    net, epoch = run.start.build_dense(), 0
+    optimizer = torch.optim.SGD(net.parameters(), lr=schedule.rate, momentum=0.9, nesterov=True,
+                                weight_decay=schedule.weight_decay)
+    if run.teacher:
+        net.load_state_dict(run.teacher["net"])
+        optimizer.load_state_dict(run.teacher["optimizer"])
+        epoch = run.teacher["epoch"]
+    steps = steps_per_epoch(run.task, schedule)
+    while epoch < total:
+        started = time.process_time()
+        loss = train_epoch(net, optimizer, batches(run.task, schedule, run.seed, FIRST_EPOCH + epoch),
+                           lambda step, epoch=epoch: cosine((epoch + step / steps) / total, schedule.rate))
+        epoch += 1
+        run.teacher = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch}
+        run.ledger.charge("teacher", time.process_time() - started, run.samples_per_epoch)
+        run.progress("teacher", epoch, total, {"loss": loss})
+        run.save()
+    return net.eval()
