@@ -21,6 +21,7 @@ from mcunas.timing import Timing
 
 # What generated code and kernels may use of the stack. [reserve].stack is this much more than the firmware's own use.
 MODEL_STACK_BYTES = 1024
+GUARD_BYTES = 64    # painted bytes behind the arena; part of [reserve].ram where the arena lies beside the data
 USES = ("data", "stack", "arena")
 ISAS = ("scalar", "m0", "m3", "dsp", "mve")
 
@@ -40,7 +41,7 @@ class Memory:
     kind: str                       # flash | ram
     origin: int
     size: int                       # bytes
-    use: tuple[str, ...] = ()       # of a RAM region: data, stack, arena
+    use: tuple[str, ...] = ()       # of a RAM region: data, stack, arena; several may hold the arena, the fastest first
 
     @property
     def end(self) -> int:
@@ -177,7 +178,7 @@ class Board:
         return next(memory for memory in self.memories if memory.kind == "flash")
 
     def ram_for(self, use: str) -> Memory:
-        """The RAM region for "data", "stack" or "arena"."""
+        """The RAM region for "data", "stack" or "arena"; of several for the arena the first."""
         return next(memory for memory in self.memories if use in memory.use)
 
     @property
@@ -187,10 +188,16 @@ class Board:
 
     @property
     def ram_bytes(self) -> int:
-        """RAM a model may use: its arena. The arena's region less what else lives there."""
-        arena = self.ram_for("arena")
+        """RAM a model may use: its arena, in all its regions."""
+        return sum(self.arenas.values())
+
+    @property
+    def arenas(self) -> dict[str, int]:
+        """Region -> bytes that a model's arena may use of it: the region less what else lives there. Fastest first."""
         taken = {"data": self.reserve.ram, "stack": self.reserve.stack, "arena": 0}
-        return arena.size - sum(taken[use] for use in arena.use)
+        regions = [memory for memory in self.memories if "arena" in memory.use]
+        guard = GUARD_BYTES if len(regions) > 1 else 0
+        return {m.name: m.size - sum(taken[use] for use in m.use) - (0 if "data" in m.use else guard) for m in regions}
 
     @property
     def cflags(self) -> tuple[str, ...]:
@@ -232,13 +239,14 @@ def _check(board: Board, where: str) -> None:
         demand(low.end <= high.origin, f"memories {low.name!r} and {high.name!r} overlap")
     demand(sum(memory.kind == "flash" for memory in board.memories) == 1, "there must be one memory of kind flash")
     for use in USES:
-        demand(sum(use in memory.use for memory in board.memories) == 1, f"one ram region must be used for {use!r}")
+        count = sum(use in memory.use for memory in board.memories)
+        demand(count == 1 or count > 1 and use == "arena", f"one ram region must be used for {use!r}")
     for name, size in (("clock_hz", board.clock_hz), ("timer.hz", board.timer.hz), ("console.baud", board.console.baud),
                        ("reserve.stack", board.reserve.stack)):
         demand(size > 0, f"{name} must be positive")
     demand(board.reserve.flash >= 0 and board.reserve.ram >= 0 and board.reserve.stack % 8 == 0,
            "[reserve] must not be negative and its stack must be a multiple of 8")
-    demand(board.ram_bytes > 0 and board.flash_bytes > 0, "[reserve] leaves nothing for a model")
+    demand(min(board.arenas.values()) > 0 and board.flash_bytes > 0, "[reserve] leaves nothing for a model")
     if fetch := board.fetch:
         demand(fetch.wait_states >= 0 and fetch.line_bytes > 0, "[fetch] wait_states or line_bytes is negative")
         demand(0 < fetch.code_lines <= 512 and 0 < fetch.data_lines <= 512, "[fetch] keeps 1 to 512 lines")

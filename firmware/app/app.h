@@ -11,6 +11,7 @@
 // image.c, generated with the model
 extern const struct mn_model *const app_model;
 extern uint8_t app_arena[];
+extern uint8_t *const app_further[];         // begin and end of the arena's parts in other memories, then 0
 
 // text.c: printing
 void put_text(const char *text);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app.h"
+#include "board.h"
 #include "platform.h"
 
 static uint32_t stack_used(void) {
@@ -11,6 +12,34 @@ static uint32_t stack_used(void) {
     at++;
   return (uint32_t)(_stack_top - at) * 4u;
 }
+
+#if BOARD_ARENAS > 1
+static uint32_t further_used[BOARD_ARENAS];
+
+static void further_paint(uint8_t pattern) {
+  for (uint8_t *const *part = app_further; *part; part += 2)
+    memset(part[0], pattern, (size_t)(part[1] - part[0]));
+}
+
+static void further_measure(uint8_t pattern) {
+  uint32_t *used = further_used;
+  for (uint8_t *const *part = app_further; *part; part += 2, used++) {
+    uint32_t bytes = (uint32_t)(part[1] - part[0]);
+    while (bytes > *used && part[0][bytes - 1u] == pattern)
+      bytes--;
+    *used = bytes;
+  }
+}
+
+static void further_print(void) {
+  for (uint32_t k = 0; app_further[2u * k]; k++) {
+    put_text(",further_");
+    put_u32(k);
+    put_text("=");
+    put_u32(further_used[k]);
+  }
+}
+#endif
 
 // The highest byte of the arena that one inference on a painted arena changes.
 static uint32_t arena_used_over(uint8_t pattern) {
@@ -29,9 +58,15 @@ static uint32_t arena_used_over(uint8_t pattern) {
         app_arena[at] = pattern;
     }
   }
+#if BOARD_ARENAS > 1
+  further_paint(pattern);
+#endif
   guard_paint(pattern);
   input_to_arena();
   app_model->invoke(app_arena);
+#if BOARD_ARENAS > 1
+  further_measure(pattern);
+#endif
   while (used && app_arena[used - 1u] == pattern)
     used--;
   return used;
@@ -59,6 +94,9 @@ void measure_memory(void) {
   put_field(",stack_used=", stack_used());
   put_field(",input=", input_bytes());
   put_field(",input_kept=", input_is_kept() ? 1u : 0u);
+#if BOARD_ARENAS > 1
+  further_print();
+#endif
   put_text("]\r\n");
 }
 

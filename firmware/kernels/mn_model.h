@@ -3,6 +3,8 @@
 //
 // The caller owns the arena (arena_bytes, aligned to MN_ARENA_ALIGN). Write the inputs at arena + input[i].offset, call
 // invoke, read the outputs at arena + output[i].offset. invoke may overwrite the inputs; it keeps no state.
+// A model whose arena is spread over several memories declares the other parts in model.h, as mn_<id>_arena_<n>: the
+// caller defines these arrays, aligned like the arena, in the memories that the manifest names.
 #ifndef MN_MODEL_H
 #define MN_MODEL_H
 

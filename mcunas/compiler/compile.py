@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from mcunas.compiler import passes
@@ -63,14 +64,17 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
     limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
     if choice:
         variants = choice.check(graph, board).variants
-        planned = plan(graph, board.isa, optimize, limit_bytes, variants)
+        planned = plan(graph, board.isa, optimize, limit_bytes, variants, memories(board))
     else:
         variants, found = schedules(graph, board, optimize, limit_bytes)
-        planned = Plan.within(found, limit_bytes)
+        planned = Plan.within(found, limit_bytes, memories(board))
     weights = weight_bytes(graph)
-    if planned.arena_bytes > limit_bytes:
+    if not planned.fits(limit_bytes, memories(board)):
         peak = max(planned.schedule.steps, key=lambda step: step.live_bytes)
         limit = f"{board.key} has {limit_bytes} for it" if limit_bytes == board.ram_bytes else f"the budget is {limit_bytes}"
+        if memories(board):
+            room = " + ".join(f"{size} in {name}" for name, size in board.arenas.items())
+            limit += f" ({room}), and its buffers cannot be divided so"
         fix = ("" if optimize == "ram" else "optimize for ram, ") + "use a smaller model or a larger board"
         raise DoesNotFit(f"the arena needs at least {planned.arena_bytes} bytes (peak at {graph.where(peak.ops[-1])}), "
                          f"{limit}", where=graph.name, fix=fix)
@@ -81,9 +85,16 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
     kernels = tuple(sorted({c.kernel for calls in planned.program.calls for c in calls}))
     manifest = _manifest(graph, planned, board, optimize, model_id, kernels, variants)
     manifest["arena_limit_bytes"] = limit_bytes
+    manifest["arenas"] = [{"memory": name, "bytes": used, "limit_bytes": room} for (name, room), used in
+                          zip_longest(board.arenas.items(), planned.region_bytes, fillvalue=0)]
     manifest["passes"] = [{"pass": note.name, "did": note.text} for note in notes]
     manifest["source_sha256"] = digest(header, source)
     return Compiled(graph, model_id, source, header, manifest, kernels, planned, optimize)
+
+
+def memories(board: Board) -> tuple[int, ...]:
+    """Bytes that the arena may use of each memory, the fastest first; () where there is one only."""
+    return tuple(board.arenas.values()) if len(board.arenas) > 1 else ()
 
 
 def schedules(graph: Graph, board: Board, optimize: str, limit_bytes: int) -> tuple[dict[int, str], list[Schedule]]:
@@ -133,7 +144,8 @@ def _manifest(graph: Graph, planned: Plan, board: Board, optimize: str, model_id
         "kernels": list(kernels), "inputs": [_io(graph, planned, t) for t in graph.inputs],
         "outputs": [_io(graph, planned, t) for t in graph.outputs], "layers": layers, "order": list(planned.order),
         "plan": [{"name": b.name, "tensors": list(b.tensors), "bytes": b.size_bytes, "offset": at,
-                  "first": b.first, "last": b.last} for b, at in zip(planned.buffers, planned.buffer_offsets)],
+                  "memory": region, "first": b.first, "last": b.last}
+                 for b, at, region in zip(planned.buffers, planned.buffer_offsets, planned.buffer_regions)],
     }
 
 

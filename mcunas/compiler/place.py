@@ -24,7 +24,7 @@ def place(found: Sequence[Buffer], bound_bytes: int,
     """
     if not found:
         return 0, []
-    fit = _FirstFit(found, distances or {})
+    fit = FirstFit(found, distances or {})
     indices = range(len(found))
     keys = (lambda i: (-found[i].size_bytes, found[i].first, i),
             lambda i: (-(found[i].last - found[i].first), -found[i].size_bytes, i),
@@ -55,11 +55,11 @@ def place(found: Sequence[Buffer], bound_bytes: int,
 
 def largest_first(found: Sequence[Buffer]) -> tuple[int, tuple[int, ...]]:
     """(arena bytes, offset per buffer) by one rule, without sharing: the largest buffer first, at the lowest gap."""
-    arena_bytes, offsets, _ = _FirstFit(found, {})(sorted(range(len(found)), key=lambda i: -found[i].size_bytes))
+    arena_bytes, offsets, _ = FirstFit(found, {})(sorted(range(len(found)), key=lambda i: -found[i].size_bytes))
     return arena_bytes, tuple(offsets)
 
 
-class _FirstFit:
+class FirstFit:
     """Places buffers in a given order, each at the lowest offset that keeps its distances."""
 
     def __init__(self, found: Sequence[Buffer], distances: Mapping[tuple[int, int], int]) -> None:
@@ -74,18 +74,15 @@ class _FirstFit:
         offsets = [-1] * len(order)
         arena = 0
         for i in order:
-            taken = sorted((offsets[j] - below, offsets[j] + above)
-                           for j, below, above in self.clash[i] if offsets[j] >= 0)
-            at = self._lowest(taken)
-            offsets[i] = at
-            arena = max(arena, at + self.found[i].size_bytes)
+            offsets[i] = self.lowest(i, offsets)
+            arena = max(arena, offsets[i] + self.found[i].size_bytes)
         return arena, offsets, order
 
-    @staticmethod
-    def _lowest(taken: list[tuple[int, int]]) -> int:
-        """Lowest offset >= 0 that lies strictly inside none of the (sorted) intervals."""
+    def lowest(self, i: int, offsets: Sequence[int]) -> int:
+        """Lowest offset >= 0 for buffer i beside those that have an offset; the others' is -1."""
         at = 0
-        for low, high in taken:
+        for low, high in sorted((offsets[j] - below, offsets[j] + above)
+                                for j, below, above in self.clash[i] if offsets[j] >= 0):
             if low < at < high:
                 at = high
             elif low >= at:

@@ -5,24 +5,36 @@ This is the one source of RAM figures: the search, the linker's assertion and th
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.place import place
+from mcunas.compiler.regions import divide
 from mcunas.compiler.schedule import Buffer, Schedule, preferred
 from mcunas.graph.ir import Graph
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """arena_bytes: what the caller must provide. buffer_offsets: one per buffer of the schedule."""
+    """arena_bytes: of all memories together. buffer_offsets, buffer_regions: one per buffer of the schedule.
+
+    region_bytes: what each memory must provide. home: the memory that holds inputs and outputs.
+    """
 
     schedule: Schedule
     arena_bytes: int
     buffer_offsets: tuple[int, ...]
+    buffer_regions: tuple[int, ...] = ()        # all 0, if left out
+    region_bytes: tuple[int, ...] = ()          # all in the first, if left out
+    home: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.buffer_regions:
+            object.__setattr__(self, "buffer_regions", (0,) * len(self.buffer_offsets))
+            object.__setattr__(self, "region_bytes", (self.arena_bytes,))
 
     @property
     def program(self) -> Program:
@@ -51,9 +63,15 @@ class Plan:
         return {t: at for b, at in zip(self.buffers, self.buffer_offsets) for t in b.tensors}
 
     @cached_property
-    def scratch_offsets(self) -> dict[int, int]:
-        """Step -> arena offset of its scratch."""
-        return {b.first: at for b, at in zip(self.buffers, self.buffer_offsets) if not b.tensors}
+    def regions(self) -> dict[int, int]:
+        """Tensor -> memory."""
+        return {t: region for b, region in zip(self.buffers, self.buffer_regions) for t in b.tensors}
+
+    @cached_property
+    def scratch(self) -> dict[int, tuple[int, int]]:
+        """Step -> (memory, offset) of its scratch."""
+        return {b.first: (region, at) for b, region, at in zip(self.buffers, self.buffer_regions, self.buffer_offsets)
+                if not b.tensors}
 
     @cached_property
     def downwards(self) -> frozenset[int]:
@@ -65,7 +83,8 @@ class Plan:
             for root, overlap in step.overlaps.items():
                 distance = self.offsets[out] - self.offsets[root]
                 upwards = overlap.input_above is not None and -distance >= overlap.input_above
-                apart = distance >= self.program.size[root] or -distance >= self.program.size[out]
+                apart = (distance >= self.program.size[root] or -distance >= self.program.size[out]
+                         or self.regions[out] != self.regions[root])
                 if not upwards and not apart:
                     found.add(step.ops[-1])
         return frozenset(found)
@@ -76,20 +95,45 @@ class Plan:
         return Plan(schedule, arena_bytes, tuple(offsets))
 
     @staticmethod
-    def within(schedules: list[Schedule], limit_bytes: int | None) -> Plan:
-        """The first plan that keeps the limit, or the one of the smallest arena."""
+    def divided(schedule: Schedule, capacities: Sequence[int]) -> Plan | None:
+        """In several memories; None where no division was found."""
+        found = divide(schedule, capacities)
+        return found and Plan(schedule, sum(found.region_bytes), found.offsets, found.regions, found.region_bytes,
+                              found.home)
+
+    def whole_in(self, region: int, count: int) -> Plan:
+        """The same arena in one of `count` memories."""
+        used = tuple(self.arena_bytes if k == region else 0 for k in range(count))
+        return replace(self, buffer_regions=(region,) * len(self.buffers), region_bytes=used, home=region)
+
+    @staticmethod
+    def within(schedules: list[Schedule], limit_bytes: int | None, capacities: Sequence[int] = ()) -> Plan:
+        """The first plan that keeps the limit, or the one of the smallest arena.
+
+        capacities: bytes of several memories, the fastest first; what it does not hold goes into the others.
+        """
         plans = []
         for schedule in schedules:
-            plans.append(Plan.of(schedule))
-            if limit_bytes is None or plans[-1].arena_bytes <= limit_bytes:
-                return plans[-1]
+            plan = Plan.of(schedule)
+            if capacities and plan.arena_bytes > capacities[0]:
+                whole = next((k for k, room in enumerate(capacities) if plan.arena_bytes <= room), 0)
+                plan = Plan.divided(schedule, capacities) or plan.whole_in(whole, len(capacities))
+            plans.append(plan)
+            if limit_bytes is None or plan.fits(limit_bytes, capacities):
+                return plan
         return min(plans, key=lambda found: found.arena_bytes)
+
+    def fits(self, limit_bytes: int, capacities: Sequence[int] = ()) -> bool:
+        return self.arena_bytes <= limit_bytes and all(
+            used <= room for used, room in zip(self.region_bytes, capacities or self.region_bytes))
 
 
 def plan(graph: Graph, isa: str = "scalar", goal: str = "balanced", limit_bytes: int | None = None,
-         choice: Mapping[int, str] = MappingProxyType({})) -> Plan:
+         choice: Mapping[int, str] = MappingProxyType({}), capacities: Sequence[int] = ()) -> Plan:
     """Plan `graph` (int8, verified) for a core with `isa`. goal: see schedule.preferred.
 
-    limit_bytes: the arena's limit, kept where that can be. choice: op index -> variant of its kernels.
+    limit_bytes: the arena's limit, kept where that can be. choice: op index -> variant of its kernels. capacities: of
+    several memories, see Plan.within.
     """
-    return Plan.within(preferred(Program.of(graph, isa, choice), goal, limit_bytes), limit_bytes)
+    return Plan.within(preferred(Program.of(graph, isa, choice), goal, limit_bytes), limit_bytes,
+                       capacities)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mcunas.compiler.compile import schedules, weight_bytes
+from mcunas.compiler.compile import memories, schedules, weight_bytes
 from mcunas.compiler.features import FEATURES, op_features
 from mcunas.compiler.lifetime import Program, aligned
 from mcunas.compiler.lower import KernelCall
 from mcunas.compiler.passes import optimize
-from mcunas.compiler.place import place
+from mcunas.compiler.plan import Plan
 from mcunas.compiler.schedule import Schedule
 from mcunas.compiler.stream import Stream
 from mcunas.compiler.tables import InstructionTable, code_table, instruction_table
@@ -59,15 +59,16 @@ class Cost:
 
 @dataclass(frozen=True, eq=False)
 class Priced:
-    """A Graph's schedule; `ram_bytes` places its buffers when first asked."""
+    """A Graph's schedule; `ram_bytes` places its buffers when first asked. memories: see Plan.within."""
 
     schedule: Schedule
+    memories: tuple[int, ...] = ()
 
     @staticmethod
     def of(graph: Graph, board: Board, goal: str = "balanced", ram_bytes: int | None = None) -> Priced:
         """As the compiler plans it for a goal and a limit of the arena (default: what the board has)."""
         limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
-        return Priced(schedules(graph, board, goal, limit_bytes)[1][0])
+        return Priced(schedules(graph, board, goal, limit_bytes)[1][0], memories(board))
 
     @property
     def program(self) -> Program:
@@ -90,7 +91,7 @@ class Priced:
 
     @cached_property
     def ram_bytes(self) -> int:
-        return place(self.schedule.buffers, self.bound_bytes, self.schedule.distances())[0]
+        return Plan.within([self.schedule], None, self.memories).arena_bytes
 
 
 def tables(call: KernelCall) -> dict[str, int]:

@@ -63,12 +63,11 @@ def build(compiled: Compiled, board: Board, out_dir: str | Path, *, debug: bool 
     Raises DoesNotFit, ToolMissing, InputError.
     """
     gcc, out_dir = tool("arm-none-eabi-gcc"), Path(out_dir)
-    model_id = _model_id(compiled.model_h)
     budgets = (ram_bytes or board.ram_bytes, flash_bytes or board.flash_bytes)
     with tempfile.TemporaryDirectory(prefix="mcunas-") as temporary:
         work = Path(temporary).resolve()
-        texts = {"model.c": compiled.model_c, "model.h": compiled.model_h, "image.c": image_c(model_id),
-                 "board.h": board_h(board), "link.ld": linker_script(board, *budgets)}
+        texts = {"model.c": compiled.model_c, "model.h": compiled.model_h, "image.c": image_c(compiled, board),
+                 "board.h": board_h(board), "link.ld": linker_script(board, *budgets, compiled.plan.home)}
         for name, text in texts.items():
             (work / name).write_text(text)
         if tflite is not None:
@@ -88,13 +87,6 @@ def _image(folder: Path, manifest: dict[str, Any], board: Board) -> Image:
     model = folder / "model.tflite"
     return Image(folder / "firmware.elf", folder / "firmware.bin", folder / "firmware.hex", manifest, board,
                  model if model.exists() else None)
-
-
-def _model_id(model_h: str) -> str:
-    match = re.search(r"\bmn_model_(\w+)\s*;", model_h)
-    if match is None:
-        raise InputError("model.h declares no mn_model_<id>")
-    return match.group(1)
 
 
 def _link(gcc: str, work: Path, board: Board, level: tuple[str, ...], ram_budget_bytes: int,

@@ -25,7 +25,8 @@ class ElfInfo:
 
     @property
     def arena_bytes(self) -> int:
-        return self.between("_arena_start", "_arena_end")
+        """Of all memories."""
+        return sum(size for name, size in self.sections.items() if name.startswith(".arena"))
 
     @property
     def stack_bytes(self) -> int:

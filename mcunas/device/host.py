@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mcunas.compiler import Compiled
+from mcunas.compiler.emit import further_arenas
 from mcunas.errors import CheckFailed, ToolMissing
 from mcunas.paths import cache_dir, firmware_dir
 
@@ -37,7 +38,7 @@ static void put(unsigned kind, unsigned a, unsigned b, const void *data, uint32_
   fwrite(data, 1, bytes, stdout);
 }}
 
-void mn_tap(uint16_t op, uint16_t output, const void *data, uint32_t bytes) {{ put(0, op, output, data, bytes); }}
+{further}void mn_tap(uint16_t op, uint16_t output, const void *data, uint32_t bytes) {{ put(0, op, output, data, bytes); }}
 
 int main(void) {{
   const struct mn_model *m = &mn_model_{id};
@@ -45,7 +46,7 @@ int main(void) {{
   if (arena == NULL) return 1;
   for (;;) {{
     memset(arena, 0xA5, m->arena_bytes);
-    for (unsigned i = 0; i < m->inputs; i++)
+{paint}    for (unsigned i = 0; i < m->inputs; i++)
       if (fread(arena + m->input[i].offset, 1, m->input[i].bytes, stdin) != m->input[i].bytes) {{
         free(arena);
         return 0;
@@ -112,7 +113,10 @@ def build_host(compiled: Compiled, out_dir: Path, sanitize: bool = True) -> Host
     out_dir.mkdir(parents=True, exist_ok=True)
     (out_dir / "model.c").write_text(compiled.model_c)
     (out_dir / "model.h").write_text(compiled.model_h)
-    (out_dir / "main.c").write_text(_MAIN.format(id=compiled.model_id))
+    further = further_arenas(compiled.plan, compiled.model_id).items()
+    arrays = "".join(f"_Alignas(MN_ARENA_ALIGN) uint8_t {name}[{size}];\n" for name, size in further)
+    paint = "".join(f"    memset({name}, 0xA5, {size});\n" for name, size in further)
+    (out_dir / "main.c").write_text(_MAIN.format(id=compiled.model_id, further=arrays, paint=paint))
     program = out_dir / "model"
     _compile([compiler, *flags, f"-I{firmware_dir() / 'kernels'}", f"-I{out_dir}", str(out_dir / "model.c"),
               str(out_dir / "main.c"), str(_kernel_library(compiler, flags)), "-o", str(program)])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from string import Template
 
-from mcunas.board import Board
+from mcunas.board import GUARD_BYTES, Board
+from mcunas.compiler import Compiled
+from mcunas.compiler.emit import further_arenas
 from mcunas.paths import firmware_dir
-
-GUARD_BYTES = 64    # painted bytes behind the arena
 
 _IMAGE_C = """\
 #include "model.h"
@@ -18,6 +18,20 @@ extern uint8_t app_arena[];
 
 const struct mn_model *const app_model = &mn_model_{id};
 __attribute__((section(".arena"), aligned(MN_ARENA_ALIGN))) uint8_t app_arena[MN_{upper}_ARENA_BYTES];
+"""
+_FURTHER_C = """
+extern uint8_t *const app_further[];
+
+{arenas}
+uint8_t *const app_further[] = {{{table}0}};
+"""
+_FURTHER_LD = """
+  .{name} (NOLOAD) : ALIGN(16)
+  {{
+    _{name}_start = .;
+    KEEP(*(.{name}))
+    _{name}_end = .;
+  }} > {memory}
 """
 
 
@@ -32,24 +46,36 @@ def board_h(board: Board) -> str:
         "UART_RX": f"{board.console.rx}u",
         "TIMER_BASE": f"0x{board.timer.base:08X}u",
         "TIMER_HZ": f"{board.timer.hz}u",
+        "ARENAS": str(len(board.arenas)),
         "TRAP_UNALIGNED": str(int(board.core.trap_unaligned)),
     }
     return "".join(f"#define BOARD_{name} {value}\n" for name, value in constants.items())
 
 
-def linker_script(board: Board, ram_budget_bytes: int, flash_budget_bytes: int) -> str:
-    """The linker script; it refuses an arena or an image beyond the budgets (bytes a model may use)."""
+def linker_script(board: Board, ram_budget_bytes: int, flash_budget_bytes: int, home: int = 0) -> str:
+    """The linker script; it refuses an arena or an image beyond the budgets (bytes a model may use).
+
+    home: which of the board's memories for the arena holds the part that `invoke` is given.
+    """
     access = {"flash": "rx", "ram": "rwx"}
     memories = (f"  {memory.name} ({access[memory.kind]}) : ORIGIN = {memory.origin:#010x}, LENGTH = {memory.size:#x}"
                 for memory in board.memories)
+    names = list(board.arenas)
+    further = "".join(_FURTHER_LD.format(name=f"arena_{k}", memory=name) for k, name in enumerate(names) if k != home)
     template = Template((firmware_dir() / "platform" / "link.ld").read_text())
     return template.safe_substitute(
         memories="\n".join(memories), flash=board.flash.name, data=board.ram_for("data").name,
-        stack=board.ram_for("stack").name, arena=board.ram_for("arena").name, stack_bytes=board.reserve.stack,
+        stack=board.ram_for("stack").name, arena=names[home], further_arenas=further, stack_bytes=board.reserve.stack,
         guard_bytes=GUARD_BYTES, ram_budget_bytes=ram_budget_bytes, flash_budget_bytes=flash_budget_bytes,
         flash_reserve_bytes=board.reserve.flash)
 
 
-def image_c(model_id: str) -> str:
+def image_c(compiled: Compiled, board: Board) -> str:
     """Ties the model to the application and gives it its arena."""
-    return _IMAGE_C.format(id=model_id, upper=model_id.upper())
+    text = _IMAGE_C.format(id=compiled.model_id, upper=compiled.model_id.upper())
+    if len(board.arenas) == 1:
+        return text
+    names = further_arenas(compiled.plan, compiled.model_id)
+    arenas = "\n".join(f'__attribute__((section(".arena_{name.rpartition("_")[2]}"), aligned(MN_ARENA_ALIGN))) '
+                       f"uint8_t {name}[{name.upper()}_BYTES];" for name in names)
+    return text + _FURTHER_C.format(arenas=arenas, table="".join(f"{name}, {name} + sizeof {name}, " for name in names))

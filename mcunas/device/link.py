@@ -69,7 +69,10 @@ class TargetFault(CheckFailed):
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """Measured on the target, in bytes. arena_used: the highest byte of the arena that an inference touches."""
+    """Measured on the target, in bytes. arena_used: the highest byte of the arena that an inference touches.
+
+    further_used: the same of the arena's parts in other memories.
+    """
 
     arena: int
     arena_used: int
@@ -77,6 +80,7 @@ class MemoryUse:
     stack_used: int
     input: int
     input_kept: bool
+    further_used: tuple[int, ...] = ()
 
 
 class Link:
@@ -124,7 +128,9 @@ class Link:
 
     def memory(self) -> MemoryUse:
         """Two inferences over painted memory."""
-        return MemoryUse(**_fields(self.command("mem", timeout_s=3 * _INFER_S), "m-mem-"))
+        fields = _fields(self.command("mem", timeout_s=3 * _INFER_S), "m-mem-")
+        further = tuple(fields.pop(name) for name in list(fields) if name.startswith("further"))
+        return MemoryUse(**fields, further_used=further)
 
     def ticks(self) -> tuple[int, int]:
         """Timer ticks of one inference, and of a call of nothing."""

@@ -104,7 +104,8 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
         memory = link.memory()
     cycles, source = _cycles(image, instructions, seed)
     model, build = image.manifest, image.manifest["build"]
-    measured = Figures(memory.arena_used, build["flash_bytes"], build["flash_bytes"] - model["weight_bytes"],
+    arena_used = memory.arena_used + sum(memory.further_used)
+    measured = Figures(arena_used, build["flash_bytes"], build["flash_bytes"] - model["weight_bytes"],
                        model["weight_bytes"], memory.stack_used, instructions, cycles)
     return ValidationReport(image.board.key, model["model"], count, mismatches, first, measured,
                             _predicted(image, data), source, bool(memory.input_kept))

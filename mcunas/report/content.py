@@ -89,6 +89,11 @@ def _verdict(report: ValidationReport, match: Mapping[str, int], rows: Sequence[
     return {"ok": True, "text": f"it fits, and all {match['bytes']} output bytes are those of tflite-micro"}
 
 
+def _below(region_bytes: Sequence[int]) -> list[int]:
+    """Where each memory of the arena begins, were they one on the other."""
+    return [sum(region_bytes[:k]) for k in range(len(region_bytes))]
+
+
 def _stages(image: Image) -> list[dict[str, Any]]:
     """The memory plan before and after each stage of the compilation of the image's model."""
     from mcunas.compiler import Choice, compile_graph
@@ -104,8 +109,9 @@ def _stages(image: Image) -> list[dict[str, Any]]:
     for stage in stages(given, final.plan, image.board.isa):
         ops, plan = stage.plan.program.graph.ops, stage.plan
         steps = [" + ".join(f"{i} {ops[i].kind}" for i in step.ops) for step in plan.schedule.steps]
-        tensors = [{"name": b.name, "offset": at, "bytes": b.size_bytes, "first": b.first, "last": b.last}
-                   for b, at in zip(plan.buffers, plan.buffer_offsets)]
+        below = _below(plan.region_bytes)
+        tensors = [{"name": b.name, "offset": below[k] + at, "bytes": b.size_bytes, "first": b.first, "last": b.last}
+                   for b, at, k in zip(plan.buffers, plan.buffer_offsets, plan.buffer_regions)]
         found.append({"what": stage.what, "arena_bytes": plan.arena_bytes, "steps": steps, "tensors": tensors})
     return found
 
@@ -115,7 +121,9 @@ def _compiled(manifest: Mapping[str, Any]) -> dict[str, Any]:
     layers = manifest["layers"]
     steps = [" + ".join(f"{layer['index']} {layer['kind']}" for layer in layers if layer["step"] == step)
              for step in range(1 + max((layer["step"] for layer in layers), default=-1))]
-    tensors = [{key: block[key] for key in ("name", "offset", "bytes", "first", "last")} for block in manifest["plan"]]
+    below = _below([part["bytes"] for part in manifest["arenas"]])
+    tensors = [{"name": b["name"], "offset": below[b["memory"]] + b["offset"], "bytes": b["bytes"], "first": b["first"],
+                "last": b["last"]} for b in manifest["plan"]]
     return {"plan": {"arena_bytes": manifest["arena_bytes"], "steps": steps, "tensors": tensors},
             "layers": [{"name": layer["name"], "kind": layer["kind"], "macs": layer["macs"],
                         "weight_bytes": layer["weights_bytes"] + layer["bias_bytes"]} for layer in layers]}

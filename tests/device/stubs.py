@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 INPUT_BYTES, ARENA_BYTES = 32, 256
@@ -35,6 +36,8 @@ class Stub:
     manifest: dict[str, Any] = field(default_factory=dict)
     kernels: tuple[str, ...] = ()
     optimize: str = "balanced"
+    model_id: str = "stub"
+    plan: Any = field(default_factory=lambda: SimpleNamespace(home=0, region_bytes=(ARENA_BYTES,)))
 
 
 def stub(body: str = SUM, functions: str = "", arena_bytes: int = ARENA_BYTES, input_bytes: int = INPUT_BYTES) -> Stub:
