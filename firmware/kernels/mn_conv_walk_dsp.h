@@ -37,7 +37,7 @@ static inline uint32_t border(const int8_t *row, int32_t at, int32_t last, uint3
 }
 
 // The window of any pixel, as pixel 0 from `to` or pixel 1 from `to` less a word.
-static MN_NOINLINE void put_window(const struct walk *w, int32_t oy, int32_t ox, uint32_t *to)
+static MN_PER_PIXEL void put_window(const struct walk *w, int32_t oy, int32_t ox, uint32_t *to)
 {
   const struct MN_CONV_MEMBERS *const p = w->p;
   const int32_t row_bytes = p->in_w * p->in_c, run = p->run_bytes, quads = run & ~3;
@@ -78,7 +78,7 @@ static void compute(struct walk *w, int8_t *out, int32_t delta, int32_t pairs)
 }
 
 // One pixel: it waits for its partner. ox may lie in the rows below.
-static MN_NOINLINE void one_pixel(struct walk *w, int32_t oy, int32_t ox, int8_t *out)
+static MN_PER_PIXEL void one_pixel(struct walk *w, int32_t oy, int32_t ox, int8_t *out)
 {
   put_window(w, oy + ox / w->p->out_w, ox % w->p->out_w, w->x + (w->held != 0));
   if (w->held == 0) {
@@ -91,7 +91,7 @@ static MN_NOINLINE void one_pixel(struct walk *w, int32_t oy, int32_t ox, int8_t
 }
 
 // Pairs of pixels of one row whose windows lie inside its columns.
-static MN_NOINLINE void inner_pairs(struct walk *w, int32_t oy, int32_t ox, int8_t *out, int32_t pairs)
+static MN_PER_ROW void inner_pairs(struct walk *w, int32_t oy, int32_t ox, int8_t *out, int32_t pairs)
 {
   const struct MN_CONV_MEMBERS *const p = w->p;
   const int32_t dilation = p->dilation_h, top = oy * p->stride_h - p->pad_top, row_bytes = p->in_w * p->in_c;
@@ -118,7 +118,7 @@ static MN_NOINLINE void inner_pairs(struct walk *w, int32_t oy, int32_t ox, int8
 }
 
 // All pixels of a row of `width`.
-static void row(struct walk *w, int32_t oy, int32_t width, int32_t first, int32_t whole, int8_t *out)
+static MN_PER_ROW void row(struct walk *w, int32_t oy, int32_t width, int32_t first, int32_t whole, int8_t *out)
 {
   const int32_t begin = w->step > 0 ? first : width - first - whole, end = begin + whole;
 
@@ -135,23 +135,35 @@ static void row(struct walk *w, int32_t oy, int32_t width, int32_t first, int32_
   }
 }
 
-static inline void mn_conv_walk(const struct MN_CONV_MEMBERS *p, const int8_t *in, int8_t *out, void *scratch,
+static MN_PER_ROW void mn_conv_walk(const struct MN_CONV_MEMBERS *p, const int8_t *in, int8_t *out, void *scratch,
                                 int32_t from, int32_t to)
 {
-  const int32_t quads = p->run_bytes / 4, blocks = p->out_c / 4, step = from < to ? 1 : -1;
+  const int32_t quads = p->run_bytes / 4, step = from < to ? 1 : -1;
   const int32_t low = from < to ? from : to, rows = (to - from) * step, line = p->out_w * p->out_c;
-  struct walk w = {.p = p, .in = in, .x = scratch, .step = step};
+  struct walk w;
+  struct mn_conv_run *const r = &w.run;
 
-  w.run = (struct mn_conv_run){
-    .x = w.x, .entry = MN_CONV_ENTRY(p->steps), .x_end = w.x + 2 * p->steps, .exact = p->exact,
-    .rounding = (uint32_t)(2 * p->output_zero_point + 1) << (p->exact ? 0 : MN_LINE_POINT - 1),
-    .weights = p->weights, .row_step = p->dilation_h * p->in_w * p->in_c - p->run_bytes,
-    .quad_entry = MN_CONV_QUAD_ENTRY(quads), .quad_rounds = quads == 0 ? 1 : (quads + 3) / 4,
-    .rest = p->run_bytes & 3, .wrap_bytes = p->in_ring * p->in_w * p->in_c, .tail = p->out_c & 3,
-    .out_step = 2 * step * p->out_c, .block_bytes = 4 * blocks};
   if (rows == 0) {
     return;
   }
+  w.p = p;
+  w.in = in;
+  w.x = r->x = scratch;
+  w.step = step;
+  w.held = 0;
+  r->entry = MN_CONV_ENTRY(p->steps);
+  r->x_end = r->x + 2 * p->steps;
+  r->exact = p->exact;
+  r->rounding = (uint32_t)(2 * p->output_zero_point + 1) << (p->exact ? 0 : MN_LINE_POINT - 1);
+  r->weights = p->weights;
+  r->row_step = p->dilation_h * p->in_w * p->in_c - p->run_bytes;
+  r->quad_entry = MN_CONV_QUAD_ENTRY(quads);
+  r->quad_rounds = quads == 0 ? 1 : (quads + 3) / 4;
+  r->rest = p->run_bytes & 3;
+  r->wrap_bytes = p->in_ring * p->in_w * p->in_c;
+  r->tail = p->out_c & 3;
+  r->out_step = 2 * step * p->out_c;
+  r->block_bytes = p->out_c & ~3;
   if (p->linear && low % p->in_ring + rows <= p->in_ring && low % p->out_ring + rows <= p->out_ring) {
     row(&w, low, rows * p->out_w, 0, rows * p->out_w, out + low % p->out_ring * line);
   } else {

@@ -89,8 +89,10 @@ static void all_channels(const struct mn_depthwise_s8_dsp *p, const struct strip
 static void rows_at(const struct mn_depthwise_s8_dsp *p, const int8_t *in, int8_t *out, uint32_t *columns, int32_t oy,
                     int32_t rows)
 {
-  struct strip s = {.rows = rows};
+  struct strip s;
 
+  s.rows = rows;
+  s.outside = 0;
   for (int32_t i = 0; i < 4; i++) {
     const int32_t y = oy * p->stride - p->pad_top + (i < rows + 2 ? i : rows + 1);
     const int32_t inside = y < 0 ? 0 : y < p->in_h ? y : p->in_h - 1;

@@ -62,15 +62,23 @@ void mn_depthwise_s8_dsp(const struct mn_depthwise_s8_dsp *p, const int8_t *in, 
 // rows x depth (at least 4) times [outputs][depth]. A depth that is no multiple of four begins with the quad of its
 // last four bytes. weights: blocks of eight channels as [quad][2][pair of channels], then pairs as [quad][2]. bias2:
 // twice the folded bias. multiplier and shift (right shift less one) advance by requant_step per channel.
+#define MN_DENSE_DSP_MEMBERS             \
+  const uint32_t *weights;               \
+  const int32_t *bias2, *multiplier;     \
+  const uint8_t *shift;                  \
+  int32_t rows, depth, outputs;          \
+  int8_t output_zero_point, low, high;   \
+  uint8_t requant_step
 struct mn_fully_connected_s8_dsp {
-  const uint32_t *weights;
-  const int32_t *bias2, *multiplier;
-  const uint8_t *shift;
-  int32_t rows, depth, outputs;
-  int8_t output_zero_point, low, high;
-  uint8_t requant_step;
+  MN_DENSE_DSP_MEMBERS;
 };
 void mn_fully_connected_s8_dsp(const struct mn_fully_connected_s8_dsp *p, const int8_t *in, int8_t *out);
+
+// The same with weights as int16: blocks of eight channels as [quad][2][channel], then pairs as [quad][2][2].
+struct mn_fully_connected_s8_wide_dsp {
+  MN_DENSE_DSP_MEMBERS;
+};
+void mn_fully_connected_s8_wide_dsp(const struct mn_fully_connected_s8_wide_dsp *p, const int8_t *in, int8_t *out);
 
 // The mean of `pixels` (up to 255) pixels of `channels` (a multiple of 4). It has one output row.
 struct mn_average_pool_s8_dsp {

@@ -143,7 +143,7 @@ def test_pieces_give_the_whole_layer(kind, tmp_path):
     assert any(name.endswith("_dsp") for name in program.kernels) and program.run(tmp_path) == []
 
 
-_WIDE = ["CONV_2D_DSP"]
+_WIDE = ["CONV_2D_DSP", "FULLY_CONNECTED_DSP"]
 
 
 @pytest.mark.parametrize("kind", _WIDE)

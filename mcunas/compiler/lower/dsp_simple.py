@@ -8,7 +8,7 @@ import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
 from mcunas.compiler.lower.dsp import folded_bias
-from mcunas.compiler.lower.packing import byte_pairs, in_blocks, in_quads, short
+from mcunas.compiler.lower.packing import byte_pairs, halfwords_joined, in_blocks, in_quads, padded, short
 from mcunas.compiler.lower.window import UINT16_MAX, halfwords
 from mcunas.graph.elementwise_params import sum_params
 from mcunas.graph.integer_params import pool_range, requant, sliding_window
@@ -20,26 +20,36 @@ _MAX_PIXELS = 255              # whose sum fits in a halfword
 
 @lowers("FULLY_CONNECTED", isa="dsp")
 def fully_connected(graph: Graph, op: Op) -> list[KernelCall] | None:
+    return _dense(graph, op, wide=False)
+
+
+@lowers("FULLY_CONNECTED", isa="wide")
+def fully_connected_wide(graph: Graph, op: Op) -> list[KernelCall] | None:
+    """Weights as int16 in flash: a sixth fewer instructions in the innermost loop."""
+    return _dense(graph, op, wide=True)
+
+
+def _dense(graph: Graph, op: Op, wide: bool) -> list[KernelCall] | None:
     weights, p = graph.tensors[op.inputs[1]].data.astype(np.int64), requant(graph, op)
     outputs, depth = weights.shape
     scaling = short(p, weights, folded_bias(graph, op, p, weights.sum(axis=1)))
     steps = in_quads(weights[:, None])
     if depth % 4:                                            # the last quad comes first
         steps = np.concatenate([steps[:, -2:], steps[:, :-2]], axis=1)
-    pairs = byte_pairs(steps)
-    if depth < 4 or scaling is None or pairs is None:
+    words = halfwords_joined(padded(steps, 2)) if wide else byte_pairs(steps)
+    if depth < 4 or scaling is None or words is None:
         return None
     one_for_all = np.unique(scaling.multiplier).size == 1 and np.unique(scaling.shift).size == 1
     used, rows = slice(0, 1) if one_for_all else slice(None), graph.tensors[op.inputs[0]].elements // depth
     params = {
-        "weights": Table("uint32_t", in_blocks(pairs, outputs, _LANES), "weights"),
+        "weights": Table("uint32_t", in_blocks(words, outputs, _LANES, 1 if wide else 2), "weights"),
         "bias2": Table("int32_t", scaling.bias2.astype(np.int32), "bias"),
         "multiplier": Table("int32_t", scaling.multiplier[used].astype(np.int32), "requant"),
         "shift": Table("uint8_t", scaling.shift[used].astype(np.uint8), "requant"),
         "rows": rows, "depth": depth, "outputs": outputs, "requant_step": 0 if one_for_all else 1,
         "output_zero_point": p.output_zero_point, "low": p.low, "high": p.high,
     }
-    return [KernelCall("mn_fully_connected_s8_dsp", params, (op.inputs[0],), op.outputs, macs=rows * depth * outputs)]
+    return [KernelCall("mn_fully_connected_s8_wide_dsp" if wide else "mn_fully_connected_s8_dsp", params, (op.inputs[0],), op.outputs, macs=rows * depth * outputs)]
 
 
 @lowers("AVERAGE_POOL_2D", isa="dsp")

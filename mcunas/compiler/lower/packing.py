@@ -81,11 +81,13 @@ def byte_pairs(steps: np.ndarray) -> np.ndarray | None:
     return halfwords_joined(halves)
 
 
-def in_blocks(pairs: np.ndarray, channels: int, per_block: int) -> np.ndarray:
-    """The words of (pairs, steps) as kernels read them: blocks of per_block channels as [step][pair], then pairs."""
-    whole = channels // per_block * per_block // 2
-    blocks = pairs[:whole].reshape(-1, per_block // 2, pairs.shape[1]).transpose(0, 2, 1)
-    return np.concatenate([blocks.reshape(-1), pairs[whole:].reshape(-1)])
+def in_blocks(words: np.ndarray, channels: int, per_block: int, per_word: int) -> np.ndarray:
+    """The words of (channels / per_word, steps) as kernels read them: blocks of per_block channels as [step][word], then
+    two channels at a time."""
+    whole = channels // per_block * per_block // per_word
+    parts = [words[first:first + per_block // per_word] for first in range(0, whole, per_block // per_word)]
+    parts += [words[first:first + 2 // per_word] for first in range(whole, words.shape[0], 2 // per_word)]
+    return np.concatenate([part.T.reshape(-1) for part in parts])
 
 
 @dataclass(frozen=True, eq=False)
