@@ -77,6 +77,7 @@ MN_DSP_UNARY(mn_widen_even, "sxtb16 %0, %1")                     // bytes 0 and 
 MN_DSP_UNARY(mn_widen_odd, "sxtb16 %0, %1, ror #8")              // bytes 1 and 3
 MN_DSP_BINARY(mn_widen_even_add, "sxtab16 %0, %2, %1")           // bytes 0 and 2 of x added to the lanes of y
 MN_DSP_BINARY(mn_widen_odd_add, "sxtab16 %0, %2, %1, ror #8")
+MN_DSP_UNARY(mn_saturate_byte, "ssat %0, #8, %1")                // limited to int8
 MN_DSP_UNARY(mn_saturate_half, "ssat %0, #8, %1, asr #1")        // (x >> 1) limited to int8
 MN_DSP_BINARY(mn_low_halves, "pkhbt %0, %1, %2, lsl #16")        // (low of x, low of y)
 MN_DSP_BINARY(mn_high_halves, "pkhtb %0, %2, %1, asr #16")       // (high of x, high of y)
@@ -86,6 +87,7 @@ MN_DSP_TERNARY(mn_smlabt, "smlabt %0, %1, %2, %3")
 MN_DSP_TERNARY(mn_smlatb, "smlatb %0, %1, %2, %3")
 MN_DSP_TERNARY(mn_smlatt, "smlatt %0, %1, %2, %3")
 MN_DSP_TERNARY(mn_smmlar, "smmlar %0, %1, %2, %3")               // z + round(x * y / 2^32), ties up
+MN_DSP_TERNARY(mn_mla, "mla %0, %1, %2, %3")                     // z + x * y: compilers part it into two
 MN_DSP_TERNARY(mn_smmla, "smmla %0, %1, %2, %3")                 // z + x * y / 2^32, rounded down
 MN_DSP_UNARY(mn_saturate_line, "ssat %0, #8, %1, asr #12")       // (x >> MN_LINE_POINT) limited to int8
 
@@ -116,6 +118,7 @@ static inline uint32_t mn_saturate(int32_t x)
   return (uint32_t)(x < INT8_MIN ? INT8_MIN : x > INT8_MAX ? INT8_MAX : x);
 }
 
+static inline uint32_t mn_saturate_byte(uint32_t x) { return mn_saturate((int32_t)x); }
 static inline uint32_t mn_saturate_half(uint32_t x) { return mn_saturate((int32_t)x >> 1); }
 static inline uint32_t mn_saturate_line(uint32_t x) { return mn_saturate((int32_t)x >> MN_LINE_POINT); }
 
@@ -138,6 +141,7 @@ static inline uint32_t mn_smmlar(uint32_t x, uint32_t y, uint32_t z)
   return z + (uint32_t)(((int64_t)(int32_t)x * (int32_t)y + (INT64_C(1) << 31)) >> 32);
 }
 
+static inline uint32_t mn_mla(uint32_t x, uint32_t y, uint32_t z) { return z + x * y; }
 static inline uint32_t mn_smmla(uint32_t x, uint32_t y, uint32_t z)
 {
   return z + (uint32_t)(((int64_t)(int32_t)x * (int32_t)y) >> 32);

@@ -88,14 +88,13 @@ struct mn_average_pool_s8_dsp {
 void mn_average_pool_s8_dsp(const struct mn_average_pool_s8_dsp *p, const int8_t *in, int8_t *out, int32_t from,
                             int32_t to);
 
-// out = zero_out + scale_out((in0 - zero0) * 2^19 + scale1((in1 - zero1) * 2^20)): operands of one shape, row by row.
-// shift1: the right shift, at least 1; shift_out: the right shift less one.
+// ADD and SUB of equal shapes, row by row: out = (in0 * factor0 + in1 * factor1 + constant) >> shift, limited to
+// low..high. The lowering finds numbers that give TFLite Micro's result for every pair of bytes.
 struct mn_add_s8_dsp {
+  int32_t factor0, factor1, constant, row_bytes;
   uint16_t ring0, ring1, out_ring;
-  int8_t zero0, zero1, zero_out, low, high;
-  uint8_t shift1, shift_out;
-  int32_t multiplier1, multiplier_out;
-  int32_t row_bytes;
+  int8_t low, high;
+  uint8_t shift;
 };
 void mn_add_s8_dsp(const struct mn_add_s8_dsp *p, const int8_t *in0, const int8_t *in1, int8_t *out, int32_t from,
                    int32_t to);

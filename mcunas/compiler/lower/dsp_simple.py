@@ -2,18 +2,21 @@
 """DSP lowering of layers without windows: FULLY_CONNECTED, ADD, and the average over a whole image."""
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 
 import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
 from mcunas.compiler.lower.dsp import folded_bias
+from mcunas.compiler.lower.mve_sum import linear_form
 from mcunas.compiler.lower.packing import byte_pairs, halfwords_joined, in_blocks, in_quads, padded, short
 from mcunas.compiler.lower.window import UINT16_MAX, halfwords
 from mcunas.graph.elementwise_params import sum_params
 from mcunas.graph.integer_params import pool_range, requant, sliding_window
 from mcunas.graph.ir import Graph, Op
 
+_linear_form = lru_cache(maxsize=256)(linear_form)      # all pairs of bytes take milliseconds
 _LANES = 8                     # output channels of mn_fully_connected_s8_dsp at a time
 _MAX_PIXELS = 255              # whose sum fits in a halfword
 
@@ -49,7 +52,8 @@ def _dense(graph: Graph, op: Op, wide: bool) -> list[KernelCall] | None:
         "rows": rows, "depth": depth, "outputs": outputs, "requant_step": 0 if one_for_all else 1,
         "output_zero_point": p.output_zero_point, "low": p.low, "high": p.high,
     }
-    return [KernelCall("mn_fully_connected_s8_wide_dsp" if wide else "mn_fully_connected_s8_dsp", params, (op.inputs[0],), op.outputs, macs=rows * depth * outputs)]
+    kernel = "mn_fully_connected_s8_wide_dsp" if wide else "mn_fully_connected_s8_dsp"
+    return [KernelCall(kernel, params, (op.inputs[0],), op.outputs, macs=rows * depth * outputs)]
 
 
 @lowers("AVERAGE_POOL_2D", isa="dsp")
@@ -67,22 +71,17 @@ def average_pool(graph: Graph, op: Op) -> list[KernelCall] | None:
                        overlap=(Overlap(0),))]
 
 
-@lowers("ADD", isa="dsp")
+@lowers("ADD", "SUB", isa="dsp")
 def add(graph: Graph, op: Op) -> list[KernelCall] | None:
-    """Operands of one shape and different scales."""
+    """Operands of one shape."""
     p, shapes = sum_params(graph, op), {graph.tensors[t].shape for t in (*op.inputs, *op.outputs)}
-    larger = 0 if p.scale0 == (1 << 30, 0) else 1
-    (multiplier1, shift1), (multiplier_out, shift_out) = (p.scale1, p.scale0)[larger], p.scale_out
-    rounding = abs(2 * p.zero_out + 1) << max(-shift_out - 1, 0)
-    if len(shapes) > 1 or shift1 >= 0 or shift1 < -29 or shift_out >= 0 or rounding >= 1 << 30:
+    form = _linear_form(p, 1 if op.kind == "ADD" else -1) if len(shapes) == 1 and p.low <= p.high else None
+    if form is None:
         return None
     shape = shapes.pop()
     count = shape[1] if len(shape) == 4 and shape[0] == 1 and shape[1] <= UINT16_MAX else 1
     row_bytes = prod(shape) // count
-    zeros = (p.zero0, p.zero1)
-    params = {"ring0": count, "ring1": count, "out_ring": count, "zero0": zeros[larger], "zero1": zeros[1 - larger],
-              "zero_out": p.zero_out, "low": p.low, "high": p.high, "shift1": -shift1, "shift_out": -shift_out - 1,
-              "multiplier1": multiplier1, "multiplier_out": multiplier_out, "row_bytes": row_bytes}
-    inputs = (op.inputs[larger], op.inputs[1 - larger])
+    params = {"ring0": count, "ring1": count, "out_ring": count, "factor0": form[0], "factor1": form[1],
+              "constant": form[2], "shift": form[3], "low": p.low, "high": p.high, "row_bytes": row_bytes}
     rows = Rows(count, row_bytes, tuple(RowInput(count, row_bytes, f"ring{k}") for k in range(2)))
-    return [KernelCall("mn_add_s8_dsp", params, inputs, op.outputs, rows=rows, overlap=(Overlap(0), Overlap(0)))]
+    return [KernelCall("mn_add_s8_dsp", params, op.inputs, op.outputs, rows=rows, overlap=(Overlap(0), Overlap(0)))]
