@@ -137,13 +137,13 @@ class Work:
     turned: float
 
 
-def op_work(graph: Graph, op: Op, calls: Sequence[KernelCall], table: InstructionTable) -> Work:
-    """By the core's table. A window that crosses a ring's end is gathered like one at an edge."""
+def op_work(op: Op, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...], calls: Sequence[KernelCall],
+            table: InstructionTable) -> Work:
+    """By the core's table. A window that crosses a ring's end is gathered like one at an edge. shapes: of the inputs."""
     if not calls:
         return Work(0.0, 0.0, 0.0)
     prices = table.of(calls[0].kernel)
-    shapes = [graph.tensors[t].shape if t >= 0 else () for t in op.inputs]
-    found = op_features(op.kind, op.attrs, shapes, graph.tensors[op.outputs[0]].shape)
+    found = op_features(op.kind, op.attrs, shapes, out)
     taps = found[FEATURES.index("taps")] if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") else 0
     return Work(sum(p * f for p, f in zip(prices, found)), prices[FEATURES.index("calls")],
                 taps * prices[FEATURES.index("edge_taps")])
@@ -152,11 +152,17 @@ def op_work(graph: Graph, op: Op, calls: Sequence[KernelCall], table: Instructio
 def instructions(schedule: Schedule, board: Board) -> float:
     """Instructions of one inference by the core's table."""
     program, table = schedule.program, instruction_table(board)
-    work = [op_work(program.graph, op, calls, table) for op, calls in zip(program.graph.ops, program.calls)]
+    work = [op_work(op, shapes_of(program.graph, op), program.graph.tensors[op.outputs[0]].shape, calls, table)
+            for op, calls in zip(program.graph.ops, program.calls)]
     streams = [step.stream for step in schedule.steps if step.stream]
     return sum(w.instructions for w in work) + sum(
         calls * work[op].per_call + share * work[op].turned
         for stream in streams for op, calls, share in stream_extras(program.graph, stream))
+
+
+def shapes_of(graph: Graph, op: Op) -> list[tuple[int, ...]]:
+    """Of an op's inputs; () for an absent one."""
+    return [graph.tensors[t].shape if t >= 0 else () for t in op.inputs]
 
 
 def stream_extras(graph: Graph, stream: Stream) -> list[tuple[int, int, float]]:

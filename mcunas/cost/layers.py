@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING
 
 from mcunas.compiler.effort import whole
-from mcunas.compiler.features import op_features
 from mcunas.compiler.lifetime import aligned
 from mcunas.compiler.lower import ROOMY, KernelCall, Table, candidates, lower
 from mcunas.compiler.select import fastest
 from mcunas.compiler.tables import instruction_table
-from mcunas.cost.estimate import Work, op_work
+from mcunas.cost.estimate import Work, op_work, shapes_of
 from mcunas.cost.skeleton import Skeleton
-from mcunas.graph.ir import Graph
+from mcunas.graph.ir import Graph, Op
 
 if TYPE_CHECKING:
     from mcunas.board import Board
@@ -56,19 +56,32 @@ class Layers:
         self._same = []
         for op, places in zip(ops, self.places):
             fixed = tuple(tensors[t].data.tobytes() if tensors[t].is_const and t not in axes else
-                          tensors[t].quant and tensors[t].quant.per_tensor for t in places)
+                          tensors[t].quant and tensors[t].quant.is_per_tensor and tensors[t].quant.per_tensor
+                          for t in places)
             self._same.append((op.kind, tuple(sorted(op.attrs.items())), fixed, tuple(t < 0 for t in op.inputs)))
         self.prices = instruction_table(board)
         self._known: dict[tuple, Layer] = {}
-        self._rivals: dict[tuple, tuple[str, ...]] = {}
+        self._rivals: dict[tuple, tuple[KernelCall, ...]] = {}
 
-    def at(self, op_index: int, widths: Sequence[int]) -> Layer:
-        """The layer at these widths of all groups."""
-        shapes = {t: self.skeleton.shape(t, widths) for t in self.places[op_index]}
-        key = self._same[op_index], *shapes.values()
+    def at(self, op_index: int, widths: Sequence[int], usual: bool = False) -> Layer:
+        """The layer at these widths of all groups. usual: with the best usual kernels, whatever the selector takes."""
+        shapes = self.shapes(op_index, widths)
+        key = usual, self._same[op_index], *shapes.values()
         if key not in self._known:
-            self._known[key] = self._look(op_index, shapes)
+            self._known[key] = self._look(op_index, shapes, usual)
         return self._known[key]
+
+    def margin(self, op_index: int, layer: Layer, widths: Sequence[int]) -> float:
+        """How many times its work the plainer kernels would take at least; the selector looks at them below 1."""
+        same, op, shapes = self._same[op_index], self.skeleton.graph.ops[op_index], self.shapes(op_index, widths)
+        if (same, layer.calls[0].kernel) not in self._rivals:
+            self._chosen(self.skeleton.alone(op, shapes), same, layer.calls[0].kernel)
+        return self._margin(layer.work, self._rivals[same, layer.calls[0].kernel], op,
+                            [shapes.get(t, ()) for t in op.inputs], shapes[op.outputs[0]])
+
+    def shapes(self, op_index: int, widths: Sequence[int]) -> dict[int, tuple[int, ...]]:
+        """Of the op's tensors."""
+        return {t: self.skeleton.shape(t, widths) for t in self.places[op_index]}
 
     def calls(self, op_index: int, layer: Layer) -> tuple[KernelCall, ...]:
         """The layer's calls as they stand in the network."""
@@ -76,27 +89,30 @@ class Layers:
         return tuple(replace(call, inputs=tuple(places[t] for t in call.inputs),
                              outputs=tuple(places[t] for t in call.outputs)) for call in layer.calls)
 
-    def _look(self, op_index: int, shapes: dict[int, tuple[int, ...]]) -> Layer:
+    def _look(self, op_index: int, shapes: dict[int, tuple[int, ...]], usual: bool) -> Layer:
         alone = self.skeleton.alone(self.skeleton.graph.ops[op_index], shapes)
-        op, calls = alone.ops[0], self._chosen(alone, self._same[op_index])
+        op, same = alone.ops[0], self._same[op_index]
+        within, out = shapes_of(alone, op), alone.tensors[op.outputs[0]].shape
+        calls = lower(alone, op, self.board.isa)
+        work = op_work(op, within, out, calls, self.prices)
+        if not usual and calls:
+            rivals = self._rivals.get((same, calls[0].kernel))
+            if rivals is None or self._margin(work, rivals, op, within, out) < 1:
+                calls = self._chosen(alone, same, calls[0].kernel)
+                work = op_work(op, within, out, calls, self.prices)
         table_bytes = sum(aligned(v.data.nbytes) for c in calls for v in c.params.values() if isinstance(v, Table))
         effort = sum(whole(c, alone.tensors[c.outputs[0]].size_bytes // c.images) for c in calls)
-        return Layer(tuple(replace(c, params={}) for c in calls), table_bytes, op_work(alone, op, calls, self.prices),
-                     effort, aligned(max((c.scratch_bytes for c in calls), default=0)))
+        return Layer(tuple(replace(c, params={}) for c in calls), table_bytes, work, effort,
+                     aligned(max((c.scratch_bytes for c in calls), default=0)))
 
-    def _chosen(self, alone: Graph, same: tuple) -> list[KernelCall]:
-        """The calls that the selector takes. Plainer variants are lowered only where their kernel might win."""
-        op, isa, table = alone.ops[0], self.board.isa, self.prices
-        calls = lower(alone, op, isa)
-        kernel = calls[0].kernel if calls else ""
-        rivals = self._rivals.get((same, kernel))
-        if rivals is not None:
-            shapes = [alone.tensors[t].shape if t >= 0 else () for t in op.inputs]
-            found = op_features(op.kind, op.attrs, shapes, alone.tensors[op.outputs[0]].shape)
-            price = [sum(p * f for p, f in zip(table.of(k), found)) for k in (kernel, *rivals)]
-            if len(price) == 1 or price[0] <= min(price[1:]):
-                return calls
-        ways = candidates(alone, op, isa)
-        self._rivals[same, kernel] = tuple({c[0].kernel for v, c in ways.items() if c and v not in ROOMY.get(isa, ())}
-                                           - {kernel})
+    def _margin(self, work: Work, rivals: Sequence[KernelCall], op: Op, shapes: Sequence[tuple[int, ...]],
+                out: tuple[int, ...]) -> float:
+        others = (op_work(op, shapes, out, [rival], self.prices).instructions for rival in rivals)
+        return min(others, default=inf) / max(work.instructions, 1e-9)
+
+    def _chosen(self, alone: Graph, same: tuple, kernel: str) -> list[KernelCall]:
+        """The calls that the selector takes; remembers the plainer kernels that stand beside `kernel`."""
+        ways = candidates(alone, alone.ops[0], self.board.isa)
+        usual = [calls[0] for variant, calls in ways.items() if calls and variant not in ROOMY.get(self.board.isa, ())]
+        self._rivals[same, kernel] = tuple(replace(call, params={}) for call in usual if call.kernel != kernel)
         return ways[fastest(alone, {0: ways}, self.board, roomy=False, measured={})[0]]

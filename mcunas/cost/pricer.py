@@ -21,6 +21,7 @@ from mcunas.compiler.schedule import Buffer, Schedule
 from mcunas.compiler.tables import code_table
 from mcunas.cost.cuts import best_cuts
 from mcunas.cost.estimate import stream_extras, stream_table_bytes
+from mcunas.cost.laws import Law
 from mcunas.cost.layers import Layer, Layers
 from mcunas.cost.placing import arenas
 from mcunas.cost.segments import Columns, Segment, Segments
@@ -74,6 +75,9 @@ class Pricer:
         """(the op's layers at all widths, which of them each genotype has)."""
         groups = self.layers.groups[op]
         seen, which = np.unique(widths[:, groups], axis=0, return_inverse=True)
+        law = Law.of(self.layers, op, seen) if len(groups) == 2 else None
+        if law:
+            return [law.at(*pair) for pair in seen.tolist()], which.reshape(-1)
         full = list(self.skeleton.full)
         layers = []
         for row in seen.tolist():

@@ -175,7 +175,7 @@ class Segments:
                 most[low] = max(most.get(low, 0), after[-1])
         if not most:
             return np.zeros_like(out)
-        return np.max([rows * out - low * source for low, rows in _hull(most)], axis=0)
+        return np.max([rows * out - low * source for low, rows in hull(most)], axis=0)
 
     def _waste(self, step: Step) -> np.ndarray:
         """stream.extra_work: effort.by_rows of every stage, and the loop."""
@@ -198,7 +198,7 @@ class Segments:
         return total
 
 
-def _hull(points: dict[int, int]) -> list[tuple[int, int]]:
+def hull(points: dict[int, int]) -> list[tuple[int, int]]:
     """The (low, rows) that maximize rows * a - low * b for some a, b > 0."""
     hull: list[tuple[int, int]] = []
     for low, rows in sorted(points.items()):

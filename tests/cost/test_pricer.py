@@ -62,3 +62,18 @@ def test_arenas_that_are_not_searched_for_suffice() -> None:
     quick, exact = pricer.many(widths), pricer.many(widths, search_arenas=True)
     assert (quick.ram_bytes >= exact.ram_bytes).all() and quick.ram_is_exact.mean() > 0.8
     assert (quick.ram_bytes == exact.ram_bytes)[quick.ram_is_exact].all()
+
+
+def test_layers_by_their_law_are_those_of_the_lowering() -> None:
+    skeleton, board, random = NETS["separable"](), Board.load("mps2-an386"), np.random.default_rng(0)
+    widths = np.array([[random.integers(2, full + 1) for full in skeleton.full] for _ in range(2500)])
+    pricer = Pricer(skeleton, board)
+    prices = pricer.many(widths)
+    pairs = {(op, *genotype[groups]) for op, groups in enumerate(pricer.layers.groups) if len(groups) == 2
+             for genotype in widths}
+    assert len(pricer.layers._known) < len(pairs) / 3                     # the others follow a law
+    for k in random.choice(len(widths), 12):
+        cost = estimate(skeleton.at(widths[k].tolist()), board, rewrite=False)
+        assert prices.flash_bytes[k] == cost.flash_bytes and round(prices.instructions[k]) == cost.instructions
+        assert prices.live_bytes[k].tolist() == list(cost.live_bytes_per_op)
+        assert prices.ram_bytes[k] == cost.ram_bytes or not prices.ram_is_exact[k]

@@ -21,17 +21,26 @@ def window_overlap(x: tuple[int, ...], y: tuple[int, ...], win: Window, by_chann
     by_channel: each output byte is written right after the reads of its own channel (depthwise, pools). block: pixels
     that are read together before the first of them is written.
     """
-    start, end = _reads(x, y, win)
-    first_read = np.minimum.accumulate(start[::-1])[::-1]        # lowest byte read from this pixel on
-    last_read = np.maximum.accumulate(end)                       # end of the highest byte read up to this pixel
-    pixel = np.arange(start.size, dtype=np.int64)
-    head, tail = pixel // block * block, np.minimum(pixel // block * block + block, start.size)
+    first, last = pixel_reads(x[1:3], y[1:3], win)
+    first_read, last_read = first * x[3], last * x[3]
+    pixel = np.arange(first.size, dtype=np.int64)
+    head, tail = pixel // block * block, np.minimum(pixel // block * block + block, first.size)
     if by_channel and block == 1:
         up = pixel * y[3] - first_read
     else:
         up = tail * y[3] - first_read[head]
     down = last_read[tail - 1] - head * y[3]
     return Overlap(int(up.max()), int(down.max()))
+
+
+@lru_cache(maxsize=1024)
+def pixel_reads(x: tuple[int, int], y: tuple[int, int], win: Window) -> tuple[np.ndarray, np.ndarray]:
+    """(lowest input pixel that is read from each output pixel on, end of the highest that is read up to it), row-major.
+
+    x, y: rows and columns of input and output.
+    """
+    start, end = _reads((1, *x, 1), (1, *y, 1), win)
+    return np.minimum.accumulate(start[::-1])[::-1], np.maximum.accumulate(end)
 
 
 def _reads(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +51,6 @@ def _reads(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> tuple[np.ndar
     return start.ravel(), end.ravel()
 
 
-@lru_cache(maxsize=1024)
 def _taps(size: int, count: int, win: Window, axis: int) -> tuple[np.ndarray, np.ndarray]:
     origin = np.arange(count, dtype=np.int64) * win.stride[axis] - win.pad[axis]
     reach = (win.kernel[axis] - 1) * win.dilation[axis] + 1
