@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import mcunas
-from mcunas.cli import verb_profile, verbs_device, verbs_model, verbs_search
+from mcunas.cli import verb_explain, verb_profile, verbs_device, verbs_model, verbs_search
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,6 +36,7 @@ def _options(
 
 VERBS = {
     "boards": verbs_model.boards,
+    "explain": verb_explain.explain,
     "search": verbs_search.search,
     "quantize": verbs_search.quantize,
     "compile": verbs_model.compile_model,

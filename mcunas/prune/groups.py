@@ -9,7 +9,7 @@ understood are frozen: their width stays.
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +17,7 @@ from torch import fx, nn
 
 from mcunas.cost.skeleton import Axis
 from mcunas.graph.torch_lower import shape_of, trace
-
-Segments = tuple[tuple[int, int], ...]      # (set, repeat)
+from mcunas.prune.sets import Segments, Sets
 
 
 @dataclass(frozen=True)
@@ -46,40 +45,6 @@ class Channels:
     frozen: tuple[tuple[tuple[str, ...], str], ...]
 
 
-@dataclass
-class _Sets:
-    """Union-find over channel sets."""
-
-    parent: list[int] = field(default_factory=list)
-    width: list[int] = field(default_factory=list)
-    reason: list[str] = field(default_factory=list)         # why a set is frozen, "" when it is free
-    modules: list[list[str]] = field(default_factory=list)
-
-    def new(self, width: int, reason: str = "") -> int:
-        self.parent.append(len(self.parent))
-        self.width.append(width)
-        self.reason.append(reason)
-        self.modules.append([])
-        return len(self.parent) - 1
-
-    def find(self, s: int) -> int:
-        while self.parent[s] != s:
-            s = self.parent[s]
-        return s
-
-    def join(self, a: int, b: int) -> None:
-        a, b = sorted((self.find(a), self.find(b)))
-        if a != b:
-            self.parent[b] = a
-            self.reason[a] = self.reason[a] or self.reason[b]
-            self.modules[a] += self.modules[b]
-
-    def freeze(self, segments: Segments, reason: str) -> None:
-        for s, _ in segments:
-            root = self.find(s)
-            self.reason[root] = self.reason[root] or reason
-
-
 _PASS_MODULES = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardtanh, nn.Sigmoid, nn.Tanh, nn.LeakyReLU, nn.Identity, nn.Dropout,
                  nn.Dropout2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.ZeroPad2d, nn.Upsample, nn.Softmax)
 _PASS_CALLS = {F.relu, F.relu6, torch.relu, F.hardswish, F.hardtanh, torch.sigmoid, F.sigmoid, torch.tanh, F.tanh,
@@ -92,7 +57,7 @@ _FLATTENS = {torch.flatten, "flatten", "view", "reshape", torch.reshape, "squeez
 
 class _Tracer:
     def __init__(self, traced: fx.GraphModule) -> None:
-        self.traced, self.modules, self.sets = traced, dict(traced.named_modules()), _Sets()
+        self.traced, self.modules, self.sets = traced, dict(traced.named_modules()), Sets()
         self.segments: dict[fx.Node, Segments] = {}
         self.inputs: dict[str, Segments] = {}
         self.outputs: dict[str, Segments] = {}

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb explain: which channels go together in a network, and what each of them costs on a board."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mcunas.cli import options
+from mcunas.cli.output import print_json, print_table
+from mcunas.errors import InputError
+
+
+def explain(
+    model: Annotated[Path | None, typer.Argument(metavar="[MODEL.tflite]", help="An int8 .tflite file; or a task instead.",
+                                                 show_default=False)] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", metavar="TASK", help="The start net of a task, or of "
+                                             "module:function.", show_default=False)] = None,
+    start: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Another start net for the task, or your "
+                                              "own: module:function.", show_default=False)] = None,
+    board: options.Board = "mps2-an386",
+    json: options.Json = False,
+) -> None:
+    """Print every coupled channel group of a network, and what one channel of it costs in flash, cycles and RAM.
+
+    Example: mcunas explain --task digits --board mps2-an386
+    """
+    from mcunas.board import Board
+    from mcunas.prune.explain import explain as price
+
+    chosen = Board.load(board)
+    if (model is None) == (task is None):
+        raise InputError("explain needs a .tflite file or a task", fix="give one of them: mcunas explain --task digits")
+    found = price(*(_of_task(task, start) if task else _of_file(model)), chosen)
+    if json:
+        print_json(found)
+        return
+    _show(found)
+
+
+def _of_file(path: Path) -> tuple:
+    from mcunas.api import load_model
+    from mcunas.compiler.passes import optimize
+    from mcunas.prune.graph_groups import graph_groups
+
+    return graph_groups(optimize(load_model(path)[0]).graph)
+
+
+def _of_task(name: str, start: str | None) -> tuple:
+    import torch
+
+    from mcunas import tasks
+    from mcunas.graph.torch_lower import lower
+    from mcunas.prune.groups import find_groups
+    from mcunas.prune.skeleton import skeleton_of
+    from mcunas.space import Genotype
+
+    task = tasks.load(name)
+    options_of = {} if start else task.options
+    net = Genotype(start or task.start, options_of, task.input_shape, task.classes, {}).build_dense().eval()
+    height, width, depth = task.input_shape
+    example = torch.zeros(1, depth, height, width)
+    channels = find_groups(net, example)
+    return channels.groups, channels.frozen, skeleton_of(lower(net, example, task.name), channels)
+
+
+def _show(found: dict[str, Any]) -> None:
+    peak = max(found["use"]["live_bytes"])
+    rows = []
+    for group in found["groups"]:
+        steps = group["ram_bytes"]
+        shown = ", ".join(f"{op}{'*' if found['use']['live_bytes'][op] == peak else ''}: {size:.0f}"
+                          for op, size in steps.items())
+        rows.append((group["name"], f"{group['least']}..{group['channels']}", f"{group['flash_bytes']:,.0f}",
+                     f"{group['cycles']:,.0f}", f"{group['peak_ram_bytes']:,.0f}", shown or "–",
+                     ", ".join(group["members"][1:]) or "–"))
+    use = found["use"]
+    print_table(("group", "width", "flash B", "cycles", "peak RAM B", "RAM B at op", "goes with"), rows,
+                f"per channel removed, on {found['board']}; in all {use['ram_bytes']:,} B RAM, {use['flash_bytes']:,} B "
+                f"flash, {use['latency_us'] / 1000:,.2f} ms (modelled)")
+    for one in found["frozen"]:
+        print(f"frozen: {', '.join(one['members'])}: {one['reason']}")
+    print("RAM B at op: bytes live there per channel, by index of the op; * where the peak is. Ops: "
+          + ", ".join(found["ops"]))
