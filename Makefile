@@ -30,7 +30,7 @@ $(error unknown board '$(BOARD)'$(if $(CLOSE),; did you mean $(CLOSE)?); known: 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools quickstart test lint boards search compile firmware run validate tune profile report lock clean
+.PHONY: help setup tools quickstart test lint boards search compile firmware run validate tune profile calibrate report lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -102,6 +102,9 @@ tune: setup $(filter search,$(MAKECMDGOALS))  ## measure the kernels of MODEL's 
 
 profile: setup $(filter search compile firmware run validate,$(MAKECMDGOALS))  ## where instructions and cycles go, by layer and kernel
 	@$(MCUNAS) profile "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" $(ARGS)
+
+calibrate: setup  ## measure BOARD's instruction timings (ARGS="--port PORT" on hardware, else QEMU)
+	@$(MCUNAS) calibrate --board "$$BOARD" $(ARGS)
 
 report: setup $(filter search compile firmware run validate profile,$(MAKECMDGOALS))  ## write OUT/report.html
 	@$(MCUNAS) report "$$OUT" $(ARGS)

@@ -17,7 +17,7 @@ from typing import Any, get_args, get_type_hints
 
 from mcunas.errors import InputError
 from mcunas.paths import boards_dir
-from mcunas.timing import Timing
+from mcunas.timing import Calibration, Timing
 
 # What generated code and kernels may use of the stack. [reserve].stack is this much more than the firmware's own use.
 MODEL_STACK_BYTES = 1024
@@ -106,6 +106,13 @@ class CycleModel:
     source: str
     error_percent: float            # of modelled cycles, where the code has been counted
     timing: Timing
+    calibration: Calibration | None = None
+
+    @property
+    def basis(self) -> str:
+        """Whose timings these are, for whoever reads cycles."""
+        done = self.calibration
+        return f"{self.core}, calibrated on {done.date} ({done.target}, {done.counter})" if done else self.core
 
 
 @dataclass(frozen=True)
@@ -205,11 +212,20 @@ class Board:
         fpu = ("-mfloat-abi=hard", f"-mfpu={self.fpu}") if self.fpu else ("-mfloat-abi=soft",)
         return ("-mthumb", f"-mcpu={self.cpu}", *fpu)
 
+    @property
+    def calibration_path(self) -> Path:
+        """Where this board's own cycle table lies, once `mcunas calibrate` has written it."""
+        return self.path.parent / "cost" / f"{self.key}.toml"
+
     @cached_property
     def cycle_model(self) -> CycleModel:
+        """The board's own table where there is one, else its core's. Raises InputError."""
+        return _cycle_model(self.calibration_path) if self.calibration_path.exists() else self.core_cycle_model
+
+    @cached_property
+    def core_cycle_model(self) -> CycleModel:
         beside = self.path.parent / "cost" / f"{self.cost_table}.toml"
-        path = beside if beside.exists() else boards_dir() / "cost" / f"{self.cost_table}.toml"
-        return _record(CycleModel, _toml(path), str(path))
+        return _cycle_model(beside if beside.exists() else boards_dir() / "cost" / f"{self.cost_table}.toml")
 
 
 def _load(path: Path) -> Board:
@@ -219,6 +235,10 @@ def _load(path: Path) -> Board:
                   f.emulate, f.fetch, path)
     _check(board, where)
     return board
+
+
+def _cycle_model(path: Path) -> CycleModel:
+    return _record(CycleModel, _toml(path), str(path))
 
 
 def _check(board: Board, where: str) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the instructions of a core cost: the table [timing] of boards/cost/<core>.toml, read strictly.
+"""What the instructions of a core cost: the table [timing] of boards/cost/<core>.toml, read strictly; and [calibration],
+how the table of one board was measured.
 
 Every figure is one number where a manual states it, or three, [low, typical, high], where it depends on what a count
 does not show (alignment of a branch's target, values of a division) or is not published.
@@ -47,6 +48,33 @@ class Timing:
     mispredict: Figure = (0.0,)         # a conditional branch that goes the rarer way
     loop_end: Figure = (1.0,)           # le, letp: each turn
     vector: Figure = (1.0,)             # until the next vector instruction on the same pipe may start
+
+
+@dataclass(frozen=True)
+class MeasuredBench:
+    """A micro-benchmark (mcunas/cost/benches.py): cycles of its body; residual: what the figures say less that.
+    entry: the figure of [timing] that it decided; empty: it only checks."""
+
+    name: str
+    entry: str
+    cycles: float
+    residual: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a table was measured. target: the board, or the emulator; counter: what counted. undecided: figures that no
+    benchmark could tell, taken from the core's table."""
+
+    date: str
+    target: str
+    counter: str
+    clock_hz: int
+    compiler: str
+    flags: str
+    commit: str
+    undecided: tuple[str, ...]
+    benches: tuple[MeasuredBench, ...]
 
 
 def at(figure: Figure, bound: int) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import mcunas
-from mcunas.cli import verb_explain, verb_profile, verbs_device, verbs_model, verbs_search
+from mcunas.cli import verb_calibrate, verb_explain, verb_profile, verbs_device, verbs_model, verbs_search
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,6 +45,7 @@ VERBS = {
     "validate": verbs_device.validate,
     "tune": verbs_device.tune,
     "profile": verb_profile.profile,
+    "calibrate": verb_calibrate.calibrate,
     "report": verbs_search.report,
     "quickstart": verbs_search.quickstart,
 }

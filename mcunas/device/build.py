@@ -55,11 +55,12 @@ class Image:
 
 
 def build(compiled: Compiled, board: Board, out_dir: str | Path, *, debug: bool = False, tflite: bytes | None = None,
-          ram_bytes: int | None = None, flash_bytes: int | None = None) -> Image:
+          ram_bytes: int | None = None, flash_bytes: int | None = None, folders: tuple[str, ...] = ("app",)) -> Image:
     """Compile and link `compiled` for `board` into `out_dir`.
 
     tflite: the model file, kept beside the firmware for validation. ram_bytes, flash_bytes: budgets the linker
     enforces; default: all that the board leaves for a model. debug: -Og.
+    folders: of firmware/, whose sources make the application.
     Raises DoesNotFit, ToolMissing, InputError.
     """
     gcc, out_dir = tool("arm-none-eabi-gcc"), Path(out_dir)
@@ -73,7 +74,7 @@ def build(compiled: Compiled, board: Board, out_dir: str | Path, *, debug: bool 
         if tflite is not None:
             (work / "model.tflite").write_bytes(tflite)
         level = ("-Og",) if debug else OPTIMIZE[compiled.optimize]
-        compile_objects(gcc, work, board, compiled.kernels, level)
+        compile_objects(gcc, work, board, compiled.kernels, level, folders)
         _link(gcc, work, board, level, *budgets)
         for suffix, form in (("bin", "binary"), ("hex", "ihex")):
             run_tool([tool("arm-none-eabi-objcopy"), "-O", form, "firmware.elf", f"firmware.{suffix}"], work)

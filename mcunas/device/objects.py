@@ -29,11 +29,12 @@ _FLAGS = ("-std=c11", "-masm-syntax-unified", "-g", "-ffunction-sections", "-fda
           f"-Wframe-larger-than={MODEL_STACK_BYTES // 2}")
 
 
-def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...],
-                    level: tuple[str, ...]) -> None:
+def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...], level: tuple[str, ...],
+                    folders: tuple[str, ...] = ("app",)) -> None:
     """Objects of model, kernels, platform and application into work/obj, named so that their order is fixed.
 
-    work: holds model.c, model.h, image.c and board.h. level: options of model and kernels.
+    work: holds model.c, model.h, image.c and board.h. level: options of model and kernels. folders: of firmware/, whose
+    sources belong to the application.
     Raises InputError: a driver or kernel that is not there, or C that does not compile.
     """
     root = firmware_dir().resolve()
@@ -41,7 +42,8 @@ def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...]
                 *((_SMALL_LIBRARY,) if "-Os" in level else ()))
     generated = [work / "model.c", work / "image.c"]    # first: the model takes longest
     model = [root / "kernels" / f"{name}.c" for name in kernels]
-    firmware = [*(root / "platform" / f"{name}.c" for name in platform), *sorted((root / "app").glob("*.c"))]
+    firmware = [*(root / "platform" / f"{name}.c" for name in platform),
+                *(source for folder in folders for source in sorted((root / folder).glob("*.c")))]
     for source in (*model, *firmware):
         if not source.exists():
             raise InputError(f"{source.name} is not in firmware/{source.parent.name}", board.key)

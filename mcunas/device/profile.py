@@ -107,7 +107,7 @@ def modelled_cycles(image: Image, seed: int = 0) -> Cycles:
 def cycles_source(image: Image) -> str:
     """What modelled cycles rest on, for whoever reads them."""
     model = image.board.cycle_model
-    return (f"modelled: executions counted in QEMU, priced by the instruction timings of {model.core} "
+    return (f"modelled: executions counted in QEMU, priced by the instruction timings of {model.basis} "
             f"(±{model.error_percent:g} %), " + ("flash as the board file says" if image.board.fetch
                                                  else "memory without wait states"))
 

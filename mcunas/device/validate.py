@@ -121,7 +121,7 @@ def _cycles(image: Image, instructions: int, seed: int) -> tuple[int, str]:
         model = image.board.cycle_model
         return round(instructions * model.cycles_per_instruction), (
             f"modelled: instructions counted in QEMU x {model.cycles_per_instruction:g} cycles per instruction of "
-            f"{model.core} ({model.low:g} to {model.high:g}; {model.source}), because {error.what}")
+            f"{model.basis} ({model.low:g} to {model.high:g}; {model.source}), because {error.what}")
 
 
 def instructions_of(board: Board, ticks: int) -> int:
