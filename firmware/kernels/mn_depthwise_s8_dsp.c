@@ -50,7 +50,6 @@ static void four_channels(const struct mn_depthwise_s8_dsp *p, const struct stri
                           const uint32_t *constants, uint32_t *columns, int8_t *const out[2])
 {
   const uint32_t rounding = (uint32_t)(2 * p->output_zero_point + 1) << (p->exact ? 0 : MN_LINE_POINT - 1);
-  const int32_t step = MN_COLUMN_BYTES * p->stride;
   uint32_t *const inside = columns + s->before * MN_COLUMN_WORDS;
 
   mn_depthwise_columns_dsp(s->row, s->inside, inside, p->channels, s->at + c, s->rows == 2);
@@ -58,9 +57,9 @@ static void four_channels(const struct mn_depthwise_s8_dsp *p, const struct stri
     pad_rows(inside, inside + s->inside * MN_COLUMN_WORDS, s->outside, mn_both(p->input_zero_point));
   }
   if (s->rows == 1) {
-    mn_depthwise_one_dsp(columns, s->count, constants, rounding, p->exact, step);
+    mn_depthwise_one_dsp(columns, s->count, constants, rounding, p->exact, MN_COLUMN_BYTES * p->stride);
   } else {
-    mn_depthwise_two_dsp(columns, s->count, constants, rounding, p->exact, step, 0);
+    mn_depthwise_two_dsp(columns, s->count, constants, rounding, p->exact);
     put_pixels(out[1] + c, columns + 1, s->count, p->channels);
   }
   put_pixels(out[0] + c, columns, s->count, p->channels);
