@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from mcunas.report import charts
+from mcunas.report import charts, curves
 
 
 def render(run: Mapping[str, Any]) -> str:
@@ -40,6 +40,7 @@ def _pictures(run: Mapping[str, Any]) -> dict[str, str]:
     pictures = {
         "use_chart": _use(run.get("history") or [], run.get("budget") or {}),
         "accuracy_chart": _learning(run.get("history") or []),
+        "tradeoff_chart": _tradeoff(run.get("history") or [], run.get("budget") or {}),
         "width_chart": charts.bars([(w["name"], (w["before"], w["after"])) for w in run.get("widths") or []],
                                    ("channels before", "channels after"), same_scale=True),
         "arena_chart": charts.arena(_arena(run.get("plan") or {})),
@@ -69,6 +70,17 @@ def _learning(history: Sequence[Mapping[str, Any]]) -> str:
         return ""
     values = [None if entry.get("validation") is None else 100 * entry["validation"] for entry in history]
     return charts.lines([charts.Series("accuracy on the validation split, %", values)], "epoch", "accuracy, %")
+
+
+def _tradeoff(history: Sequence[Mapping[str, Any]], budget: Mapping[str, float | None]) -> str:
+    """Accuracy after each epoch over what the network took in it, while it shrinks."""
+    found = []
+    for key, name in (("ram_bytes", "RAM"), ("flash_bytes", "flash"), ("latency_us", "latency")):
+        points = [(entry[key] / budget[key], 100 * entry["validation"]) for entry in history
+                  if budget.get(key) and entry.get(key) and entry.get("validation") is not None]
+        if points:
+            found.append(curves.Curve(name, points))
+    return curves.curves(found, "use / budget", "accuracy, %", mark=1.0)
 
 
 def _arena(plan: Mapping[str, Any]) -> charts.Arena:

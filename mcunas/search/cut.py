@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mcunas.errors import DoesNotFit
 from mcunas.prune.masks import Widths
 from mcunas.prune.project import project
@@ -20,10 +22,13 @@ def cut(run: Run, widths: Widths, counts: Sequence[int]) -> None:
     widths.select(keep)
 
 
-def cut_to_budget(run: Run, widths: Widths, wanted: Sequence[int]) -> None:
-    """Cut to the integer widths near `wanted` that hold every budget exactly and use them up."""
+def cut_to_budget(run: Run, widths: Widths, wanted: Sequence[int], value: Sequence[np.ndarray] | None = None) -> None:
+    """Cut to the integer widths near `wanted` that hold every budget exactly and use them up.
+
+    value: per group the worth of its channels, best first; by default their importance.
+    """
     widths.reorder()
-    value = [widths.value(g).numpy() for g in range(len(run.channels.groups))]
+    value = value or [widths.value(g).numpy() for g in range(len(run.channels.groups))]
     alive = list(run.widths)
     ratios = [lambda w: run.resources.bound(w).ratios(run.budget), lambda w: run.resources.exact(w).ratios(run.budget)]
     floors = [min(low, a) for low, a in zip(widths.floors(wanted), alive)]

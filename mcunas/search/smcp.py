@@ -11,6 +11,7 @@ import math
 import time
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -18,7 +19,7 @@ from mcunas.budget import Budget
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.prune.constraints import Constraints
 from mcunas.prune.knapsack import allocate
-from mcunas.prune.masks import Widths
+from mcunas.prune.masks import LEAST_WIDTH, Widths
 from mcunas.prune.project import drop
 from mcunas.prune.soft_masks import VARIANTS, SoftMasks
 from mcunas.search.cut import cut_to_budget
@@ -28,6 +29,8 @@ from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, batches, cosine, re
 
 SETTINGS = {"variant": "soft"}      # of SoftMasks
 SOLVES_PER_EPOCH = 2
+KNOTS = 5                   # exact prices per group and solve
+REACH = 0.3                 # share of its width by which a group may change in one solve
 
 
 def shape(run: Run) -> None:
@@ -48,7 +51,7 @@ def shape(run: Run) -> None:
         if run.epoch + 1 == run.schedule.prune_epochs:
             widths = Widths(run.channels)
             widths.importance = [s.clamp(min=0) for s in masks.ranked()]
-            cut_to_budget(run, widths, _counts(masks))
+            cut_to_budget(run, widths, _counts(masks), _value(masks))
         run.notes = {"masks": masks.state()}
         run.end_epoch("prune", started, figures)
 
@@ -99,14 +102,24 @@ def _solve(run: Run, masks: SoftMasks, budget: Budget) -> tuple[int, ...]:
     def ratios(widths: tuple[int, ...]):
         return run.resources.bound(widths).ratios(budget)
 
-    value = [s.clamp(min=0).sort(descending=True).values.numpy() for s in masks.ranked()]
-    now, full = _counts(masks), run.widths
-    most = now if masks.variant == "permanent" else full
-    least = [min(int(low), m) for low, m in zip(Widths(run.channels).least, most)]
-    found = allocate(now, value, ratios, least, most)
+    value, now = _value(masks), _counts(masks)
+    # prices add up only nearby, so masks move step by step
+    least = [max(min(LEAST_WIDTH, full), math.floor(w * (1 - REACH))) for w, full in zip(now, run.widths)]
+    most = [w if masks.variant == "permanent" else min(full, math.ceil(w * (1 + REACH))) for w, full in zip(now, run.widths)]
+    found = allocate(now, value, ratios, least, most, KNOTS)
     if found is None:
         try:
             found = drop(now, value, ratios, least)
-        except DoesNotFit:              # with its permanent choices it cannot: the projection has the last word
+        except DoesNotFit:              # not in one step, or not with permanent choices: the projection has the last word
             found = tuple(least)
     return found
+
+
+def _value(masks: SoftMasks) -> list[np.ndarray]:
+    """Worth of each channel, best first, in units of what its group has in all: comparable between groups."""
+    import os
+    ordered = [s.clamp(min=0).sort(descending=True).values for s in masks.ranked()]
+    v = os.environ.get("VAR", "total")
+    if v == "raw": return [s.numpy() for s in ordered]
+    if v == "mean": return [(s / s.mean().clamp_min(1e-20)).numpy() for s in ordered]
+    return [(s / s.sum().clamp_min(1e-20)).numpy() for s in ordered]

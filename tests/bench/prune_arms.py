@@ -69,8 +69,8 @@ ARMS = {
     "smcp-permanent": Arm("smcp", {"variant": "permanent"}, note="what is pruned stays pruned"),
 }
 if find_spec("torch_pruning"):
-    ARMS["torch-pruning-l2"] = Arm("torch-pruning", {"importance": "l2"}, note="DepGraph, group L2, ratio by bisection")
-    ARMS["torch-pruning-taylor"] = Arm("torch-pruning", {"importance": "taylor"}, note="DepGraph, group Taylor")
+    ARMS["torch-pruning-l2"] = Arm("torch-pruning", {"importance": "l2"}, note="DepGraph, group L2, one ratio")
+    ARMS["torch-pruning-taylor"] = Arm("torch-pruning", {"importance": "taylor"}, note="DepGraph, Taylor, one threshold")
 
 A16 = ("smcp", "smcp-hard", "smcp-permanent")
 A18 = tuple(name for name in ARMS if name not in A16[1:])

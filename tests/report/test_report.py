@@ -58,7 +58,7 @@ def test_the_page_is_self_contained_and_has_every_picture(tmp_path: Path) -> Non
     text = write_report(RUN, tmp_path).read_text()
     page = Page(text)
     assert page.loads == [] and "url(" not in text and "@import" not in text
-    assert len(page.pictures) == 7
+    assert len(page.pictures) == 8
     assert "digits &lt;b&gt; on mps2-an386" in text and "<b>" not in text
 
 
