@@ -15,6 +15,7 @@ from mcunas.errors import DoesNotFit
 from mcunas.prune.knapsack import Ratios, nearby
 
 REACH = 6               # channels per group of one exchange
+DRIFT = 0.25            # share of its width by which all exchanges together may move a group
 STEPS = (1, 2, 4)       # a staircase (alignment, SIMD tails) may only move after several channels
 STRIDE = 0.2            # share of a group that may go at once, per unit of relative excess
 
@@ -28,7 +29,8 @@ def project(widths: Sequence[int], value: Sequence[np.ndarray], bound: Ratios, e
     """
     start = tuple(int(np.clip(w, low, high)) for w, low, high in zip(widths, least, most))
     dropped = drop(drop(start, value, bound, least), value, exact, least)
-    return _exchange(fill(dropped, value, bound, exact, most), value, bound, exact, least, most)
+    exchanged = _exchange(fill(dropped, value, bound, exact, most), value, bound, exact, least, most)
+    return fill(exchanged, value, bound, exact, most)
 
 
 def drop(widths: tuple[int, ...], value: Sequence[np.ndarray], ratios: Ratios, least: Sequence[int]) -> tuple[int, ...]:
@@ -83,7 +85,13 @@ def fill(widths: tuple[int, ...], value: Sequence[np.ndarray], bound: Ratios, ex
 
 def _exchange(widths: tuple[int, ...], value: Sequence[np.ndarray], bound: Ratios, exact: Ratios,
               least: Sequence[int], most: Sequence[int]) -> tuple[int, ...]:
-    """Move to the best widths nearby while the sum of worth grows; their summed prices are repaired each time."""
+    """Move to the best widths nearby while the sum of worth grows; their summed prices are repaired each time.
+
+    It stays close to where it began: how channels are spread over groups was learned, and worth knows less of that.
+    """
+    drift = [max(2, int(DRIFT * w)) for w in widths]
+    least = [max(low, w - d) for low, w, d in zip(least, widths, drift)]
+    most = [min(high, w + d) for high, w, d in zip(most, widths, drift)]
     while True:
         candidate = nearby(widths, value, bound, least, most, REACH)
         if candidate is None:

@@ -116,10 +116,5 @@ def _solve(run: Run, masks: SoftMasks, budget: Budget) -> tuple[int, ...]:
 
 
 def _value(masks: SoftMasks) -> list[np.ndarray]:
-    """Worth of each channel, best first, in units of what its group has in all: comparable between groups."""
-    import os
-    ordered = [s.clamp(min=0).sort(descending=True).values for s in masks.ranked()]
-    v = os.environ.get("VAR", "total")
-    if v == "raw": return [s.numpy() for s in ordered]
-    if v == "mean": return [(s / s.mean().clamp_min(1e-20)).numpy() for s in ordered]
-    return [(s / s.sum().clamp_min(1e-20)).numpy() for s in ordered]
+    """Worth of each channel, best first: first-order changes of the loss, which compare between groups as they are."""
+    return [s.clamp(min=0).sort(descending=True).values.numpy() for s in masks.ranked()]
