@@ -220,7 +220,13 @@ class Board:
     @cached_property
     def cycle_model(self) -> CycleModel:
         """The board's own table where there is one, else its core's. Raises InputError."""
-        return _cycle_model(self.calibration_path) if self.calibration_path.exists() else self.core_cycle_model
+        if not self.calibration_path.exists():
+            return self.core_cycle_model
+        own = _cycle_model(self.calibration_path)
+        if own.core != self.cpu:
+            raise InputError(f"was measured on a {own.core}, the board has a {self.cpu}", str(self.calibration_path),
+                             "calibrate again, or delete it")
+        return own
 
     @cached_property
     def core_cycle_model(self) -> CycleModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 from types import TracebackType
 
@@ -11,6 +12,7 @@ import serial
 from mcunas.errors import CheckFailed, InputError
 
 _ANSWER_S = 3.0     # for a firmware that listens, to say so
+_CHUNK_BYTES = 4096
 _QUIET_S = 0.2      # nothing for so long: what was on its way has come
 
 
@@ -29,18 +31,21 @@ class SerialPort:
     def read(self, timeout_s: float) -> bytes:
         """What has come, at least one byte; b"" when nothing comes in time."""
         try:
-            self._serial.timeout = timeout_s
-            first = self._serial.read(1)
-            return first + self._serial.read(self._serial.in_waiting) if first else b""
+            ready = select.select([self._serial], [], [], timeout_s)[0]
+            return self._serial.read(_CHUNK_BYTES) if ready else b""
         except OSError as error:
             raise self._lost(error) from None
 
     def write(self, data: bytes, timeout_s: float) -> None:
         """All of `data`. Raises CheckFailed when the port does not take it in time."""
+        deadline = time.monotonic() + timeout_s
+        view = memoryview(data)
         try:
-            self._serial.write_timeout = timeout_s
-            self._serial.write(data)
-            self._serial.flush()
+            while view:
+                if not select.select([], [self._serial], [], max(0.0, deadline - time.monotonic()))[1]:
+                    raise CheckFailed(f"the port took {len(data) - len(view)} of {len(data)} bytes in {timeout_s:g} s",
+                                      self._name)
+                view = view[self._serial.write(view):]
         except OSError as error:
             raise self._lost(error) from None
 

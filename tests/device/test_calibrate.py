@@ -79,15 +79,23 @@ def test_a_boards_own_table_comes_first_and_prices_a_program(key: str, tmp_path:
     assert f"calibrated on {date} (QEMU " in device.validate(image, n_random=1).cycles_source
 
 
+def test_a_table_of_another_core_is_refused(tmp_path: Path) -> None:
+    board = own_board("microbit", tmp_path)
+    board.calibration_path.parent.mkdir()
+    shutil.copy(boards_dir() / "cost/cortex-m4.toml", board.calibration_path)
+    with pytest.raises(InputError, match="was measured on a cortex-m4, the board has a cortex-m0; calibrate again"):
+        assert board.cycle_model
+
+
 @contextmanager
-def on_a_port(image: Image) -> Iterator[str]:
-    """The firmware in QEMU behind a pseudo-terminal: to the host a serial port like any other."""
+def on_a_port(image: Image) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The firmware in QEMU behind a pseudo-terminal: to the host a serial port like any other. And the process."""
     emulate = image.board.emulate
     command = ["qemu-system-arm", "-machine", emulate.qemu, "-icount", f"shift={emulate.icount_shift}", "-display", "none",
                "-monitor", "none", "-serial", "pty", "-kernel", str(image.elf)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        yield re.search(r"/dev/\S+", process.stdout.readline())[0]
+        yield re.search(r"/dev/\S+", process.stdout.readline())[0], process
     finally:
         process.kill()
         process.wait()
@@ -97,7 +105,7 @@ def on_a_port(image: Image) -> Iterator[str]:
 def test_a_port_is_measured_with_the_cores_own_counter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     board = own_board("mps2-an386", tmp_path)
     image = build_benchmarks(benchmarks(benches(board.isa)), board, tmp_path / "firmware")
-    with on_a_port(image) as port, pytest.raises(SystemExit) as leave:
+    with on_a_port(image) as (port, _), pytest.raises(SystemExit) as leave:
         main(["calibrate", "--board", str(board.path), "--port", port])
     assert leave.value.code == 0
     table = tomllib.loads(board.calibration_path.read_text())
@@ -110,9 +118,16 @@ def test_a_port_is_measured_with_the_cores_own_counter(tmp_path: Path, capsys: p
 
 
 def test_another_firmware_on_the_port_is_refused(tmp_path: Path) -> None:
-    with on_a_port(built(stub(), "mps2-an386", tmp_path)) as port, pytest.raises(CheckFailed) as raised:
+    with on_a_port(built(stub(), "mps2-an386", tmp_path)) as (port, _), pytest.raises(CheckFailed) as raised:
         calibrate(Board.load("mps2-an386"), port=port)
     assert re.search(r"does not run the calibration firmware calibrate-\w{8}; flash the one", str(raised.value))
+
+
+def test_a_cable_that_is_pulled_ends_in_one_line(tmp_path: Path) -> None:
+    board = Board.load("microbit")
+    with on_a_port(build_benchmarks(benchmarks(benches(board.isa)), board, tmp_path)) as (port, process):
+        with pytest.raises(CheckFailed, match=rf"{port}: the serial port failed: "):
+            calibrate(board, port=port, progress=lambda done, of: process.kill() if done == 5 else None)
 
 
 def test_a_silent_port_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
