@@ -16,7 +16,7 @@ from mcunas.prune.groups import Channels
 from mcunas.prune.masks import axis_mask
 
 VARIANTS = ("soft", "hard", "permanent")    # gradient for pruned weights; none; none, and none comes back
-MOMENTUM = 0.9                              # of the scores, per step
+MOMENTUM = 0.97                             # of the scores, per step: masks that follow every batch never settle
 EXTRA_DECAY = 2e-4
 
 

@@ -34,8 +34,8 @@ _FASHION = replace(_DIGITS, prune_epochs=10, finetune_epochs=10, qat_epochs=2, w
 _VGG = {"stages": [[48, 48], [48, 48], [96]], "hidden": 128}
 
 CONTESTS = {
-    "digits-Q": Contest("digits", "plain", _VGG, Budget(1600, 16384, "45 ms"), _DIGITS),
-    "digits-P": Contest("digits", "residual", {}, Budget(2432, 14336, "56 ms"), _DIGITS),
+    "digits-Q": Contest("digits", "plain", _VGG, Budget(1408, 10240, "28 ms"), _DIGITS),
+    "digits-P": Contest("digits", "residual", {}, Budget(2304, 11264, "44 ms"), _DIGITS),
     "fashion-mnist-Q": Contest("tests.bench.prune_arms:fashion_mnist", "plain", _VGG,
                                Budget(4608, 24576, "110 ms"), _FASHION),
     "digits-A16": Contest("digits", "residual", {}, Budget(2304, 9216, "38 ms"), _DIGITS),

@@ -40,10 +40,12 @@ def _value(weight: np.ndarray) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_projection_holds_every_budget_and_leaves_no_feasible_step(seed: int) -> None:
+    """Gates G1 and G2: usage <= 1 of every budget, and at least two budgets used within 5 %."""
     random = np.random.default_rng(seed)
     start = [int(random.integers(2, f + 1)) for f in _FULL]
     widths = project(start, _value(random.uniform(0.5, 2, 6)), _ratios, _ratios, [2] * 6, _FULL)
     assert (_ratios(widths) <= 1).all()
+    assert np.sort(_ratios(widths)[:3])[-2] >= 0.95
     for g in range(6):
         for step in STEPS:
             if widths[g] + step <= _FULL[g]:

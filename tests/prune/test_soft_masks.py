@@ -7,7 +7,7 @@ import torch
 
 from mcunas.prune.groups import find_groups
 from mcunas.prune.slicing import slice_channels
-from mcunas.prune.soft_masks import SoftMasks
+from mcunas.prune.soft_masks import MOMENTUM, SoftMasks
 from tests.prune.nets import EXAMPLE, Concatenated, Separable, residual, settled
 
 
@@ -50,7 +50,7 @@ def test_the_score_is_the_first_order_change_of_the_loss_summed_over_consumers()
     consumers = [net.stages[0].conv1, net.stages[1].conv1, net.stages[1].shortcut[0]]
     change = sum(-(m.weight * m.weight.grad).sum((0, 2, 3)) for m in consumers)
     masks.observe()
-    assert torch.allclose(masks.score[stem], 0.1 * change.abs(), rtol=1e-4)
+    assert torch.allclose(masks.score[stem], (1 - MOMENTUM) * change.abs(), rtol=1e-4)
 
 
 def test_channels_that_return_are_counted_and_permanent_ones_do_not() -> None:
