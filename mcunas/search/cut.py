@@ -22,20 +22,27 @@ def cut(run: Run, widths: Widths, counts: Sequence[int]) -> None:
     widths.select(keep)
 
 
-def cut_to_budget(run: Run, widths: Widths, wanted: Sequence[int], value: Sequence[np.ndarray] | None = None) -> None:
-    """Cut to the integer widths near `wanted` that hold every budget exactly and use them up.
-
-    value: per group the worth of its channels, best first; by default their importance.
-    """
+def cut_to_budget(run: Run, widths: Widths, wanted: Sequence[int]) -> None:
+    """Cut to the integer widths near `wanted` that hold every budget exactly and use them up."""
     widths.reorder()
-    value = value or [widths.value(g).numpy() for g in range(len(run.channels.groups))]
-    alive = list(run.widths)
-    ratios = [lambda w: run.resources.bound(w).ratios(run.budget), lambda w: run.resources.exact(w).ratios(run.budget)]
-    floors = [min(low, a) for low, a in zip(widths.floors(wanted), alive)]
-    try:
-        final = project(wanted, value, *ratios, floors, alive)
-    except DoesNotFit:                  # the balance between groups is a wish, the budgets are not
-        final = project(wanted, value, *ratios, [min(int(low), a) for low, a in zip(widths.least, alive)], alive)
-    cut(run, widths, final)
+    finish(run, widths, fitting(run, widths, wanted, [widths.value(g).numpy() for g in range(len(run.widths))], run.widths))
+
+
+def finish(run: Run, widths: Widths, counts: Sequence[int]) -> None:
+    """Cut for good to widths that fit."""
+    cut(run, widths, counts)
     recalibrate(run.net, run.task)
     run.is_projected = True
+
+
+def fitting(run: Run, widths: Widths, wanted: Sequence[int], value: Sequence[np.ndarray],
+            most: Sequence[int]) -> tuple[int, ...]:
+    """The integer widths near `wanted`, at most `most`, that hold every budget exactly and use them up.
+
+    value: per group the worth of its channels, best first.
+    """
+    ratios = [lambda w: run.resources.bound(w).ratios(run.budget), lambda w: run.resources.exact(w).ratios(run.budget)]
+    try:
+        return project(wanted, value, *ratios, [min(low, m) for low, m in zip(widths.floors(wanted), most)], most)
+    except DoesNotFit:                  # the balance between groups is a wish, the budgets are not
+        return project(wanted, value, *ratios, [min(int(low), m) for low, m in zip(widths.least, most)], most)

@@ -2,8 +2,8 @@
 """Soft masking for cost-constrained channel pruning: SMCP (Humble et al., ECCV 2022, arXiv 2211.02206), for an MCU.
 
 Weights stay dense while masks are solved again and again as a knapsack under the annealed budgets: flash and latency
-add up, RAM has a row per schedule step (pruning-methods.md section 2). Masks freeze before the end; then comes the exact
-projection that all methods share, because the knapsack's prices only add up near the present widths.
+add up, RAM has a row per schedule step (pruning-methods.md section 2). Those prices only add up near the present widths,
+so groups move a little per solve, and the last masks before the freeze are projected exactly, as in all methods.
 """
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mcunas.prune.knapsack import allocate
 from mcunas.prune.masks import LEAST_WIDTH, Widths
 from mcunas.prune.project import drop
 from mcunas.prune.soft_masks import VARIANTS, SoftMasks
-from mcunas.search.cut import cut_to_budget
+from mcunas.search.cut import finish, fitting
 from mcunas.search.diffprune import CLEAN_IMAGES, anneal
 from mcunas.search.run import Run
 from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, batches, cosine, recalibrate, steps_per_epoch
@@ -49,9 +49,7 @@ def shape(run: Run) -> None:
             recalibrate(masked, run.task, CLEAN_IMAGES)
             figures["validation"] = accuracy(masked, run.task, run.task.validation)
         if run.epoch + 1 == run.schedule.prune_epochs:
-            widths = Widths(run.channels)
-            widths.importance = [s.clamp(min=0) for s in masks.ranked()]
-            cut_to_budget(run, widths, _counts(masks), _value(masks))
+            _cut(run, masks)
         run.notes = {"masks": masks.state()}
         run.end_epoch("prune", started, figures)
 
@@ -82,8 +80,10 @@ def _epoch(run: Run, masks: SoftMasks, constraints: Constraints) -> dict[str, An
             group["lr"] = cosine(now / run.schedule.float_epochs, run.schedule.rate)
         frozen = anneal(run, now - solve_every / steps) >= 1.0      # once masks hold the real budgets
         if step % solve_every == 0 and run.epoch >= run.schedule.warmup_epochs and not frozen:
-            budgets = constraints.annealed(anneal(run, now))
-            returned += masks.keep(_solve(run, masks, Budget(int(budgets[0]), int(budgets[1]), budgets[2])))
+            fraction = anneal(run, now)
+            budgets = constraints.annealed(fraction)
+            counts = _solve(run, masks, Budget(int(budgets[0]), int(budgets[1]), budgets[2]))
+            returned += masks.keep(_fitting(run, masks, counts) if fraction >= 1.0 else counts)
         loss = F.cross_entropy(masks.forward(images), labels, label_smoothing=LABEL_SMOOTHING)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -113,6 +113,21 @@ def _solve(run: Run, masks: SoftMasks, budget: Budget) -> tuple[int, ...]:
         except DoesNotFit:              # not in one step, or not with permanent choices: the projection has the last word
             found = tuple(least)
     return found
+
+
+def _fitting(run: Run, masks: SoftMasks, counts: tuple[int, ...]) -> tuple[int, ...]:
+    """`counts`, projected: the masks that are frozen are those that will be cut."""
+    most = _counts(masks) if masks.variant == "permanent" else run.widths
+    return fitting(run, Widths(run.channels), [min(c, m) for c, m in zip(counts, most)], _value(masks), most)
+
+
+def _cut(run: Run, masks: SoftMasks) -> None:
+    counts = _counts(masks)
+    if not run.resources.exact(counts).fits(run.budget):        # too few epochs to reach the real budgets
+        masks.keep(counts := _fitting(run, masks, counts))
+    widths = Widths(run.channels)
+    widths.importance = [kept * (1 + score) for kept, score in zip(masks.kept, masks.score)]
+    finish(run, widths, counts)
 
 
 def _value(masks: SoftMasks) -> list[np.ndarray]:

@@ -24,7 +24,7 @@ from mcunas.space import Genotype
 
 BOARD = Board.load("mps2-an386")
 SHORT = Schedule(prune_epochs=3, finetune_epochs=1, qat_epochs=1, warmup_epochs=1, batch=256, width_rate=0.3)
-OPTIONS = {"widths": (6, 12, 16)}
+OPTIONS = {"widths": (6, 8, 12)}
 
 
 def _budget(share: float) -> Budget:
