@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from mcunas.compiler import Compiled
 
 
+_TEMPORARY = re.compile(r"/\S*/cc\w+\.(?=ltrans|debug)")    # of -flto: another name every time
+
+
 @dataclass(frozen=True)
 class Image:
     """A built firmware: paths of the files, the manifest (model and build figures), and the board it is for."""
@@ -94,13 +97,16 @@ def _link(gcc: str, work: Path, board: Board, level: tuple[str, ...], ram_budget
           flash_budget_bytes: int) -> None:
     objects = sorted(str(path.relative_to(work)) for path in (work / "obj").iterdir())
     command = [gcc, *board.cflags, *level, "-nostartfiles", "-Tlink.ld", "-Wl,--gc-sections", "-Wl,--build-id=none",
-               "-Wl,-Map=firmware.map", "-Wl,--fatal-warnings", *objects, "-o", "firmware.elf"]
+               f"-ffile-prefix-map={work}=.", "-Wl,-Map=firmware.map", "-Wl,--fatal-warnings", *objects,
+               "-o", "firmware.elf"]
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
+    linker_map = work / "firmware.map"
     if done.returncode == 0:
+        linker_map.write_text(_TEMPORARY.sub("", linker_map.read_text()))
         return
     # The linker's assertions and region checks decide; the sizes for the message are in its map.
     sizes = {name: int(size, 16) for name, size in re.findall(
-        r"^(\.\w+)\s+0x[0-9a-f]+\s+(0x[0-9a-f]+)", (work / "firmware.map").read_text(), re.MULTILINE)}
+        r"^(\.\w+)\s+0x[0-9a-f]+\s+(0x[0-9a-f]+)", linker_map.read_text(), re.MULTILINE)}
     image_bytes = sum(sizes.get(name, 0) for name in (".text", ".rodata", ".data"))
     if "larger than the RAM budget" in done.stderr:
         what = f"the arena is {sizes['.arena']} bytes, the RAM budget {ram_budget_bytes}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -21,7 +22,8 @@ OBJECTS, LAYOUT = import_module("mcunas.device.objects"), import_module("mcunas.
 KERNEL = stub("arena[0] = 1;", "#include \"mn_kernels.h\"")
 
 
-def test_two_builds_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("goal", ["balanced", "flash"])
+def test_two_builds_give_the_same_bytes(goal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From another folder, another copy of the sources, and without cached objects."""
     images = []
     for name in ("one", "another/place"):
@@ -30,7 +32,7 @@ def test_two_builds_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.Monk
         shutil.copytree(firmware_dir(), copy)
         for module in (OBJECTS, LAYOUT):
             monkeypatch.setattr(module, "firmware_dir", lambda copy=copy: copy)
-        images.append(built(KERNEL, "mps2-an505", tmp_path / name / "out"))
+        images.append(built(replace(KERNEL, optimize=goal), "mps2-an505", tmp_path / name / "out"))
     for name in ("firmware.elf", "firmware.bin", "firmware.hex", "firmware.map", "manifest.json"):
         one, other = ((image.folder / name).read_bytes() for image in images)
         assert one == other, name
