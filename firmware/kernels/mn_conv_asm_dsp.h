@@ -15,11 +15,11 @@
 __asm__(
   "  .syntax unified\n"
   MN_CONV_WIDE_TEXT
-  "  .pushsection .text.mn_conv_run_dsp, \"ax\", %progbits\n"
+  "  .pushsection .text." MN_DSP_TEXT(MN_CONV_RUN) ", \"ax\", %progbits\n"
   "  .balign 4\n"
   "  .thumb\n"
   "  .thumb_func\n"
-  "  .type mn_conv_run_dsp, %function\n"
+  "  .type " MN_DSP_TEXT(MN_CONV_RUN) ", %function\n"
 
   "  .macro mn_step_first\n"
   "  ldrd r0, r1, [lr], #8\n"
@@ -110,7 +110,7 @@ __asm__(
   "  ssat \\b1, #8, \\b1, asr #12\n"
   "  .endm\n"
 
-  "mn_conv_run_dsp:\n"
+  MN_DSP_TEXT(MN_CONV_RUN) ":\n"
   "  push {r4-r11, lr}\n"
   "  sub sp, #124\n"
   "  mov r12, sp\n"
@@ -321,7 +321,7 @@ __asm__(
   "  subs r3, r3, #1\n"
   "  bne.n 54b\n"
   "  b.n 40b\n"
-  "  .size mn_conv_run_dsp, . - mn_conv_run_dsp\n"
+  "  .size " MN_DSP_TEXT(MN_CONV_RUN) ", . - " MN_DSP_TEXT(MN_CONV_RUN) "\n"
 
   "  .purgem mn_step_first\n"
   "  .purgem mn_step\n"

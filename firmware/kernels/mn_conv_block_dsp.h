@@ -38,7 +38,14 @@ struct mn_conv_run {
   uint32_t tail;                  // channels after whole blocks
   int32_t out_step;
 };
-MN_DSP_ASSEMBLY void mn_conv_run_dsp(struct mn_conv_run *r);
+
+// Each width has a name of its own, for a program that is compiled as a whole may hold both.
+#if MN_CONV_WIDE
+#define MN_CONV_RUN mn_conv_run_wide_dsp
+#else
+#define MN_CONV_RUN mn_conv_run_dsp
+#endif
+MN_DSP_ASSEMBLY void MN_CONV_RUN(struct mn_conv_run *r);
 
 // Loops are entered in their midst, at a distance in bytes of code; 1 marks Thumb.
 #define MN_CONV_STEP_CODE (MN_CONV_WIDE ? 44 : 48)
@@ -129,7 +136,7 @@ static const uint32_t *mn_conv_channels(const struct mn_conv_run *r, const uint3
   return q;
 }
 
-static void mn_conv_run_dsp(struct mn_conv_run *r)
+static void MN_CONV_RUN(struct mn_conv_run *r)
 {
   const int32_t all = 4 * 28 + 9, quads = r->quad_entry == all ? 0 : 4 * r->quad_rounds - r->quad_entry / 28;
   const int8_t *from[2] = {r->x0, r->x1};

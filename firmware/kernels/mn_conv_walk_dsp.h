@@ -74,7 +74,7 @@ static void compute(struct walk *w, int8_t *out, int32_t delta, int32_t pairs)
   w->run.delta = delta;
   w->run.out_end = out + w->run.block_bytes;
   w->run.pairs = pairs;
-  mn_conv_run_dsp(&w->run);
+  MN_CONV_RUN(&w->run);
 }
 
 // One pixel: it waits for its partner. ox may lie in the rows below.

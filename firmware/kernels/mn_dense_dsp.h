@@ -13,11 +13,18 @@
 
 #if MN_HAS_DSP
 
+// Each width has a name of its own, for a program that is compiled as a whole may hold both.
+#if MN_DENSE_WIDE
+#define MN_DOT_EIGHT mn_dot_eight_wide_dsp
+#else
+#define MN_DOT_EIGHT mn_dot_eight_dsp
+#endif
+
 // Eight channels of one row: sums2[k] is twice the sum of products. The first quad of inputs is at `first`, the others
 // (a multiple of four bytes, or none) from x to x_end. weights: [quad][2][pair of channels], wide: [quad][2][channel].
 // Returns the weights after.
-MN_DSP_ASSEMBLY const uint32_t *mn_dot_eight_dsp(const int8_t *first, const int8_t *x, const int8_t *x_end,
-                                                 const uint32_t *weights, uint32_t sums2[8]);
+MN_DSP_ASSEMBLY const uint32_t *MN_DOT_EIGHT(const int8_t *first, const int8_t *x, const int8_t *x_end,
+                                             const uint32_t *weights, uint32_t sums2[8]);
 
 #if defined(__arm__)
 
@@ -33,11 +40,11 @@ MN_DSP_ASSEMBLY const uint32_t *mn_dot_eight_dsp(const int8_t *first, const int8
 __asm__(
   "  .syntax unified\n"
   MN_DENSE_WIDE_TEXT
-  "  .pushsection .text.mn_dot_eight_dsp, \"ax\", %progbits\n"
+  "  .pushsection .text." MN_DSP_TEXT(MN_DOT_EIGHT) ", \"ax\", %progbits\n"
   "  .balign 4\n"
   "  .thumb\n"
   "  .thumb_func\n"
-  "  .type mn_dot_eight_dsp, %function\n"
+  "  .type " MN_DSP_TEXT(MN_DOT_EIGHT) ", %function\n"
 
   // A word of two inputs times eight channels. free: whether r0 is.
   "  .macro mn_eight free\n"
@@ -91,7 +98,7 @@ __asm__(
   "  mn_eight 1\n"
   "  .endm\n"
 
-  "mn_dot_eight_dsp:\n"
+  MN_DSP_TEXT(MN_DOT_EIGHT) ":\n"
   "  push {r1, r2, r4-r11, lr}\n"
   "  mov lr, r0\n"
   "  mov r12, r3\n"
@@ -169,15 +176,15 @@ __asm__(
   "  mov r0, r12\n"
   "  add sp, sp, #8\n"
   "  pop {r4-r11, pc}\n"
-  "  .size mn_dot_eight_dsp, . - mn_dot_eight_dsp\n"
+  "  .size " MN_DSP_TEXT(MN_DOT_EIGHT) ", . - " MN_DSP_TEXT(MN_DOT_EIGHT) "\n"
   "  .purgem mn_eight\n"
   "  .purgem mn_eight_quad\n"
   "  .popsection\n");
 
 #else
 
-static const uint32_t *mn_dot_eight_dsp(const int8_t *first, const int8_t *x, const int8_t *x_end,
-                                        const uint32_t *weights, uint32_t sums2[8])
+static const uint32_t *MN_DOT_EIGHT(const int8_t *first, const int8_t *x, const int8_t *x_end,
+                                    const uint32_t *weights, uint32_t sums2[8])
 {
   uint32_t s[4] = {0}, t[4] = {0};
 
@@ -203,7 +210,7 @@ static const uint32_t *mn_dot_eight_dsp(const int8_t *first, const int8_t *x, co
 
 #endif
 
-// Two channels, as mn_dot_eight_dsp.
+// Two channels, as MN_DOT_EIGHT.
 static MN_NOINLINE const uint32_t *dot_two(const int8_t *first, const int8_t *x, const int8_t *x_end,
                                            const uint32_t *weights, uint32_t sums2[2])
 {
@@ -271,7 +278,7 @@ static inline void mn_dense(const struct MN_DENSE_MEMBERS *p, const int8_t *in, 
 
       if (p->outputs - c >= 8) {
         lanes = 8;
-        w = mn_dot_eight_dsp(first, x, x_end, w, sums2);
+        w = MN_DOT_EIGHT(first, x, x_end, w, sums2);
       } else {
         lanes = p->outputs - c >= 2 ? 2 : 1;
         w = dot_two(first, x, x_end, w, sums2);

@@ -46,6 +46,10 @@ static inline uint32_t mn_both(int32_t x)
 #define MN_DSP_ASSEMBLY static
 #endif
 
+// A name in the text of assembly.
+#define MN_DSP_TEXT_OF(name) #name
+#define MN_DSP_TEXT(name) MN_DSP_TEXT_OF(name)
+
 #if defined(__arm__)
 
 #define MN_DSP_UNARY(name, instruction)                          \

@@ -158,8 +158,11 @@ def test_wide_weights_equal_the_reference(kind, tmp_path, monkeypatch):
     assert program.run(tmp_path) == []
 
 
-@pytest.mark.skipif(shutil.which("qemu-system-arm") is None or shutil.which("arm-none-eabi-gcc") is None,
-                    reason="needs qemu-system-arm and arm-none-eabi-gcc")
+_on_target = pytest.mark.skipif(shutil.which("qemu-system-arm") is None or shutil.which("arm-none-eabi-gcc") is None,
+                                reason="needs qemu-system-arm and arm-none-eabi-gcc")
+
+
+@_on_target
 def test_assembly_equals_tflite_micro(tmp_path):
     """All kinds of layers in one firmware, on the emulated Cortex-M4: with the drawn inputs and with random ones."""
     graph, inputs = bundle([case for kind in sorted(CASES) for case in draw(CASES[kind], 25, 40)])
@@ -168,6 +171,17 @@ def test_assembly_equals_tflite_micro(tmp_path):
         image = build(_compiled(graph, wide), board, tmp_path, tflite=write_tflite(graph))
         assert validate(image, [inputs]).mismatches == 0
         assert validate(image, n_random=2).mismatches == 0
+
+
+@_on_target
+def test_both_widths_meet_in_a_program_that_is_compiled_as_a_whole(tmp_path):
+    graph, inputs = bundle([case for kind in _WIDE for case in draw(CASES[kind], 6, 42)])
+    board, ways = Board.load(_BOARD), [candidates(graph, op, "dsp") for op in graph.ops]
+    choice = Choice({i: ("wide", "dsp")[i % 2] for i, found in enumerate(ways) if "wide" in found and "dsp" in found})
+    compiled = compile_graph(graph, board, "flash", rewrite=False, choice=choice)
+    assert {f"{kernel}_s8_{width}" for kernel in ("mn_conv", "mn_fully_connected") for width in ("dsp", "wide_dsp")} <= set(
+        compiled.kernels)
+    assert validate(build(compiled, board, tmp_path, tflite=write_tflite(graph)), [inputs]).mismatches == 0
 
 
 def test_one_row_of_taps_hangs_over_the_border(tmp_path):
