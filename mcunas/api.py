@@ -55,8 +55,10 @@ def load_array(path: Path) -> np.ndarray:
 
 
 def compile_model(model: Any, board: Board | str, optimize: str = "balanced",
-                  tuned: str | Path | None = None, ram: int | str | None = None) -> tuple[Compiled, bytes]:
-    """(compiled, .tflite bytes). tuned: a file that `mcunas tune` wrote. ram: limit of the arena, like "12 KiB".
+                  tuned: str | Path | None = None, ram: int | str | None = None,
+                  flash: int | str | None = None) -> tuple[Compiled, bytes]:
+    """(compiled, .tflite bytes). tuned: a file that `mcunas tune` wrote. ram: limit of the arena, like "12 KiB"; flash: of
+    the model's share of the image.
 
     Raises InputError, DoesNotFit.
     """
@@ -64,8 +66,9 @@ def compile_model(model: Any, board: Board | str, optimize: str = "balanced",
 
     chosen = board if isinstance(board, Board) else Board.load(board)   # first: the cheapest mistake to report
     graph, data = load_model(model)
-    choice, limits = Choice.load(tuned) if tuned else None, Budget(ram).for_board(chosen)
-    return compile_graph(graph, chosen, optimize=optimize, choice=choice, ram_bytes=limits.ram_bytes), data
+    choice, limits = Choice.load(tuned) if tuned else None, Budget(ram, flash).for_board(chosen)
+    return compile_graph(graph, chosen, optimize=optimize, choice=choice, ram_bytes=limits.ram_bytes,
+                         flash_bytes=limits.flash_bytes), data
 
 
 def build(model: Any, board: Board | str, out: str | Path | None = None, *, budget: Budget | None = None,
@@ -80,7 +83,7 @@ def build(model: Any, board: Board | str, out: str | Path | None = None, *, budg
 
     chosen = board if isinstance(board, Board) else Board.load(board)
     limits = (budget or Budget()).for_board(chosen)
-    compiled, data = compile_model(model, chosen, optimize, tuned, limits.ram_bytes)
+    compiled, data = compile_model(model, chosen, optimize, tuned, limits.ram_bytes, limits.flash_bytes)
     folder = Path("build") / f"{compiled.model_id}-{chosen.key}" if out is None else Path(out)
     return build_firmware(compiled, chosen, folder, debug=debug, tflite=data, ram_bytes=limits.ram_bytes,
                           flash_bytes=limits.flash_bytes)

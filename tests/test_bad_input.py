@@ -117,6 +117,39 @@ def test_an_output_folder_that_is_a_file(valid: bytes, tmp_path: Path, capsys: p
     assert (tmp_path / "taken").read_text() == "mine"
 
 
+@pytest.mark.parametrize("verb", ["compile", "build", "validate"])
+@pytest.mark.parametrize(("option", "value", "what"), [
+    ("--ram", "0", "not positive"), ("--ram", "abc", "write it like '64 KiB'"), ("--ram", "-4", "cannot read '-4'"),
+    ("--ram", "900 MiB", "give at most"), ("--optimize", "cycels", "not one of 'ram', 'cycles'"),
+    ("--tuned", "absent.json", "cannot be read"), ("--tuned", ".", "cannot be read"),
+])
+def test_options_that_cannot_be(refused, valid: bytes, verb: str, option: str, value: str, what: str) -> None:
+    assert what in refused(valid, 2, option, value, verb=verb)
+
+
+_LAYER = '{"index": 0, "variant": "dsp", "instructions": {}}'
+
+
+@pytest.mark.parametrize(("text", "what"), [
+    ("", "is not a tuning"), ("{", "is not a tuning"), ("[]", "is not a tuning"), ("\x00\xff", "is not a tuning"),
+    ('{"layers": 3}', "is not a tuning"), ('{"layers": [{"index": 1e999}]}', "is not a tuning"),
+    (f'{{"layers": [{_LAYER}], "core": "cortex-m4", "optimize": "cycles"}}', "is not a tuning"),
+    (f'{{"layers": [{_LAYER}], "core": "cortex-m4", "optimize": "cycles", "fingerprint": "0"}}', "for another model"),
+    (f'{{"layers": [{_LAYER}], "core": "cortex-m0", "optimize": "cycles", "fingerprint": "0"}}', "for another core"),
+])
+def test_a_tuning_that_cannot_be(refused, valid: bytes, text: str, what: str, tmp_path: Path) -> None:
+    (tmp_path / "tuned.json").write_text(text, encoding="latin-1")
+    assert what in refused(valid, 2, "--tuned", str(tmp_path / "tuned.json"))
+
+
+@pytest.mark.parametrize(("options", "what"), [
+    (["--optimize", "ram"], "tuning for 'ram' has no effect"), (["--board", "mps2-an38"], "did you mean 'mps2-an386'"),
+])
+def test_a_tuning_that_is_refused(refused, valid: bytes, options: list[str], what: str) -> None:
+    assert what in refused(valid, 2, *options, verb="tune")
+    assert "not a .tflite file" in refused(b"no model", 2, verb="tune")
+
+
 def test_damaged_files_never_crash_the_reader(valid: bytes) -> None:
     """Flipped, cut, repeated: each is either a legal graph or one McunasError of one line."""
     rng = random.Random(0)

@@ -157,8 +157,12 @@ def tune(
     if json:
         print_json(found)
         return
+
+    def shown(count: int | None) -> str:
+        return "–" if count is None else f"{count:,}"
+
     print_table(("layer", "variant", "instructions", "others"), [
-        (f"{layer['index']} {layer['kind']}", layer["variant"], f"{layer['instructions'][layer['variant']]:,}",
+        (f"{layer['index']} {layer['kind']}", layer["variant"], shown(layer["instructions"].get(layer["variant"])),
          ", ".join(f"{v} {n:,}" for v, n in layer["instructions"].items() if v != layer["variant"]))
         for layer in found["layers"]])
     print(f"wrote {path}; use it with --tuned {path} --optimize {optimize.value}")

@@ -44,7 +44,7 @@ class Choice:
                           str(data["optimize"]), str(data["fingerprint"]))
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror})", str(path), "name a file that mcunas tune wrote") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise InputError("is not a tuning", str(path), "name a file that mcunas tune wrote") from None
 
     def to_json(self, graph: Graph) -> dict[str, Any]:

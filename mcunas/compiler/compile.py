@@ -46,15 +46,16 @@ class Compiled:
 
 
 def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_id: str | None = None,
-                  rewrite: bool = True, choice: Choice | None = None, ram_bytes: int | None = None) -> Compiled:
+                  rewrite: bool = True, choice: Choice | None = None, ram_bytes: int | None = None,
+                  flash_bytes: int | None = None) -> Compiled:
     """Compile a verified int8 Graph for `board`. rewrite: run the passes first; without them every op stays as given.
 
     choice: variants of the kernels; by default the selector chooses by the core's tables. ram_bytes: the arena's limit,
     by default all that the board has for it. `cycles` and `flash` take the fastest plan within it, `ram` the least RAM,
-    `balanced` the least RAM for a few percent of the instructions.
+    `balanced` the least RAM for a few percent of the instructions. flash_bytes: what `cycles` may spend, by default all.
 
     Raises InputError for an unknown goal or an illegal graph, DoesNotFit when no plan keeps the limit or the weights
-    alone exceed the board's flash.
+    alone exceed the flash.
     """
     if optimize not in OPTIMIZE:
         raise InputError(f"unknown optimization goal {optimize!r}", fix=f"use one of {', '.join(OPTIMIZE)}")
@@ -62,11 +63,12 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
     model_id = identifier(model_id or graph.name)
     graph, notes = passes.optimize(graph) if rewrite else (graph, ())
     limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
+    flash_limit_bytes = min(flash_bytes or board.flash_bytes, board.flash_bytes)
     if choice:
         variants = choice.check(graph, board).variants
         planned = plan(graph, board.isa, optimize, limit_bytes, variants, memories(board))
     else:
-        variants, found = schedules(graph, board, optimize, limit_bytes)
+        variants, found = schedules(graph, board, optimize, limit_bytes, flash_limit_bytes)
         planned = Plan.within(found, limit_bytes, memories(board))
     weights = weight_bytes(graph)
     if not planned.fits(limit_bytes, memories(board)):
@@ -78,13 +80,15 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
         fix = ("" if optimize == "ram" else "optimize for ram, ") + "use a smaller model or a larger board"
         raise DoesNotFit(f"the arena needs at least {planned.arena_bytes} bytes (peak at {graph.where(peak.ops[-1])}), "
                          f"{limit}", where=graph.name, fix=fix)
-    if weights > board.flash_bytes:
-        raise DoesNotFit(f"the weights need {weights} bytes of flash, {board.key} has {board.flash_bytes} for a model",
-                         where=graph.name, fix="use a smaller model or a larger board")
+    if weights > flash_limit_bytes:
+        limit = (f"{board.key} has {flash_limit_bytes} for a model" if flash_limit_bytes == board.flash_bytes
+                 else f"the budget is {flash_limit_bytes}")
+        raise DoesNotFit(f"the weights need {weights} bytes of flash, {limit}", where=graph.name,
+                         fix="use a smaller model or a larger board")
     header, source = emit_header(graph, planned, model_id), emit_source(graph, planned, model_id)
     kernels = tuple(sorted({c.kernel for calls in planned.program.calls for c in calls}))
     manifest = _manifest(graph, planned, board, optimize, model_id, kernels, variants)
-    manifest["arena_limit_bytes"] = limit_bytes
+    manifest |= {"arena_limit_bytes": limit_bytes, "flash_limit_bytes": flash_limit_bytes}
     manifest["arenas"] = [{"memory": name, "bytes": used, "limit_bytes": room} for (name, room), used in
                           zip_longest(board.arenas.items(), planned.region_bytes, fillvalue=0)]
     manifest["passes"] = [{"pass": note.name, "did": note.text} for note in notes]
@@ -97,12 +101,13 @@ def memories(board: Board) -> tuple[int, ...]:
     return tuple(board.arenas.values()) if len(board.arenas) > 1 else ()
 
 
-def schedules(graph: Graph, board: Board, optimize: str, limit_bytes: int) -> tuple[dict[int, str], list[Schedule]]:
+def schedules(graph: Graph, board: Board, optimize: str, limit_bytes: int,
+              flash_limit_bytes: int | None = None) -> tuple[dict[int, str], list[Schedule]]:
     """(op index -> variant of its kernels, schedules as in schedule.preferred) of a graph after the passes."""
     def under(choice: Mapping[int, str]) -> list[Schedule]:
         return preferred(Program.of(graph, board.isa, choice), optimize, limit_bytes)
 
-    choice = select(graph, board, optimize, lambda c: under(c)[-1].bound_bytes)
+    choice = select(graph, board, optimize, lambda c: under(c)[-1].bound_bytes, None, flash_limit_bytes)
     return choice, under(choice)
 
 

@@ -4,7 +4,8 @@
 cycles, balanced: the fewest instructions by the core's table, or as measured; variants that spend flash for speed only in
 `cycles`, best gain per byte first, as far as the board's flash goes. flash: the fewest bytes of code and tables
 together; ram: the least peak, then the fewest bytes. Code is paid once however many layers share a kernel, so for these
-two all ops of a kind go together.
+two all ops of a kind go together. On a core without tables every op takes its best usual variant for speed, and the
+one with the smallest tables for size.
 """
 from __future__ import annotations
 
@@ -14,8 +15,14 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from mcunas.compiler.features import op_features
-from mcunas.compiler.lower import ROOMY, KernelCall, Table, candidates
-from mcunas.compiler.tables import InstructionTable, code_table, instruction_table
+from mcunas.compiler.lower import ISAS, ROOMY, KernelCall, Table, candidates
+from mcunas.compiler.tables import (
+    InstructionTable,
+    code_table,
+    has_code_table,
+    has_instruction_table,
+    instruction_table,
+)
 from mcunas.graph.ir import Graph, Op
 
 if TYPE_CHECKING:
@@ -26,15 +33,21 @@ Ways = dict[str, list[KernelCall]]
 
 
 def select(graph: Graph, board: Board, optimize: str, peak_bytes: Callable[[Mapping[int, str]], int],
-           measured: Mapping[tuple[int, str], int] | None = None) -> dict[int, str]:
+           measured: Mapping[tuple[int, str], int] | None = None, flash_budget_bytes: int | None = None) -> dict[int, str]:
     """op index -> variant, of the ops that have a choice.
 
     peak_bytes: the least peak of RAM under a choice. measured: instructions of (op index, variant), where known.
+    flash_budget_bytes: what the model may use, by default all that the board has for it.
     """
-    ways = {i: found for i, op in enumerate(graph.ops) if len(found := candidates(graph, op, board.isa)) > 1}
+    every = dict(enumerate(candidates(graph, op, board.isa) for op in graph.ops))
+    ways = {i: found for i, found in every.items() if len(found) > 1}
     if optimize in ("ram", "flash"):
         return _smallest(graph, ways, board, peak_bytes if optimize == "ram" else None)
-    return fastest(graph, ways, board, roomy=optimize == "cycles", measured=measured or {})
+    choice = fastest(graph, ways, board, measured or {})
+    if optimize == "cycles":
+        spare = min(flash_budget_bytes or board.flash_bytes, board.flash_bytes)
+        _spend(graph, every, board, measured or {}, choice, spare)
+    return choice
 
 
 def table_bytes(calls: list[KernelCall]) -> int:
@@ -42,31 +55,58 @@ def table_bytes(calls: list[KernelCall]) -> int:
     return sum(v.data.nbytes for call in calls for v in call.params.values() if isinstance(v, Table))
 
 
-def fastest(graph: Graph, ways: dict[int, Ways], board: Board, roomy: bool,
-             measured: Mapping[tuple[int, str], int]) -> dict[int, str]:
-    table, spendthrift = instruction_table(board), ROOMY.get(board.isa, ())
-    choice, offers = {}, []
+def fastest(graph: Graph, ways: Mapping[int, Ways], board: Board, measured: Mapping[tuple[int, str], int]) -> dict[int, str]:
+    """Per op the fewest instructions among the variants that spend no flash for speed."""
+    table, choice = _table(board), {}
     for i, found in ways.items():
-        price = {variant: measured.get((i, variant), _instructions(graph, graph.ops[i], calls, table))
-                 for variant, calls in found.items()}
-        usual = [variant for variant in found if variant not in spendthrift]
+        usual = [variant for variant in found if variant not in ROOMY.get(board.isa, ())]
+        price = {variant: _price(graph, i, variant, found[variant], table, measured) for variant in usual}
         choice[i] = min(usual, key=lambda v: price[v] * _doubt((i, v) in measured, v == usual[0], table))
         if price[usual[0]] == inf:      # nothing to compare with
             choice[i] = usual[0]
-        best = min(found, key=price.__getitem__)
-        if roomy and best in spendthrift and price[best] < price[choice[i]] < inf:
-            bytes_more = table_bytes(found[best]) - table_bytes(found[choice[i]])
-            offers.append((bytes_more / (price[choice[i]] - price[best]), bytes_more, i, best))
-    left = board.flash_bytes - flash_bytes({i: found[choice[i]] for i, found in ways.items()}, board)
-    for _, bytes_more, i, variant in sorted(offers):
-        if bytes_more <= left:
-            choice[i], left = variant, left - bytes_more
     return choice
 
 
-def _doubt(is_measured: bool, is_first: bool, table: InstructionTable) -> float:
+def _spend(graph: Graph, every: Mapping[int, Ways], board: Board, measured: Mapping[tuple[int, str], int],
+           choice: dict[int, str], spare_bytes: int) -> None:
+    """Replace variants of `choice` by faster ones that take more flash, while the whole model stays within spare_bytes."""
+    table, offers = _table(board), []
+    for i, variant in choice.items():
+        found = every[i]
+        price = {v: _price(graph, i, v, calls, table, measured) for v, calls in found.items()}
+        best = min(found, key=price.__getitem__)
+        if best in ROOMY.get(board.isa, ()) and price[best] < price[variant] < inf:
+            bytes_more = table_bytes(found[best]) - table_bytes(found[variant])
+            offers.append((bytes_more / (price[variant] - price[best]), i, best))
+    offers.sort()
+    calls_of = {i: found[choice[i]] if i in choice else next(iter(found.values())) for i, found in every.items()}
+
+    def fits(taken: list[tuple[float, int, str]]) -> bool:
+        return flash_bytes(calls_of | {i: every[i][variant] for _, i, variant in taken}, board) <= spare_bytes
+
+    # Layers that all leave a kernel no longer pay for its code: the most at once, then single ones.
+    most = max((n for n in range(len(offers) + 1) if fits(offers[:n])), default=0)
+    taken = offers[:most]
+    for offer in offers[most:]:
+        taken += [offer] if fits([*taken, offer]) else []
+    choice.update((i, variant) for _, i, variant in taken)
+
+
+def _table(board: Board) -> InstructionTable | None:
+    return instruction_table(board) if has_instruction_table(board) else None
+
+
+def _price(graph: Graph, op_index: int, variant: str, calls: list[KernelCall], table: InstructionTable | None,
+           measured: Mapping[tuple[int, str], int]) -> float:
+    """Instructions of one inference; inf where they are not known."""
+    if (op_index, variant) in measured:
+        return measured[op_index, variant]
+    return inf if table is None else _instructions(graph, graph.ops[op_index], calls, table)
+
+
+def _doubt(is_measured: bool, is_first: bool, table: InstructionTable | None) -> float:
     """A plainer variant must win by more than the table's own error."""
-    return 1.0 if is_measured or is_first else 1.0 + 2 * table.error_percent / 100
+    return 1.0 if is_measured or is_first or table is None else 1.0 + 2 * table.error_percent / 100
 
 
 def _instructions(graph: Graph, op: Op, calls: list[KernelCall], table: InstructionTable) -> float:
@@ -79,25 +119,26 @@ def _instructions(graph: Graph, op: Op, calls: list[KernelCall], table: Instruct
 
 
 def flash_bytes(calls_of: Mapping[int, list[KernelCall]], board: Board) -> int:
-    """Code of the distinct kernels, tables and parameters of these ops' calls."""
-    prices = code_table(board)
+    """Code of the distinct kernels, and tables, parameters and code of the calls; tables only on a core without prices."""
     calls = [call for found in calls_of.values() for call in found]
-    kernels = {call.kernel for call in calls}
+    if not has_code_table(board):
+        return table_bytes(calls)
+    prices, kernels = code_table(board), {call.kernel for call in calls}
     return (sum(prices.code(k) for k in kernels) + prices.libraries(kernels)
-            + sum(prices.params(call.kernel) for call in calls) + table_bytes(calls))
+            + sum(prices.params(call.kernel) + prices.call_bytes for call in calls) + table_bytes(calls))
 
 
 def _smallest(graph: Graph, ways: dict[int, Ways], board: Board,
               peak_bytes: Callable[[Mapping[int, str]], int] | None) -> dict[int, str]:
     """All ops of a kind take the same variant, or the next plainer one where they lack it."""
-    kinds: dict[str, list[str]] = {}
+    plainer, kinds = ISAS[board.isa], {}
     for i, found in ways.items():
         names = kinds.setdefault(graph.ops[i].kind, [])
         names += [v for v in found if v not in names and v not in ROOMY.get(board.isa, ())]
 
     def of(picked: Mapping[str, str]) -> dict[int, str]:
-        return {i: picked[kind] if picked[kind] in found else next(reversed(found))
-                for i, found in ways.items() for kind in (graph.ops[i].kind,)}
+        return {i: next(v for v in plainer[plainer.index(picked[graph.ops[i].kind]):] if v in found)
+                for i, found in ways.items()}
 
     def cost(picked: Mapping[str, str]) -> tuple[int, int]:
         choice = of(picked)

@@ -75,15 +75,28 @@ def _known(kernel: str, table: dict) -> str:
     return kernel if kernel in table else base if base in table else DEFAULT
 
 
-def _path(board: Board, prefix: str) -> Path:
+def _file(board: Board, prefix: str) -> Path:
     name = f"{prefix}-{board.cost_table}.toml"
     beside = board.path.parent / "cost" / name
-    path = beside if beside.exists() else boards_dir() / "cost" / name
+    return beside if beside.exists() else boards_dir() / "cost" / name
+
+
+def _path(board: Board, prefix: str) -> Path:
+    path = _file(board, prefix)
     if not path.exists():
-        raise InputError(f"no cost table {name}", where=f"board {board.key}",
+        raise InputError(f"no cost table {path.name}", where=f"board {board.key}",
                          fix=f"run python -m mcunas.cost.{'measure_code' if prefix == 'kernels' else 'fit'} "
                              f"--board {board.key}")
     return path
+
+
+def has_code_table(board: Board) -> bool:
+    """A core of the user's own may have none."""
+    return _file(board, "kernels").exists()
+
+
+def has_instruction_table(board: Board) -> bool:
+    return _file(board, "instructions").exists()
 
 
 def code_table(board: Board) -> CodeTable:

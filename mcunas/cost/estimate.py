@@ -65,10 +65,11 @@ class Priced:
     memories: tuple[int, ...] = ()
 
     @staticmethod
-    def of(graph: Graph, board: Board, goal: str = "balanced", ram_bytes: int | None = None) -> Priced:
-        """As the compiler plans it for a goal and a limit of the arena (default: what the board has)."""
+    def of(graph: Graph, board: Board, goal: str = "balanced", ram_bytes: int | None = None,
+           flash_bytes: int | None = None) -> Priced:
+        """As the compiler plans it for a goal, a limit of the arena and one of flash (default: what the board has)."""
         limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
-        return Priced(schedules(graph, board, goal, limit_bytes)[1][0], memories(board))
+        return Priced(schedules(graph, board, goal, limit_bytes, flash_bytes)[1][0], memories(board))
 
     @property
     def program(self) -> Program:
@@ -179,13 +180,13 @@ def stream_extras(graph: Graph, stream: Stream) -> list[tuple[int, int, float]]:
 
 
 def estimate(graph: Graph, board: Board, rewrite: bool = True, goal: str = "balanced",
-             ram_bytes: int | None = None) -> Cost:
+             ram_bytes: int | None = None, flash_limit_bytes: int | None = None) -> Cost:
     """The cost of `graph` (int8, verified) on `board`, after the compiler's passes unless `rewrite` is off.
 
-    goal, ram_bytes: as given to the compiler.
+    goal, ram_bytes, flash_limit_bytes: as given to the compiler.
     Raises InputError when the board's cost tables are missing.
     """
-    priced = Priced.of(optimize(graph).graph if rewrite else graph, board, goal, ram_bytes)
+    priced = Priced.of(optimize(graph).graph if rewrite else graph, board, goal, ram_bytes, flash_limit_bytes)
     flash_bytes, weights, code_bytes = flash(priced.schedule, board)
     count, model, table = instructions(priced.schedule, board), board.cycle_model, instruction_table(board)
     cycles = count * model.cycles_per_instruction

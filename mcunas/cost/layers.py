@@ -115,4 +115,4 @@ class Layers:
         ways = candidates(alone, alone.ops[0], self.board.isa)
         usual = [calls[0] for variant, calls in ways.items() if calls and variant not in ROOMY.get(self.board.isa, ())]
         self._rivals[same, kernel] = tuple(replace(call, params={}) for call in usual if call.kernel != kernel)
-        return ways[fastest(alone, {0: ways}, self.board, roomy=False, measured={})[0]]
+        return ways[fastest(alone, {0: ways}, self.board, measured={})[0]]

@@ -25,7 +25,7 @@ from mcunas.device.build import Image, build
 from mcunas.device.random_input import random_inputs
 from mcunas.device.run import connect, input_bytes
 from mcunas.device.validate import instructions_of
-from mcunas.errors import InputError
+from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph.ir import Graph
 from mcunas.paths import cache_dir
 
@@ -34,7 +34,8 @@ def tune(graph: Graph, board: Board, optimize: str = "cycles",
          progress: Callable[[int, int], None] | None = None) -> tuple[Graph, Choice]:
     """(the Graph after the compiler's passes, the choice for it). graph: int8, verified.
 
-    progress: called with (layer variants measured, of all). Raises InputError, ToolMissing, CheckFailed.
+    A variant that does not fit the board on its own is priced by the core's table. progress: called with (layer variants
+    measured, of all). Raises InputError, ToolMissing, CheckFailed.
     """
     if optimize not in ("cycles", "balanced"):
         raise InputError(f"tuning for {optimize!r} has no effect", fix="use --optimize cycles or balanced")
@@ -45,7 +46,8 @@ def tune(graph: Graph, board: Board, optimize: str = "cycles",
     for done, (i, variant) in enumerate(jobs):
         if progress:
             progress(done, len(jobs))
-        measured[i, variant] = _instructions(alone(graph, i), variant, board, optimize)
+        with contextlib.suppress(DoesNotFit):       # alone, in full: the network may stream it, or take another variant
+            measured[i, variant] = _instructions(alone(graph, i), variant, board, optimize)
     if progress:
         progress(len(jobs), len(jobs))
     variants = select(graph, board, optimize,

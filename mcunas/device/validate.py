@@ -162,7 +162,8 @@ def _predicted(image: Image, tflite: bytes) -> Figures:
 
     model, reserve = image.manifest, image.board.reserve
     try:
-        cost = estimate(read_tflite(tflite), image.board, goal=model["optimize"], ram_bytes=model["arena_limit_bytes"])
+        cost = estimate(read_tflite(tflite), image.board, goal=model["optimize"], ram_bytes=model["arena_limit_bytes"],
+                        flash_limit_bytes=model["flash_limit_bytes"])
     except InputError:
         return Figures(model["arena_bytes"], None, None, model["weight_bytes"], reserve.stack, None, None)
     flash_bytes = cost.flash_bytes + reserve.flash

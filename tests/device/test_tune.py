@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,8 @@ from mcunas.board import Board
 from mcunas.compiler import compile_graph
 from mcunas.device import build, validate
 from mcunas.device.tune import alone, tune
-from mcunas.errors import InputError
-from mcunas.graph import verify, write_tflite
+from mcunas.errors import DoesNotFit, InputError
+from mcunas.graph import Graph, verify, write_tflite
 from tests.compiler.test_select import small_cnn
 from tests.small_models import dense
 
@@ -30,6 +31,18 @@ def test_the_measured_best_is_what_the_build_executes(tmp_path: Path, monkeypatc
     assert report.mismatches == 0 and report.to_json()["instructions"] == min(counts.values())
     assert tune(model, BOARD)[1] == choice
     assert len(list((tmp_path / "cache" / "mcunas" / "counts").iterdir())) == len(counts)
+
+
+def test_a_variant_that_does_not_fit_alone_is_priced_by_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    def instructions(layer: Graph, variant: str, *_: Any) -> int:
+        if variant == "wide":
+            raise DoesNotFit("too large")
+        return 1000
+
+    monkeypatch.setattr("mcunas.device.tune._instructions", instructions)
+    graph, choice = tune(small_cnn(), BOARD)
+    assert set(choice.variants) == set(range(len(graph.ops))) and "wide" not in {v for _, v in choice.measured}
+    assert compile_graph(small_cnn(), BOARD, "cycles", choice=choice).kernels
 
 
 def test_a_layer_alone_is_a_legal_graph() -> None:

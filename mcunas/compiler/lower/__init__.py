@@ -134,14 +134,12 @@ def lower(graph: Graph, op: Op, isa: str = "scalar", variant: str | None = None)
 
     Raises KeyError when the op has no such variant.
     """
-    if variant is not None:
-        return candidates(graph, op, isa)[variant]
-    for candidate in ISAS[isa]:
+    for candidate in ISAS[isa] if variant is None else (variant,):
         lowering = _LOWERINGS.get((op.kind, candidate))
         calls = lowering(graph, op) if lowering else None
         if calls is not None:
             return calls
-    raise AssertionError(f"{op.kind} has no lowering")
+    raise KeyError(f"{op.kind} has no lowering {variant or isa!r}")
 
 
 from mcunas.compiler.lower import convolution, dsp, dsp_simple, elementwise, movement, mve, pooling, resize, scalar  # noqa: E402,F401  registration

@@ -136,8 +136,8 @@ def requant_rows(p: Short | Lines) -> np.ndarray:
 
 
 def in_stream(words: np.ndarray, requant: np.ndarray, channels: int) -> np.ndarray:
-    """uint32: what the runs of mn_conv_block_dsp.h read. words (channels / n, steps): each word serves n channels, channels of words
-    padded to even. Blocks of four channels as [step][word], then their requantization; one or two channels last."""
+    """uint32: weights as mn_conv_block_dsp.h reads them. words (channels / n, steps): each word serves n channels, padded
+    to even. Blocks of four channels as [step][word], then their requantization; one or two channels last."""
     per_word = -(-channels // 2) * 2 // words.shape[0]
     parts = []
     for block, constants in enumerate(requant):
