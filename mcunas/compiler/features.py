@@ -19,6 +19,12 @@ tails       pixels, where there are such channels; tail_outputs: values written 
 depth_tail  multiply-accumulates after the last block of LANES in depth; depth_pad: what filling that block would add
 vector_pad  what filling the last VECTOR would add
 ragged      gathers of a kernel row that is no whole number of LANES
+odd_pixels  multiply-accumulates of the last pixel of an odd number, of the last column of odd rows in a depthwise layer,
+            of the outputs after the last block of WIDE in a fully connected one; odd_tail: of its last channels
+strided     outputs of a depthwise convolution that skips pixels; strided_rows: their blocks of LANES channels x rows
+block_rows  blocks of LANES outputs x output rows; blocks: such blocks x pixels (pairs of them in a convolution; of WIDE
+            outputs in a fully connected layer)
+ragged_taps taps of kernel rows that are no whole number of LANES
 narrow_taps taps, where a kernel row holds less than LANES values (first layers) and is gathered byte by byte
 """
 from __future__ import annotations
@@ -29,8 +35,10 @@ from typing import Any
 
 FEATURES = ("macs", "outputs", "taps", "pixels", "calls", "gathers", "runs", "edge", "edge_taps", "border", "out_tail",
             "out_odd", "tails", "tail_outputs", "depth_tail", "depth_pad", "vector_pad", "narrow_taps",
-            "ragged")
+            "ragged", "odd_pixels", "strided", "strided_rows", "block_rows", "blocks", "ragged_taps",
+            "odd_tail")
 LANES = 4           # output channels, and depth values, that the kernels handle at once; the rest is dearer
+WIDE = 8            # outputs of a fully connected layer at once
 VECTOR = 16         # the same for depth on a core with vectors
 
 
@@ -47,24 +55,28 @@ def op_features(kind: str, attrs: Mapping[str, Any], shapes: Sequence[tuple], ou
                 taps * _tail(outputs), taps * _odd(outputs), pixels * (_tail(outputs) > 0), pixels * _tail(outputs),
                 pixels * outputs * _tail(kh * kw * inputs), pixels * outputs * kh * _pad(kw * inputs),
                 pixels * outputs * _pad(kh * kw * inputs, VECTOR), taps * _narrow(kw * inputs),
-                pixels * kh * (_tail(kw * inputs) > 0))
+                pixels * kh * (_tail(kw * inputs) > 0), pixels % 2 * kh * kw * inputs * outputs, 0, 0,
+                out[1] * _blocks(outputs), (pixels + 1) // 2 * _blocks(outputs), taps * (_tail(kw * inputs) > 0),
+                pixels % 2 * kh * kw * inputs * _tail(outputs))
     if kind == "DEPTHWISE_CONV_2D":
         _, kh, kw, channels = shapes[1]
         crossing, outside = _border(attrs, shapes[0], (kh, kw), out)
         pixels = out[1] * out[2]
         taps = pixels * kh * kw * channels
-        window = pixels * kh * kw
+        window, skips = pixels * kh * kw, int(attrs["stride_h"] * attrs["stride_w"] > 1)
         return (taps, pixels * channels, taps, pixels, 1, pixels * kh, window, crossing * kh * kw,
                 crossing * kh * kw * channels, outside * channels, window * _tail(channels), window * _odd(channels),
                 pixels * (_tail(channels) > 0), pixels * _tail(channels), 0, window * _pad(channels),
                 window * _pad(channels, VECTOR), taps * _narrow(channels),
-                pixels * kh * (_tail(channels) > 0))
+                pixels * kh * (_tail(channels) > 0), out[1] * (out[2] % 2) * kh * kw * channels,
+                skips * pixels * channels, skips * out[1] * _blocks(channels), out[1] * _blocks(channels),
+                pixels * _blocks(channels), 0, 0)
     if kind == "FULLY_CONNECTED":
         outputs, inputs = shapes[1]
         return (inputs * outputs, outputs, inputs, 1, 1, 1, outputs, 0, 0, 0, inputs * _tail(outputs),
                 inputs * _odd(outputs), int(_tail(outputs) > 0), _tail(outputs), outputs * _tail(inputs),
                 outputs * _pad(inputs), outputs * _pad(inputs, VECTOR), inputs * _narrow(inputs),
-                int(_tail(inputs) > 0))
+                int(_tail(inputs) > 0), inputs * _tail(outputs, WIDE), 0, 0, _blocks(outputs), _blocks(outputs, WIDE), 0, 0)
     outputs, pixels, taps = _product(out), _product(out[:-1]), 0
     if kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
         taps = outputs * attrs["filter_h"] * attrs["filter_w"]
@@ -91,8 +103,12 @@ def _inside(size: int, k: int, stride: int, dilation: int, count: int) -> tuple[
     return sum(counts), sum(c == k for c in counts)
 
 
-def _tail(count: Any) -> int:
-    return count % LANES if isinstance(count, int) else 0
+def _tail(count: Any, block: int = LANES) -> int:
+    return count % block if isinstance(count, int) else 0
+
+
+def _blocks(count: Any, block: int = LANES) -> Any:
+    return -(-count // block) if isinstance(count, int) else count / block
 
 
 def _narrow(count: Any) -> int:

@@ -59,14 +59,24 @@ class CodeTable:
 
 @dataclass(frozen=True)
 class InstructionTable:
-    """per_unit: kernel -> instructions per FEATURES. error_percent: the fit's residual over the fitted layers."""
+    """kernel -> instructions and modelled cycles per FEATURES. Errors in percent, of layers that the fit has not seen:
+    (median, 90th percentile)."""
 
     per_unit: dict[str, tuple[float, ...]]
-    error_percent: float
+    cycles_per_unit: dict[str, tuple[float, ...]]
+    instructions_error: tuple[float, float]
+    cycles_error: tuple[float, float]
     source: str
+
+    @property
+    def error_percent(self) -> float:
+        return self.instructions_error[0]
 
     def of(self, kernel: str) -> tuple[float, ...]:
         return self.per_unit[_known(kernel, self.per_unit)]
+
+    def cycles_of(self, kernel: str) -> tuple[float, ...]:
+        return self.cycles_per_unit[_known(kernel, self.cycles_per_unit)]
 
 
 def _known(kernel: str, table: dict) -> str:
@@ -132,8 +142,10 @@ def _code(path: Path) -> CodeTable:
 def _instructions(path: Path) -> InstructionTable:
     data = _read(path)
     try:
-        per_unit = {k: tuple(float(v.get(f, 0)) for f in FEATURES) for k, v in data["kernels"].items()}
-        return InstructionTable(per_unit, float(data["error_percent"]), str(data["source"]))
+        prices = [{k: tuple(float(v.get(f, 0)) for f in FEATURES) for k, v in data[what].items()}
+                  for what in ("instructions", "cycles")]
+        errors = [tuple(float(v) for v in data[f"{what}_error_percent"]) for what in ("instructions", "cycles")]
+        return InstructionTable(*prices, *errors, str(data["source"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"damaged cost table ({error!r})", where=str(path)) from None
 

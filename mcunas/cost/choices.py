@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mcunas.compiler.tables import code_table
-from mcunas.cost.estimate import Priced, constant_bytes, instructions
+from mcunas.cost.estimate import Priced, constant_bytes, work
 from mcunas.graph.ir import Graph
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Options:
     @staticmethod
     def of(blocks: Mapping[str, Graph], board: Board, beside_bytes: int = 0) -> Options:
         """blocks: name -> int8 Graph of the block alone. beside_bytes: what lives beside it, an open shortcut say."""
-        prices, per = code_table(board), board.cycle_model.cycles_per_instruction
+        prices = code_table(board)
         live, data, cycles, kernels = [], [], [], []
         for graph in blocks.values():
             schedule = Priced.of(graph, board).schedule
@@ -48,7 +48,7 @@ class Options:
             live.append([step.live_bytes + beside_bytes for step in schedule.steps] or [beside_bytes])
             data.append(constant_bytes(schedule) + sum(prices.params(c.kernel) + prices.call_bytes for c in calls)
                         + prices.stream_bytes * len(stages) + prices.stage_bytes * sum(stages))
-            cycles.append(instructions(schedule, board) * per)
+            cycles.append(work(schedule, board)[1])
             kernels.append(frozenset(c.kernel for c in calls))
         steps = max(map(len, live))
         padded = np.array([found + found[-1:] * (steps - len(found)) for found in live], np.int64)

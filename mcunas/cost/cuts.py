@@ -16,12 +16,15 @@ from mcunas.cost.segments import Segment
 _FAR = np.int64(1) << 60
 
 
-def best_cuts(segments: Sequence[Segment], count: int, effort: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def best_cuts(segments: Sequence[Segment], count: int, effort: np.ndarray,
+              limit_bytes: int) -> tuple[np.ndarray, np.ndarray]:
     """(peak bytes (M,), index of the segment that ends at each position, -1 where none (M, count + 1)).
 
-    segments: in the order of their ends. count: ops. effort (M,): of the whole network.
+    segments: in the order of their ends. count: ops. effort (M,): of the whole network. Beyond limit_bytes waste does not
+    count: what it takes to stay within, or else to need the least.
     """
-    allowed = BALANCED_WASTE * effort
+    within = _least_waste(segments, count, np.full(len(effort), limit_bytes))[0]
+    allowed = np.where(within <= BALANCED_WASTE * effort, BALANCED_WASTE * effort, np.minimum(within, _FAR - 1))
     low = np.zeros(len(effort), np.int64)                   # too small
     high = np.max([s.live_bytes for s in segments], axis=0)
     while (high - low > 1).any():

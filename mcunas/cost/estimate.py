@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from operator import mul
+from typing import TYPE_CHECKING, NamedTuple
 
 from mcunas.compiler.compile import memories, schedules, weight_bytes
 from mcunas.compiler.features import FEATURES, op_features
@@ -21,6 +22,7 @@ from mcunas.compiler.schedule import Schedule
 from mcunas.compiler.stream import Stream
 from mcunas.compiler.tables import InstructionTable, code_table, instruction_table
 from mcunas.cost.energy import Power, power_of
+from mcunas.cost.simulate import simulated
 from mcunas.graph.ir import Graph, Op
 
 if TYPE_CHECKING:
@@ -129,36 +131,40 @@ def flash(schedule: Schedule, board: Board) -> tuple[int, int, int]:
     return data + code, weight_bytes(schedule.program.graph), code
 
 
-@dataclass(frozen=True)
-class Work:
-    """Of one op: instructions of its calls, of one call more, and of gathering all its windows across a ring's end."""
+class Work(NamedTuple):
+    """(instructions, cycles) of an op's calls, and of one call more."""
 
-    instructions: float
-    per_call: float
-    turned: float
+    whole: tuple[float, float]
+    per_call: tuple[float, float]
 
 
 def op_work(op: Op, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...], calls: Sequence[KernelCall],
             table: InstructionTable) -> Work:
-    """By the core's table. A window that crosses a ring's end is gathered like one at an edge. shapes: of the inputs."""
+    """By the core's table. shapes: of the inputs."""
     if not calls:
-        return Work(0.0, 0.0, 0.0)
-    prices = table.of(calls[0].kernel)
+        return Work((0.0, 0.0), (0.0, 0.0))
+    prices, call = (table.of(calls[0].kernel), table.cycles_of(calls[0].kernel)), FEATURES.index("calls")
     found = op_features(op.kind, op.attrs, shapes, out)
-    taps = found[FEATURES.index("taps")] if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") else 0
-    return Work(sum(p * f for p, f in zip(prices, found)), prices[FEATURES.index("calls")],
-                taps * prices[FEATURES.index("edge_taps")])
+    return Work(*zip(*((sum(map(mul, p, found)), p[call]) for p in prices)))
 
 
-def instructions(schedule: Schedule, board: Board) -> float:
-    """Instructions of one inference by the core's table."""
+def layer_work(graph: Graph, op_index: int, calls: Sequence[KernelCall], board: Board, table: InstructionTable) -> Work:
+    """Of one op of a Graph: by the core's table, or as simulated where that does not know the kernel."""
+    op = graph.ops[op_index]
+    priced = op_work(op, shapes_of(graph, op), graph.tensors[op.outputs[0]].shape, calls, table)
+    if not calls or calls[0].kernel in table.per_unit:
+        return priced
+    return priced._replace(whole=simulated(graph.alone(op_index), board))
+
+
+def work(schedule: Schedule, board: Board) -> tuple[float, float]:
+    """(instructions, cycles) of one inference by the core's table."""
     program, table = schedule.program, instruction_table(board)
-    work = [op_work(op, shapes_of(program.graph, op), program.graph.tensors[op.outputs[0]].shape, calls, table)
-            for op, calls in zip(program.graph.ops, program.calls)]
-    streams = [step.stream for step in schedule.steps if step.stream]
-    return sum(w.instructions for w in work) + sum(
-        calls * work[op].per_call + share * work[op].turned
-        for stream in streams for op, calls, share in stream_extras(program.graph, stream))
+    found = [layer_work(program.graph, i, calls, board, table) for i, calls in enumerate(program.calls)]
+    extras = [extra for step in schedule.steps if step.stream for extra in stream_extras(program, step.stream)]
+    turned = sum(rows * program.calls[op][0].rows.inputs[p].turn_work for op, _, turns in extras for p, rows in turns)
+    return tuple(sum(w.whole[k] for w in found) + sum(calls * found[op].per_call[k] for op, calls, _ in extras)
+                 + turned * (1.0, board.cycle_model.cycles_per_instruction)[k] for k in (0, 1))
 
 
 def shapes_of(graph: Graph, op: Op) -> list[tuple[int, ...]]:
@@ -166,16 +172,15 @@ def shapes_of(graph: Graph, op: Op) -> list[tuple[int, ...]]:
     return [graph.tensors[t].shape if t >= 0 else () for t in op.inputs]
 
 
-def stream_extras(graph: Graph, stream: Stream) -> list[tuple[int, int, float]]:
-    """(op, calls beyond one, share of its windows that cross a ring's end) of every stage."""
+def stream_extras(program: Program, stream: Stream) -> list[tuple[int, int, list[tuple[int, int]]]]:
+    """Per stage: (op, calls beyond one, (input, rows whose window crosses the end of its ring)); see RowInput.turn_work."""
     found = []
-    for stage, op_index in enumerate(stream.ops):
-        op, rows = graph.ops[op_index], [done[stage] for done in stream.upwards]
-        ring = stream.rings.get(op.inputs[0])
-        share = 0.0
-        if ring and op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-            share = min(1.0, (graph.tensors[op.inputs[1]].shape[1] - 1) / ring)
-        found.append((op_index, sum(later > earlier for earlier, later in zip(rows, rows[1:])) - 1, share))
+    for stage, op in enumerate(stream.ops):
+        call, done = program.calls[op][0], [tick[stage] for tick in stream.upwards]
+        turns = [(p, sum(max(0, y * how.stride - how.before) % stream.rings[t] + how.reach > stream.rings[t]
+                         for y in range(call.rows.count)))
+                 for p, (t, how) in enumerate(zip(call.inputs, call.rows.inputs)) if t in stream.rings]
+        found.append((op, sum(later > earlier for earlier, later in zip(done, done[1:])) - 1, turns))
     return found
 
 
@@ -188,12 +193,12 @@ def estimate(graph: Graph, board: Board, rewrite: bool = True, goal: str = "bala
     """
     priced = Priced.of(optimize(graph).graph if rewrite else graph, board, goal, ram_bytes, flash_limit_bytes)
     flash_bytes, weights, code_bytes = flash(priced.schedule, board)
-    count, model, table = instructions(priced.schedule, board), board.cycle_model, instruction_table(board)
-    cycles = count * model.cycles_per_instruction
-    source = (f"instructions: {table.source} (residual {table.error_percent:.1f} %); cycles: instructions x "
-              f"{model.cycles_per_instruction:g} ({model.low:g}..{model.high:g}), {model.source}")
+    (count, cycles), table = work(priced.schedule, board), instruction_table(board)
+    source = (f"{table.source}; cycles: model (±{board.cycle_model.error_percent:g} % instruction timings of "
+              f"{board.cycle_model.core}; held-out layers {table.cycles_error[0]:.1f} % median, 9 in 10 within "
+              f"{table.cycles_error[1]:.1f} %)")
     firmware_bytes = code_table(board).firmware_bytes.get(board.key)
     return Cost(priced.ram_bytes, flash_bytes, weights, code_bytes,
                 sum(c.macs for calls in priced.program.calls for c in calls), round(count), round(cycles),
                 cycles / board.clock_hz * 1e6, priced.live_bytes_per_op, source,
-                firmware_bytes and flash_bytes + firmware_bytes).with_energy(power_of(board))
+                flash_bytes + firmware_bytes if firmware_bytes and goal == "balanced" else None).with_energy(power_of(board))

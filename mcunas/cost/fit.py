@@ -1,33 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit the instruction model of a core: ``python -m mcunas.cost.fit [--board KEY ...]``.
+"""Fit the instruction and cycle models of a core: ``python -m mcunas.cost.fit [--board KEY ...]``.
 
-Runs layers of many shapes as one-op firmware in QEMU, counts instructions exactly, and fits each kernel's price per unit
-of work (compiler/features.py) by non-negative least squares on relative errors. Every fourth layer is held out; the residual
-that is written to boards/cost/instructions-<core>.toml is theirs.
+Runs layers of many shapes in QEMU, many of them in one firmware that is profiled layer by layer: executed instructions,
+and their cycles by the core's timings. Fits each kernel's price per unit of work (compiler/features.py) by non-negative
+least squares on relative errors, for every variant of the kernels. Every fourth layer is held out; the errors that are
+written to boards/cost/instructions-<core>.toml are theirs.
 """
 from __future__ import annotations
 
 import argparse
-import contextlib
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mcunas.board import Board
-from mcunas.compiler import compile_graph, plan
+from mcunas.compiler import compile_graph
+from mcunas.compiler.choice import Choice
 from mcunas.compiler.features import FEATURES, op_features
-from mcunas.compiler.tables import DEFAULT
+from mcunas.compiler.lower import candidates
+from mcunas.compiler.tables import DEFAULT, clear
+from mcunas.cost.regression import relative_fit
 from mcunas.errors import DoesNotFit
 from mcunas.graph.ir import Graph, Op, Quant, Tensor
 from mcunas.graph.shapes import infer
 from mcunas.graph.spec import KINDS
 from mcunas.paths import boards_dir
 
+AT_ONCE = 24                # layers in one firmware
 HOLD_OUT = 4                # every so many layers
-MOST_MACS = 1_500_000       # of a layer: what an emulated small core does in a second
+MOST_MACS = 500_000       # of a layer: what an emulated small core does in a second
 
 
 def one_op(kind: str, shapes: list[tuple[int, ...]], attrs: dict, constants: dict[int, np.ndarray] | None = None) -> Graph:
@@ -49,7 +54,7 @@ def one_op(kind: str, shapes: list[tuple[int, ...]], attrs: dict, constants: dic
             bias = Quant((scale * np.float32(0.02)).astype(np.float32), np.zeros(shape[axis], np.int64), 0)
             tensors.append(Tensor("b", (shape[axis],), "int32", bias, np.zeros(shape[axis], np.int32)))
         else:
-            tensors.append(Tensor(f"x{i}", shape, "int8", data[i]))
+            tensors.append(Tensor(f"x{i}", shape, "int8", data[0 if KINDS[kind].same_quant else i]))
             graph_inputs.append(len(tensors) - 1)
         inputs.append(len(tensors) - 1)
     for position, values in sorted((constants or {}).items()):
@@ -102,11 +107,10 @@ def layers(count: int = 48) -> Iterator[Graph]:
             if within(side * side * c * out):
                 break
         yield one_op("CONV_2D", [(1, side, side, c), (out, 1, 1, c)], {**attrs, "stride_h": 1, "stride_w": 1})
-        if n % 3 < 2:
-            attrs, side, k = window(int(random.choice([3, 3, 3, 3, 5])))
-            side, c = side + int(random.random() < 0.3), channels(2, 128)
-            yield one_op("DEPTHWISE_CONV_2D", [(1, side, side, c), (1, k, k, c)], {**attrs, "depth_multiplier": 1})
-        if n % 2 == 0:
+        attrs, side, k = window(int(random.choice([3, 3, 3, 3, 5])))
+        side, c = side + int(random.random() < 0.3), channels(2, 128)
+        yield one_op("DEPTHWISE_CONV_2D", [(1, side, side, c), (1, k, k, c)], {**attrs, "depth_multiplier": 1})
+        for _ in range(2):
             c, out = channels(4, 700), channels(2, 160)
             yield one_op("FULLY_CONNECTED", [(1, c), (out, c)], {"activation": "NONE", "keep_dims": False})
         if n % 4 == 0:
@@ -123,76 +127,101 @@ def _plain_layers(shape: tuple[int, ...], classes: int) -> Iterator[Graph]:
         yield one_op("AVERAGE_POOL_2D", [shape], pool)
         yield one_op("MAX_POOL_2D", [shape], pool)
     yield one_op("MEAN", [shape], {"keep_dims": False}, {1: np.array([1, 2], np.int32)})
+    yield one_op("CONCATENATION", [shape, (*shape[:3], classes)], {"axis": 3, "activation": "NONE"})
+    yield one_op("MAXIMUM", [shape, shape], {})
+    twice = {1: np.array([2 * shape[1], 2 * shape[2]], np.int32)}
+    for kind in ("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"):
+        yield one_op(kind, [shape], {"align_corners": False, "half_pixel_centers": False}, twice)
     yield one_op("LOGISTIC", [shape], {})
     yield one_op("SOFTMAX", [(1, classes)], {"beta": 1.0})
     yield one_op("PAD", [shape], {}, {1: np.array([[0, 0], [1, 1], [1, 1], [0, 0]], np.int32)})
 
 
-def instructions(graph: Graph, board: Board, folder: Path) -> int:
-    """Executed instructions of one inference in QEMU, on a random input."""
-    from mcunas.device import build, connect
-    from mcunas.device.random_input import random_inputs
-    from mcunas.device.run import input_bytes
-    from mcunas.device.validate import instructions_of
+def together(graphs: Sequence[Graph]) -> Graph:
+    """One Graph that runs all of these side by side, each from its own inputs."""
+    tensors: list[Tensor] = []
+    ops, inputs, outputs = [], [], []
+    for graph in graphs:
+        base = len(tensors)
+        tensors += graph.tensors
+        for op in graph.ops:
+            moved = (tuple(t + base if t >= 0 else t for t in side) for side in (op.inputs, op.outputs))
+            ops.append(Op(op.kind, *moved, op.attrs))
+        inputs += [t + base for t in graph.inputs]
+        outputs += [t + base for t in graph.outputs]
+    return Graph(tuple(tensors), tuple(ops), tuple(inputs), tuple(outputs))
 
-    image = build(compile_graph(graph, board), board, folder)
-    arrays = random_inputs(1, [(tuple(t["shape"]), t["dtype"]) for t in image.manifest["inputs"]])
-    with connect(image) as link:
-        link.load(input_bytes(image, arrays))
-        ticks, empty = link.ticks()
-    return instructions_of(board, ticks) - instructions_of(board, empty)
+
+@dataclass(frozen=True)
+class Sample:
+    """A layer as one kernel computed it: FEATURES, executed instructions, modelled cycles."""
+
+    features: tuple[float, ...]
+    instructions: int
+    cycles: int
 
 
-def fit_kernel(rows: list[tuple[tuple, int]]) -> tuple[np.ndarray, float]:
-    """(price per feature, mean absolute residual in percent on the held-out rows) for (features, instructions) rows."""
-    features, counts = np.array([r[0] for r in rows], float), np.array([r[1] for r in rows], float)
-    held = np.arange(len(rows)) % HOLD_OUT == HOLD_OUT - 1
-    train = ~held if held.any() and (~held).sum() >= 3 else np.ones(len(rows), bool)
+def measured(graphs: Sequence[Graph], board: Board, folder: Path) -> dict[str, list[Sample]]:
+    """kernel -> the layers that it computed, with every variant that a layer has. Raises ToolMissing, InputError."""
+    from mcunas.device import build
+    from mcunas.device.profile import profile
+
+    rows: dict[str, list[Sample]] = defaultdict(list)
+    for start in range(0, len(graphs), AT_ONCE):
+        graph = together(graphs[start:start + AT_ONCE])
+        ways = [candidates(graph, op, board.isa) for op in graph.ops]
+        for turn in range(max(map(len, ways))):
+            picked = {i: list(found)[turn] for i, found in enumerate(ways) if turn < len(found)}
+            part = together([graphs[start + i] for i in picked])
+            choice = Choice({k: v for k, v in enumerate(picked.values()) if len(ways[list(picked)[k]]) > 1})
+            try:
+                found = profile(build(compile_graph(part, board, rewrite=False, choice=choice), board, folder))
+            except DoesNotFit:                          # a small board measures the small layers
+                continue
+            for op, layer in zip(part.ops, found.layers):
+                if layer.kernels:
+                    shapes = [part.tensors[t].shape if t >= 0 else () for t in op.inputs]
+                    features = op_features(op.kind, op.attrs, shapes, part.tensors[op.outputs[0]].shape)
+                    rows[layer.kernels[0]].append(Sample(features, layer.instructions, layer.cycles))
+    return rows
+
+
+def fit_kernel(features: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(price per feature, relative errors of the layers that were held out) of (n, k) features and (n,) counts."""
+    held = np.arange(len(counts)) % HOLD_OUT == HOLD_OUT - 1
     # Relative errors, but a layer that takes long counts for more: it is what a network's total consists of.
-    weight = (counts[train] / np.median(counts[train])) ** 0.1
-    prices = _least_squares(features[train] / counts[train, None] * weight[:, None], weight)
-    test = held if held.any() else train
-    return prices, float(np.abs(features[test] @ prices / counts[test] - 1).mean() * 100)
-
-
-def _least_squares(rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Non-negative prices with rows @ prices = wanted, by coordinate descent on the normal equations."""
-    scale = np.maximum(rows.max(axis=0), 1e-30)
-    a = rows / scale
-    gram, target = a.T @ a, a.T @ wanted
-    x = np.zeros(len(target))
-    for _ in range(20_000):
-        before = x.copy()
-        for i in np.flatnonzero(np.diag(gram) > 0):
-            x[i] = max(0.0, x[i] + (target[i] - gram[i] @ x) / gram[i, i])
-        if np.abs(x - before).max() < 1e-12:
-            break
-    return x / scale
+    weight = (counts / np.median(counts)) ** 0.1
+    checked = relative_fit(features[~held], counts[~held], weight[~held]) if held.any() else np.zeros(features.shape[1])
+    prices = relative_fit(features, counts, weight)
+    return prices, np.abs(features[held] @ checked / counts[held] - 1)
 
 
 def measure(board: Board) -> str:
     """The table as TOML text. Raises ToolMissing, InputError."""
-    rows: dict[str, list] = defaultdict(list)
     with tempfile.TemporaryDirectory() as name:
-        for graph in layers():
-            op = graph.ops[0]
-            shapes = [graph.tensors[t].shape for t in op.inputs]
-            found = op_features(op.kind, op.attrs, shapes, graph.tensors[op.outputs[0]].shape)
-            kernel = plan(graph, board.isa).program.calls[0][0].kernel
-            with contextlib.suppress(DoesNotFit):           # a small board measures the small layers
-                rows[kernel].append((found, instructions(graph, board, Path(name))))
-    fits = {kernel: fit_kernel(found) for kernel, found in sorted(rows.items())}
-    plain = [r for kernel in ("mn_lut_s8", "mn_copy_s8", "mn_mul_s8") for r in rows.get(kernel, [])]
-    fits[DEFAULT] = fit_kernel(plain)
-    total = sum(len(r) for r in rows.values())
-    error = sum(fits[k][1] * len(r) for k, r in rows.items()) / total
-    lines = ["# SPDX-License-Identifier: Apache-2.0",
-             "# Written by python -m mcunas.cost.fit; instructions per unit of work (compiler/features.py) per kernel.",
-             f'source = "fitted on {total} layers counted in QEMU"', f"error_percent = {error:.1f}", "", "[kernels]"]
-    for kernel, (prices, residual) in fits.items():
-        values = ", ".join(f"{f} = {p:.4g}" for f, p in zip(FEATURES, prices))
-        lines.append(f"{kernel} = {{ {values} }}  # residual {residual:.1f} % of {len(rows.get(kernel, plain))} layers")
-    return "\n".join(lines) + "\n"
+        rows = measured(list(layers()), board, Path(name))
+    plain = [s for kernel in ("mn_lut_s8", "mn_copy_s8", "mn_mul_s8") for s in rows.get(kernel, [])]
+    rows[DEFAULT] = plain or [s for found in rows.values() for s in found]
+    sections, errors = [], {"instructions": [], "cycles": []}
+    for what in errors:
+        lines = [f"[{what}]"]
+        for kernel, samples in sorted(rows.items()):
+            features = np.array([s.features for s in samples], float)
+            prices, error = fit_kernel(features, np.array([getattr(s, what) for s in samples], float))
+            errors[what] += [] if kernel == DEFAULT else error.tolist()
+            values = ", ".join(f"{f} = {p:.4g}" for f, p in zip(FEATURES, prices) if p > 0)
+            median, tail = np.percentile(error * 100, (50, 90)) if len(error) else (np.nan, np.nan)
+            lines.append(f"{kernel} = {{ {values} }}  # {len(samples)} layers; held out {median:.1f} %, {tail:.1f} %")
+        sections += ["", *lines]
+    total = sum(len(s) for kernel, s in rows.items() if kernel != DEFAULT)
+    heads = []
+    for what, found in errors.items():
+        median, tail = np.percentile(np.array(found) * 100, (50, 90))
+        heads.append(f"{what}_error_percent = [{median:.1f}, {tail:.1f}]")
+    return "\n".join(["# SPDX-License-Identifier: Apache-2.0",
+                      "# Written by python -m mcunas.cost.fit: what a unit of work takes (compiler/features.py) per kernel.",
+                      "# Errors are those of layers that were held out: median and 90th percentile.",
+                      f'source = "fitted on {total} layers run in QEMU"', *heads, *sections]) + "\n"
 
 
 def main() -> None:
@@ -202,6 +231,7 @@ def main() -> None:
         board = Board.load(key)
         path = boards_dir() / "cost" / f"instructions-{board.cost_table}.toml"
         path.write_text(measure(board))
+        clear()
         print(path)
 
 

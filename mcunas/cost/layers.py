@@ -17,7 +17,7 @@ from mcunas.compiler.lifetime import aligned
 from mcunas.compiler.lower import ROOMY, KernelCall, Table, candidates, lower
 from mcunas.compiler.select import fastest
 from mcunas.compiler.tables import instruction_table
-from mcunas.cost.estimate import Work, op_work, shapes_of
+from mcunas.cost.estimate import Work, layer_work, op_work, shapes_of
 from mcunas.cost.skeleton import Skeleton
 from mcunas.graph.ir import Graph, Op
 
@@ -94,12 +94,12 @@ class Layers:
         op, same = alone.ops[0], self._same[op_index]
         within, out = shapes_of(alone, op), alone.tensors[op.outputs[0]].shape
         calls = lower(alone, op, self.board.isa)
-        work = op_work(op, within, out, calls, self.prices)
+        work = layer_work(alone, 0, calls, self.board, self.prices)
         if not usual and calls:
             rivals = self._rivals.get((same, calls[0].kernel))
             if rivals is None or self._margin(work, rivals, op, within, out) < 1:
                 calls = self._chosen(alone, same, calls[0].kernel)
-                work = op_work(op, within, out, calls, self.prices)
+                work = layer_work(alone, 0, calls, self.board, self.prices)
         table_bytes = sum(aligned(v.data.nbytes) for c in calls for v in c.params.values() if isinstance(v, Table))
         effort = sum(whole(c, alone.tensors[c.outputs[0]].size_bytes // c.images) for c in calls)
         return Layer(tuple(replace(c, params={}) for c in calls), table_bytes, work, effort,
@@ -107,8 +107,8 @@ class Layers:
 
     def _margin(self, work: Work, rivals: Sequence[KernelCall], op: Op, shapes: Sequence[tuple[int, ...]],
                 out: tuple[int, ...]) -> float:
-        others = (op_work(op, shapes, out, [rival], self.prices).instructions for rival in rivals)
-        return min(others, default=inf) / max(work.instructions, 1e-9)
+        others = (op_work(op, shapes, out, [rival], self.prices).whole[0] for rival in rivals)
+        return min(others, default=inf) / max(work.whole[0], 1e-9)
 
     def _chosen(self, alone: Graph, same: tuple, kernel: str) -> list[KernelCall]:
         """The calls that the selector takes; remembers the plainer kernels that stand beside `kernel`."""

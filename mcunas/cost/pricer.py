@@ -49,8 +49,10 @@ class Prices:
 class Pricer:
     """Prices the genotypes of one Skeleton on one board, as compiled for the goal `balanced`."""
 
-    def __init__(self, skeleton: Skeleton, board: Board) -> None:
+    def __init__(self, skeleton: Skeleton, board: Board, ram_bytes: int | None = None) -> None:
+        """ram_bytes: the arena's limit, as given to the compiler; default: what the board has."""
         self.skeleton, self.board = skeleton, board
+        self.limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
         self.layers = Layers(skeleton, board)
 
     def many(self, widths: Sequence[Sequence[int]], search_arenas: bool = False, first_schedule: bool = False) -> Prices:
@@ -61,14 +63,14 @@ class Pricer:
         widths = np.asarray(widths, np.int64)
         found = [self._distinct(op, widths) for op in range(len(self.skeleton.graph.ops))]
         ram, flash, count = np.zeros(len(widths), np.int64), np.zeros(len(widths), np.int64), np.zeros(len(widths))
+        cycles = np.zeros(len(widths))
         exact, live = np.zeros(len(widths), bool), np.zeros((len(widths), len(found)), np.int64)
         for same in self._forms(found):
             for rows, order in self._orders(same, widths, found):
                 group = _Group(self, widths[rows], [_used(layers, which[rows]) for layers, which in found], order)
                 ram[rows], exact[rows] = group.ram(search_arenas)
-                flash[rows], count[rows] = group.flash(), group.instructions()
+                flash[rows], count[rows], cycles[rows] = group.flash(), group.work(0), group.work(1)
                 live[rows] = group.live_bytes(at_first=first_schedule and rows[0] == 0)
-        cycles = count * self.board.cycle_model.cycles_per_instruction
         return Prices(ram, exact, flash, count, cycles, live)
 
     def _distinct(self, op: int, widths: np.ndarray) -> tuple[list[Layer], np.ndarray]:
@@ -137,7 +139,8 @@ class _Group:
         self.program = Program.with_calls(graph, calls)
         self.columns = Columns.of(self.program, pricer.skeleton, widths, layers)
         self.segments = Segments(self.program, self.columns, order)
-        peak, used = best_cuts(self.segments.found, len(graph.ops), np.sum(self.columns.effort, axis=0))
+        peak, used = best_cuts(self.segments.found, len(graph.ops), np.sum(self.columns.effort, axis=0),
+                               pricer.limit_bytes)
         self.peak_bytes, self.cuts = peak, []
         distinct, which = np.unique(used, axis=0, return_inverse=True)
         for k, cut in enumerate(distinct):
@@ -220,11 +223,14 @@ class _Group:
             total[rows] += prices.stream_bytes * len(streams)
         return total
 
-    def instructions(self) -> np.ndarray:
-        total = sum(self._each(op, lambda layer: layer.work.instructions) for op in range(len(self.layers)))
+    def work(self, what: int) -> np.ndarray:
+        """estimate.work: instructions (0) or cycles (1)."""
+        per_turn = (1.0, self.board.cycle_model.cycles_per_instruction)[what]
+        total = sum(self._each(op, lambda layer: layer.work.whole[what]) for op in range(len(self.layers)))
         for rows, steps in self.cuts:
             for stream in (s.step.stream for s in steps if s.step.stream):
-                for op, calls, share in stream_extras(self.program.graph, stream):
-                    total[rows] += (calls * self._each(op, lambda layer: layer.work.per_call)
-                                    + share * self._each(op, lambda layer: layer.work.turned))[rows]
+                for op, calls, turns in stream_extras(self.program, stream):
+                    total[rows] += calls * self._each(op, lambda layer: layer.work.per_call[what])[rows]
+                    for position, crossing in turns:
+                        total[rows] += crossing * self.columns.inputs[op][position][1][rows] * per_turn
         return total

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from mcunas.atomic import write_file
@@ -47,22 +46,12 @@ def tune(graph: Graph, board: Board, optimize: str = "cycles",
         if progress:
             progress(done, len(jobs))
         with contextlib.suppress(DoesNotFit):       # alone, in full: the network may stream it, or take another variant
-            measured[i, variant] = _instructions(alone(graph, i), variant, board, optimize)
+            measured[i, variant] = _instructions(graph.alone(i), variant, board, optimize)
     if progress:
         progress(len(jobs), len(jobs))
     variants = select(graph, board, optimize,
                       lambda c: Schedule.of(graph, board.isa, optimize, choice=c).bound_bytes, measured)
     return graph, Choice(variants, measured, board.cpu, optimize, fingerprint(graph))
-
-
-def alone(graph: Graph, op_index: int) -> Graph:
-    """A Graph of one op with its constants; what it reads becomes the input."""
-    op = graph.ops[op_index]
-    used = sorted({t for t in (*op.inputs, *op.outputs) if t >= 0})
-    place = {t: k for k, t in enumerate(used)} | {-1: -1}
-    moved = replace(op, inputs=tuple(place[t] for t in op.inputs), outputs=tuple(place[t] for t in op.outputs))
-    inputs = dict.fromkeys(place[t] for t in op.inputs if t >= 0 and not graph.tensors[t].is_const)
-    return Graph(tuple(graph.tensors[t] for t in used), (moved,), tuple(inputs), moved.outputs, "layer")
 
 
 def _instructions(layer: Graph, variant: str, board: Board, optimize: str) -> int:

@@ -166,6 +166,6 @@ def _predicted(image: Image, tflite: bytes) -> Figures:
                         flash_limit_bytes=model["flash_limit_bytes"])
     except InputError:
         return Figures(model["arena_bytes"], None, None, model["weight_bytes"], reserve.stack, None, None)
-    flash_bytes = cost.flash_bytes + reserve.flash
+    flash_bytes = cost.image_bytes or cost.flash_bytes + reserve.flash
     return Figures(model["arena_bytes"], flash_bytes, flash_bytes - cost.weight_bytes, cost.weight_bytes, reserve.stack,
                    cost.instructions, cost.cycles)

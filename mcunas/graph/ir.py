@@ -114,5 +114,14 @@ class Graph:
         name = self.tensors[op.outputs[0]].name if op.outputs else "?"
         return f'op {op_index} {op.kind} (tensor "{name}")'
 
+    def alone(self, op_index: int) -> Graph:
+        """A Graph of one op with its constants; what it reads becomes the input."""
+        op = self.ops[op_index]
+        used = sorted({t for t in (*op.inputs, *op.outputs) if t >= 0})
+        place = {t: k for k, t in enumerate(used)} | {-1: -1}
+        moved = replace(op, inputs=tuple(place[t] for t in op.inputs), outputs=tuple(place[t] for t in op.outputs))
+        inputs = dict.fromkeys(place[t] for t in op.inputs if t >= 0 and not self.tensors[t].is_const)
+        return Graph(tuple(self.tensors[t] for t in used), (moved,), tuple(inputs), moved.outputs, "layer")
+
     def with_(self, **changes: Any) -> Graph:
         return replace(self, **changes)

@@ -21,7 +21,7 @@ from mcunas.compiler.lifetime import Program
 from mcunas.compiler.schedule import preferred
 from mcunas.compiler.select import select
 from mcunas.compiler.tables import instruction_table
-from mcunas.cost.estimate import Priced, flash, instructions, tables
+from mcunas.cost.estimate import Priced, flash, tables, work
 from mcunas.cost.layers import Layer, Layers
 from mcunas.cost.skeleton import Skeleton
 
@@ -62,7 +62,7 @@ class Resources:
         self.skeleton, self.board = skeleton, board
         self._limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
         self._layers = Layers(skeleton, board)
-        self._us_per_instruction = board.cycle_model.cycles_per_instruction / board.clock_hz * 1e6
+        self._us_per_cycle = 1e6 / board.clock_hz
         self._priced: dict[tuple[int, ...], Priced] = {}
         self._bounds: dict[tuple[int, ...], Usage] = {}
         self._placed: dict[tuple[int, ...], Usage] = {}
@@ -90,7 +90,7 @@ class Resources:
         key = tuple(int(w) for w in widths)
         if key not in self._bounds:
             priced = self._price(key)
-            latency_us = instructions(priced.schedule, self.board) * self._us_per_instruction
+            latency_us = work(priced.schedule, self.board)[1] * self._us_per_cycle
             flash_bytes = flash(priced.schedule, self.board)[0] + sum(x.table_bytes for x in self._layers_at(key))
             self._bounds[key] = Usage(priced.bound_bytes, flash_bytes, latency_us, priced.live_bytes_per_op)
         return self._bounds[key]
@@ -167,7 +167,7 @@ class Resources:
             if kernel:
                 shapes = [skeleton.shape(t, w) if t >= 0 else () for t in op.inputs]
                 found = op_features(op.kind, op.attrs, shapes, skeleton.shape(op.outputs[0], w))
-                prices = instruction_table(self.board).of(kernel)
+                prices = instruction_table(self.board).cycles_of(kernel)
                 count = count + sum(p * f for p, f in zip(prices, found) if p)
-        latency = count * self._us_per_instruction + self._latency_shift
+        latency = count * self._us_per_cycle + self._latency_shift
         return self._live_slope @ widths + self._live_shift, torch.as_tensor(flash_bytes), torch.as_tensor(latency)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the cost tables are fitted to: layers side by side count what they count alone; unknown kernels are simulated."""
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcunas.board import Board
+from mcunas.compiler import compile_graph
+from mcunas.compiler.tables import instruction_table
+from mcunas.cost import estimate
+from mcunas.cost.fit import fit_kernel, layers, measured, one_op, together
+from mcunas.device import build
+from mcunas.device.profile import profile
+from mcunas.graph import verify
+
+BOARD = Board.load("mps2-an386")
+WINDOW = {"stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1, "activation": "RELU", "padding": "SAME"}
+
+
+def conv():
+    return one_op("CONV_2D", [(1, 6, 6, 8), (12, 3, 3, 8)], WINDOW)
+
+
+def test_layers_side_by_side_count_what_they_count_alone(tmp_path: Path) -> None:
+    softmax = one_op("SOFTMAX", [(1, 10)], {"beta": 1.0})
+    verify(together([conv(), softmax]))
+    rows = measured([conv(), softmax], BOARD, tmp_path / "both")
+    assert {"mn_conv_s8_dsp", "mn_conv_s8", "mn_softmax_s8"} <= set(rows)           # every variant of the kernels
+    alone = profile(build(compile_graph(conv(), BOARD, rewrite=False), BOARD, tmp_path / "alone")).layers[0]
+    assert rows["mn_conv_s8_dsp"][0].instructions == pytest.approx(alone.instructions, rel=0.02)
+    assert rows["mn_conv_s8_dsp"][0].cycles == pytest.approx(alone.cycles, rel=0.02)
+
+
+def test_a_kernel_that_the_table_lacks_is_simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    table = instruction_table(BOARD)
+    known = {k: v for k, v in table.per_unit.items() if k != "mn_softmax_s8"}
+    without = replace(table, per_unit=known)
+    monkeypatch.setattr(sys.modules["mcunas.cost.estimate"], "instruction_table", lambda board: without)
+    graph = one_op("SOFTMAX", [(1, 23)], {"beta": 1.0})
+    total = profile(build(compile_graph(graph, BOARD, rewrite=False), BOARD, tmp_path / "image")).total
+    cost = estimate(graph, BOARD, rewrite=False)
+    assert (cost.instructions, cost.cycles) == (total.instructions, total.cycles)
+    assert list((tmp_path / "mcunas" / "cost").glob("*.json"))
+
+
+def test_the_layers_to_fit_are_legal_and_of_many_kinds() -> None:
+    kinds = {verify(graph).ops[0].kind for graph in layers(8)}
+    assert {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MEAN", "SOFTMAX", "PAD", "CONCATENATION"} <= kinds
+
+
+def test_errors_are_those_of_layers_that_were_held_out() -> None:
+    random = np.random.default_rng(0)
+    features = random.uniform(1, 100, (40, 3))
+    counts = features @ [3.0, 0.0, 50.0]
+    counts[3::4] *= 1.2                                     # just those
+    prices, errors = fit_kernel(features, counts)
+    assert errors == pytest.approx(1 - 1 / 1.2, abs=0.02) and len(errors) == 10 and (prices >= 0).all()
