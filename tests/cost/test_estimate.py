@@ -30,7 +30,7 @@ def test_ram_is_the_plan_and_flash_is_the_image_within_one_percent(key: str, tmp
     image = build(compiled, board, tmp_path)
     assert cost.image_bytes == pytest.approx(image.manifest["build"]["flash_bytes"], rel=0.01)
     assert cost.macs == compiled.manifest["macs"]
-    assert "residual" in cost.source and "cycles" in cost.source
+    assert "held-out" in cost.source and "model (±" in cost.source
 
 
 def test_every_board_has_its_tables() -> None:
