@@ -10,7 +10,7 @@ import pytest
 from mcunas.board import Board
 from mcunas.compiler import compile_graph
 from mcunas.device import build, validate
-from mcunas.device.tune import alone, tune
+from mcunas.device.tune import tune
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph import Graph, verify, write_tflite
 from tests.compiler.test_select import small_cnn
@@ -48,7 +48,7 @@ def test_a_variant_that_does_not_fit_alone_is_priced_by_the_table(monkeypatch: p
 def test_a_layer_alone_is_a_legal_graph() -> None:
     graph = small_cnn()
     for i in range(len(graph.ops)):
-        layer = verify(alone(graph, i))
+        layer = verify(graph.alone(i))
         assert layer.tensors[layer.outputs[0]].shape == graph.tensors[graph.ops[i].outputs[0]].shape
 
 
