@@ -109,7 +109,8 @@ def _link(gcc: str, work: Path, board: Board, level: tuple[str, ...], ram_budget
         r"^(\.\w+)\s+0x[0-9a-f]+\s+(0x[0-9a-f]+)", linker_map.read_text(), re.MULTILINE)}
     image_bytes = sum(sizes.get(name, 0) for name in (".text", ".rodata", ".data"))
     if "larger than the RAM budget" in done.stderr:
-        what = f"the arena is {sizes['.arena']} bytes, the RAM budget {ram_budget_bytes}"
+        arena_bytes = sum(size for name, size in sizes.items() if name.startswith(".arena"))
+        what = f"the arena is {arena_bytes} bytes, the RAM budget {ram_budget_bytes}"
     elif "larger than the flash budget" in done.stderr:
         what = (f"the image is {image_bytes} bytes, {flash_budget_bytes + board.reserve.flash} are allowed "
                 f"({flash_budget_bytes} for the model, {board.reserve.flash} for the firmware)")

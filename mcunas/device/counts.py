@@ -19,10 +19,9 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 
 from mcunas.device.build import Image
-from mcunas.device.random_input import random_inputs
-from mcunas.device.run import connect, input_bytes
+from mcunas.device.run import connect
 from mcunas.device.toolchain import compiler_version, gist, tool
-from mcunas.device.validate import instructions_of
+from mcunas.device.validate import instructions
 from mcunas.errors import CheckFailed, ToolMissing
 from mcunas.paths import cache_dir
 
@@ -68,16 +67,14 @@ def count(image: Image, seed: int = 0) -> Counts:
             flash = image.board.flash
             arguments += (f",flash={flash.origin:#x},flash_end={flash.end:#x},line={fetch.line_bytes}"
                           f",code_lines={fetch.code_lines},data_lines={fetch.data_lines}")
-        arrays = random_inputs(seed, [(tuple(t["shape"]), t["dtype"]) for t in image.manifest["inputs"]])
         with connect(image, ("-plugin", arguments)) as link:
-            link.seed(seed, input_bytes(image, arrays))
-            ticks, empty = link.ticks()
+            executed = instructions(link, image, seed=seed)
         head, *lines = out.read_text().splitlines() if out.exists() else ["calls 0"]
     if head != "calls 1":
         raise CheckFailed(f"the counted run entered invoke {head.removeprefix('calls ')} times, not once", image.board.key)
     blocks = tuple(sorted((Run(*(int(word, 16) for word in line.split())) for line in lines),
                           key=lambda run: (run.site, run.start, run.size)))
-    return Counts(blocks, instructions_of(image.board, ticks) - instructions_of(image.board, empty))
+    return Counts(blocks, executed)
 
 
 def invoke_code(elf: Path) -> tuple[int, int]:

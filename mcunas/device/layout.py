@@ -62,10 +62,12 @@ def linker_script(board: Board, ram_budget_bytes: int, flash_budget_bytes: int, 
                 for memory in board.memories)
     names = list(board.arenas)
     further = "".join(_FURTHER_LD.format(name=f"arena_{k}", memory=name) for k, name in enumerate(names) if k != home)
+    arenas = [".arena", *(f".arena_{k}" for k in range(len(names)) if k != home)]
     template = Template((firmware_dir() / "platform" / "link.ld").read_text())
     return template.safe_substitute(
         memories="\n".join(memories), flash=board.flash.name, data=board.ram_for("data").name,
-        stack=board.ram_for("stack").name, arena=names[home], further_arenas=further, stack_bytes=board.reserve.stack,
+        stack=board.ram_for("stack").name, arena=names[home], further_arenas=further,
+        arena_bytes=" + ".join(f"SIZEOF({name})" for name in arenas), stack_bytes=board.reserve.stack,
         guard_bytes=GUARD_BYTES, ram_budget_bytes=ram_budget_bytes, flash_budget_bytes=flash_budget_bytes,
         flash_reserve_bytes=board.reserve.flash)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a built firmware on its target (today QEMU) and feeds it over the serial line."""
+"""Runs a built firmware on its target, an emulated core, and feeds it over the serial line."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence

@@ -20,10 +20,9 @@ from mcunas.compiler.lower import candidates
 from mcunas.compiler.passes import optimize as rewrite
 from mcunas.compiler.schedule import Schedule
 from mcunas.compiler.select import select
-from mcunas.device.build import Image, build
-from mcunas.device.random_input import random_inputs
-from mcunas.device.run import connect, input_bytes
-from mcunas.device.validate import instructions_of
+from mcunas.device.build import build
+from mcunas.device.run import connect
+from mcunas.device.validate import instructions
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph.ir import Graph
 from mcunas.paths import cache_dir
@@ -62,15 +61,9 @@ def _instructions(layer: Graph, variant: str, board: Board, optimize: str) -> in
         cached = cache_dir() / "counts" / key
         with contextlib.suppress(OSError, ValueError):
             return int(cached.read_text())
-        count = _count(image)
+        with connect(image) as link:
+            count = instructions(link, image)
         with contextlib.suppress(OSError):
             write_file(Path(cached), f"{count}\n")
         return count
 
-
-def _count(image: Image) -> int:
-    arrays = random_inputs(1, [(tuple(t["shape"]), t["dtype"]) for t in image.manifest["inputs"]])
-    with connect(image) as link:
-        link.load(input_bytes(image, arrays))
-        ticks, empty = link.ticks()
-    return instructions_of(image.board, ticks) - instructions_of(image.board, empty)

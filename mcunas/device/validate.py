@@ -99,14 +99,14 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
             mismatches += differs.size
             if differs.size and first is None:
                 first = _mismatch(i, int(differs[0]), expected, found)
-        instructions = _instructions(link, image, None if inputs is None else inputs[0], seed)
+        executed = instructions(link, image, None if inputs is None else inputs[0], seed)
         _load(link, image, None if inputs is None else inputs[0], seed)
         memory = link.memory()
-    cycles, source = _cycles(image, instructions, seed)
+    cycles, source = _cycles(image, executed, seed)
     model, build = image.manifest, image.manifest["build"]
     arena_used = memory.arena_used + sum(memory.further_used)
     measured = Figures(arena_used, build["flash_bytes"], build["flash_bytes"] - model["weight_bytes"],
-                       model["weight_bytes"], memory.stack_used, instructions, cycles)
+                       model["weight_bytes"], memory.stack_used, executed, cycles)
     return ValidationReport(image.board.key, model["model"], count, mismatches, first, measured,
                             _predicted(image, data), source, bool(memory.input_kept))
 
@@ -140,7 +140,8 @@ def _load(link: Link, image: Image, inputs: Sequence[np.ndarray] | np.ndarray | 
     return arrays
 
 
-def _instructions(link: Link, image: Image, inputs: Sequence[np.ndarray] | np.ndarray | None, seed: int) -> int:
+def instructions(link: Link, image: Image, inputs: Sequence[np.ndarray] | np.ndarray | None = None, seed: int = 0) -> int:
+    """Executed instructions of one inference, on pseudo-random input if none is given."""
     _load(link, image, inputs, seed)
     ticks, empty = link.ticks()
     return instructions_of(image.board, ticks) - instructions_of(image.board, empty)

@@ -57,6 +57,15 @@ def test_a_model_that_fits_no_memory_alone_runs_in_two(key, data_dir, tmp_path):
     assert estimate(read_tflite(model), board).ram_bytes == image.manifest["arena_bytes"]
 
 
+def test_the_linker_holds_the_budget_over_all_memories(data_dir, tmp_path):
+    board = split_board(tmp_path, fast=4096, slow=18432)
+    compiled = compile_graph(read_tflite(data_dir / "mlperf_tiny" / "pretrainedResnet_quant.tflite"), board)
+    budget = compiled.plan.arena_bytes
+    device.build(compiled, board, tmp_path / "out", ram_bytes=budget)
+    with pytest.raises(DoesNotFit, match=f"the arena is {budget} bytes, the RAM budget {budget - 1}"):
+        device.build(compiled, board, tmp_path / "out", ram_bytes=budget - 1)
+
+
 def test_what_fits_the_first_memory_lies_there_in_the_same_c_as_on_a_board_with_one(data_dir, tmp_path):
     graph = read_tflite(data_dir / "mlperf_tiny" / "ad01_int8.tflite")
     one, two = (compile_graph(graph, board) for board in (Board.load("mps2-an500"), split_board(tmp_path, 4096, 4096)))

@@ -14,7 +14,7 @@ import pytest
 
 from mcunas.board import Board
 from mcunas.compiler import compile_graph
-from mcunas.compiler.lower.mve_sum import linear_form
+from mcunas.compiler.lower.linear_form import linear_form
 from mcunas.device.build import build
 from mcunas.device.host import build_host
 from mcunas.device.run import run

@@ -2,21 +2,19 @@
 """DSP lowering of layers without windows: FULLY_CONNECTED, ADD, and the average over a whole image."""
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 
 import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
 from mcunas.compiler.lower.dsp import folded_bias
-from mcunas.compiler.lower.mve_sum import linear_form
+from mcunas.compiler.lower.linear_form import linear_form
 from mcunas.compiler.lower.packing import byte_pairs, halfwords_joined, in_blocks, in_quads, padded, short
 from mcunas.compiler.lower.window import UINT16_MAX, halfwords
 from mcunas.graph.elementwise_params import sum_params
 from mcunas.graph.integer_params import pool_range, requant, sliding_window
 from mcunas.graph.ir import Graph, Op
 
-_linear_form = lru_cache(maxsize=256)(linear_form)      # all pairs of bytes take milliseconds
 _LANES = 8                     # output channels of mn_fully_connected_s8_dsp at a time
 _MAX_PIXELS = 255              # whose sum fits in a halfword
 
@@ -75,7 +73,7 @@ def average_pool(graph: Graph, op: Op) -> list[KernelCall] | None:
 def add(graph: Graph, op: Op) -> list[KernelCall] | None:
     """Operands of one shape."""
     p, shapes = sum_params(graph, op), {graph.tensors[t].shape for t in (*op.inputs, *op.outputs)}
-    form = _linear_form(p, 1 if op.kind == "ADD" else -1) if len(shapes) == 1 and p.low <= p.high else None
+    form = linear_form(p, 1 if op.kind == "ADD" else -1) if len(shapes) == 1 and p.low <= p.high else None
     if form is None:
         return None
     shape = shapes.pop()

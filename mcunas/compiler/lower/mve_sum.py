@@ -1,50 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ADD and SUB for the vector extension: the sum of two bytes on their scales as one linear form.
-
-TFLite Micro rounds four times on the way. (a * factor0 + b * factor1 + constant) >> shift rounds once; the three numbers
-are searched so that all 65,536 pairs of bytes give the same output, and where there are none the op falls back.
-"""
+"""ADD and SUB for the vector extension, as a linear form."""
 from __future__ import annotations
 
-from math import floor, log2, prod
-
-import numpy as np
+from math import prod
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, lowers
 from mcunas.compiler.lower.elementwise import _rows as image_rows
-from mcunas.graph.arithmetic import scale_int32
-from mcunas.graph.elementwise_params import SUM_SHIFT, SumParams, sum_params
+from mcunas.compiler.lower.linear_form import linear_form
+from mcunas.graph.elementwise_params import sum_params
 from mcunas.graph.ir import Graph, Op
-
-_INT32_MAX = (1 << 31) - 1
-_NUDGES = sorted(((i, j) for i in range(-3, 4) for j in range(-3, 4)), key=lambda pair: abs(pair[0]) + abs(pair[1]))
-
-
-def linear_form(p: SumParams, sign: int) -> tuple[int, int, int, int] | None:
-    """(factor0, factor1, constant, shift) that gives the clamped outputs of p for every pair of bytes, or None."""
-    a = np.arange(-128, 128, dtype=np.int64)
-    first = scale_int32((a - p.zero0) << SUM_SHIFT, *p.scale0)[:, None]
-    second = scale_int32((a - p.zero1) << SUM_SHIFT, *p.scale1)[None, :]
-    expected = np.clip(scale_int32(first + sign * second, *p.scale_out) + p.zero_out, p.low, p.high)
-    out = _real(p.scale_out)
-    ratios = [_real(s) * out * (1 << SUM_SHIFT) for s in (p.scale0, p.scale1)]
-    reach = 256 * (ratios[0] + ratios[1]) + 256
-    shift = floor(log2(_INT32_MAX / reach))
-    if not 1 <= shift <= 31:
-        return None
-    for nudge0, nudge1 in _NUDGES:
-        factor0, factor1 = round(ratios[0] * 2 ** shift) + nudge0, sign * round(ratios[1] * 2 ** shift) + nudge1
-        total = a[:, None] * factor0 + a[None, :] * factor1
-        least = np.where(expected > p.low, (expected << shift) - total, -_INT32_MAX).max()
-        most = np.where(expected < p.high, ((expected + 1) << shift) - 1 - total, _INT32_MAX).min()
-        least, most = max(least, -_INT32_MAX - int(total.min())), min(most, _INT32_MAX - int(total.max()))
-        if least <= most:
-            return factor0, factor1, int(least + most) // 2, shift
-    return None
-
-
-def _real(scale: tuple[int, int]) -> float:
-    return scale[0] * 2.0 ** (scale[1] - 31)
 
 
 @lowers("ADD", "SUB", isa="mve")
