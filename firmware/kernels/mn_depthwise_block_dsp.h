@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inner part of 3x3 depthwise convolutions: a strip of four channels of two output rows, or of one, in assembly on
-// the core (mn_depthwise_asm_dsp.h) because it needs all fourteen registers. Vertical neighbours share a word, so that a column of three taps takes two
-// multiplications.
+// the core (mn_depthwise_asm_dsp.h) because it needs all fourteen registers. Vertical neighbours share a word, so that a
+// column of three taps takes two multiplications.
 #ifndef MN_DEPTHWISE_BLOCK_DSP_H
 #define MN_DEPTHWISE_BLOCK_DSP_H
 

@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "mn_clamp.h"
+
 static inline uint32_t mn_load_word(const void *from)       // any alignment
 {
   uint32_t word;
@@ -83,13 +85,7 @@ MN_DSP_BINARY(mn_widen_even_add, "sxtab16 %0, %2, %1")           // bytes 0 and 
 MN_DSP_BINARY(mn_widen_odd_add, "sxtab16 %0, %2, %1, ror #8")
 MN_DSP_UNARY(mn_saturate_byte, "ssat %0, #8, %1")                // limited to int8
 MN_DSP_UNARY(mn_saturate_half, "ssat %0, #8, %1, asr #1")        // (x >> 1) limited to int8
-MN_DSP_BINARY(mn_low_halves, "pkhbt %0, %1, %2, lsl #16")        // (low of x, low of y)
-MN_DSP_BINARY(mn_high_halves, "pkhtb %0, %2, %1, asr #16")       // (high of x, high of y)
 MN_DSP_TERNARY(mn_smlad, "smlad %0, %1, %2, %3")                 // z + low x low + high x high
-MN_DSP_TERNARY(mn_smlabb, "smlabb %0, %1, %2, %3")
-MN_DSP_TERNARY(mn_smlabt, "smlabt %0, %1, %2, %3")
-MN_DSP_TERNARY(mn_smlatb, "smlatb %0, %1, %2, %3")
-MN_DSP_TERNARY(mn_smlatt, "smlatt %0, %1, %2, %3")
 MN_DSP_TERNARY(mn_smmlar, "smmlar %0, %1, %2, %3")               // z + round(x * y / 2^32), ties up
 MN_DSP_TERNARY(mn_mla, "mla %0, %1, %2, %3")                     // z + x * y: compilers part it into two
 MN_DSP_TERNARY(mn_smmla, "smmla %0, %1, %2, %3")                 // z + x * y / 2^32, rounded down
@@ -114,6 +110,7 @@ static inline uint32_t mn_widen_even_add(uint32_t x, uint32_t y)
   return mn_lanes((int8_t)x + mn_lane(y, 0), (int8_t)(x >> 16) + mn_lane(y, 1));
 }
 static inline uint32_t mn_widen_odd_add(uint32_t x, uint32_t y) { return mn_widen_even_add(x >> 8, y); }
+// For the C that stands for assembly: (low of x, low of y) and (high of x, high of y).
 static inline uint32_t mn_low_halves(uint32_t x, uint32_t y) { return (x & 0xffffu) | y << 16; }
 static inline uint32_t mn_high_halves(uint32_t x, uint32_t y) { return x >> 16 | (y & 0xffff0000u); }
 
@@ -126,18 +123,9 @@ static inline uint32_t mn_saturate_byte(uint32_t x) { return mn_saturate((int32_
 static inline uint32_t mn_saturate_half(uint32_t x) { return mn_saturate((int32_t)x >> 1); }
 static inline uint32_t mn_saturate_line(uint32_t x) { return mn_saturate((int32_t)x >> MN_LINE_POINT); }
 
-static inline uint32_t mn_product(uint32_t x, int32_t lane_x, uint32_t y, int32_t lane_y, uint32_t z)
-{
-  return z + (uint32_t)(mn_lane(x, lane_x) * mn_lane(y, lane_y));
-}
-
-static inline uint32_t mn_smlabb(uint32_t x, uint32_t y, uint32_t z) { return mn_product(x, 0, y, 0, z); }
-static inline uint32_t mn_smlabt(uint32_t x, uint32_t y, uint32_t z) { return mn_product(x, 0, y, 1, z); }
-static inline uint32_t mn_smlatb(uint32_t x, uint32_t y, uint32_t z) { return mn_product(x, 1, y, 0, z); }
-static inline uint32_t mn_smlatt(uint32_t x, uint32_t y, uint32_t z) { return mn_product(x, 1, y, 1, z); }
 static inline uint32_t mn_smlad(uint32_t x, uint32_t y, uint32_t z)
 {
-  return mn_product(x, 1, y, 1, mn_product(x, 0, y, 0, z));
+  return z + (uint32_t)(mn_lane(x, 0) * mn_lane(y, 0)) + (uint32_t)(mn_lane(x, 1) * mn_lane(y, 1));
 }
 
 static inline uint32_t mn_smmlar(uint32_t x, uint32_t y, uint32_t z)
@@ -170,16 +158,6 @@ static inline int8_t mn_requantize_short(uint32_t acc2, uint32_t multiplier, uin
   const uint32_t scaled = mn_smmlar(acc2, multiplier, zero2 << (shift & 31u)) + (uint32_t)((int32_t)acc2 >> 31);
 
   return (int8_t)mn_saturate_half((uint32_t)((int32_t)scaled >> (shift & 31u)));
-}
-
-// Limits of a fused activation narrower than int8.
-static inline void mn_clamp_bytes(int8_t *x, int32_t count, int32_t low, int32_t high)
-{
-  for (int32_t i = 0; i < count; i++) {
-    const int32_t value = x[i] < low ? low : x[i];
-
-    x[i] = (int8_t)(value > high ? high : value);
-  }
 }
 
 #endif

@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "mn_clamp.h"
+
 // (x >> 1) limited to int8.
 static inline int8_t mn_saturate_half(int32_t x)
 {
@@ -31,16 +33,6 @@ static inline int8_t mn_requantize_short(uint32_t acc2, int32_t multiplier, uint
   const uint32_t scaled = rounded + (zero2 << (shift & 31u)) + (uint32_t)((int32_t)acc2 >> 31);
 
   return mn_saturate_half((int32_t)scaled >> (shift & 31u));
-}
-
-// Limits of a fused activation narrower than int8.
-static inline void mn_clamp_bytes(int8_t *x, int32_t count, int32_t low, int32_t high)
-{
-  for (int32_t i = 0; i < count; i++) {
-    const int32_t value = x[i] < low ? low : x[i];
-
-    x[i] = (int8_t)(value > high ? high : value);
-  }
 }
 
 #endif

@@ -101,7 +101,7 @@ def plugin() -> Path:
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise ToolMissing("no host C compiler found", fix="on Debian: apt-get install gcc libc6-dev")
-    state = hashlib.sha256(" ".join((compiler, *_FLAGS)).encode() + _SOURCE.read_bytes())
+    state = hashlib.sha256(" ".join((compiler, compiler_version(compiler), *_FLAGS)).encode() + _SOURCE.read_bytes())
     library = cache_dir() / "host" / f"count-{state.hexdigest()[:24]}.so"
     if library.exists():
         return library

@@ -19,6 +19,7 @@ import numpy as np
 
 from mcunas.compiler import Compiled
 from mcunas.compiler.emit import further_arenas
+from mcunas.device.toolchain import compiler_version
 from mcunas.errors import CheckFailed, ToolMissing
 from mcunas.paths import cache_dir, firmware_dir
 
@@ -131,10 +132,10 @@ def _compile(command: list[str]) -> None:
 
 
 def _kernel_library(compiler: str, flags: tuple[str, ...]) -> Path:
-    """All portable kernels as one archive, kept in the cache under a hash of their text and the flags."""
+    """All kernels as one archive, kept in the cache under a hash of their text, the compiler and the flags."""
     kernels = firmware_dir() / "kernels"
     sources = sorted(kernels.glob("*.c"))
-    state = hashlib.sha256(" ".join((compiler, *flags)).encode())
+    state = hashlib.sha256(" ".join((compiler, compiler_version(compiler), *flags)).encode())
     for path in sorted([*sources, *kernels.glob("*.h")]):
         state.update(path.name.encode() + path.read_bytes())
     archive = cache_dir() / "host" / f"kernels-{state.hexdigest()[:24]}.a"
