@@ -59,7 +59,8 @@ def test_every_module_has_a_room_and_imports_from_the_floors_below():
     for own, module in modules():
         assert own in ROOMS, f"{module} stands in a room without a floor"
         path, below = module.relative_to(ROOT).as_posix(), ROOMS[:ROOMS.index(own) + 1]
-        higher = [] if path in PROGRAMS else [(line, name) for line, name in imports(module) if room(name) not in (*below, "")]
+        found = [] if path in PROGRAMS else imports(module)
+        higher = [(line, name) for line, name in found if room(name) not in (*below, "")]
         up |= {(path, room(name)) for _, name in higher}
         wrong += [f"{path}:{line} imports {name}" for line, name in higher if (path, room(name)) not in UPWARDS]
     assert wrong == [] and up == UPWARDS

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,11 @@ class Choice:
             raise InputError(f"cannot be read ({error.strerror})", str(path), "name a file that mcunas tune wrote") from None
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise InputError("is not a tuning", str(path), "name a file that mcunas tune wrote") from None
+
+    @staticmethod
+    def of_layers(layers: Iterable[Mapping[str, Any]]) -> Choice:
+        """What a build's manifest says of its layers."""
+        return Choice({layer["index"]: layer["variant"] for layer in layers if layer["variant"]})
 
     def to_json(self, graph: Graph) -> dict[str, Any]:
         layers = [{"index": i, "kind": graph.ops[i].kind, "name": graph.tensors[graph.ops[i].outputs[0]].name,

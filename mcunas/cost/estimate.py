@@ -12,13 +12,14 @@ from functools import cached_property
 from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
+from mcunas.compiler.choice import Choice
 from mcunas.compiler.compile import memories, schedules, weight_bytes
 from mcunas.compiler.features import FEATURES, op_features
 from mcunas.compiler.lifetime import Program, aligned
 from mcunas.compiler.lower import KernelCall
 from mcunas.compiler.passes import optimize
 from mcunas.compiler.plan import Plan
-from mcunas.compiler.schedule import Schedule
+from mcunas.compiler.schedule import Schedule, preferred
 from mcunas.compiler.stream import Stream
 from mcunas.compiler.tables import InstructionTable, code_table, instruction_table
 from mcunas.cost.energy import Power, power_of
@@ -68,10 +69,14 @@ class Priced:
 
     @staticmethod
     def of(graph: Graph, board: Board, goal: str = "balanced", ram_bytes: int | None = None,
-           flash_bytes: int | None = None) -> Priced:
-        """As the compiler plans it for a goal, a limit of the arena and one of flash (default: what the board has)."""
+           choice: Choice | None = None) -> Priced:
+        """As the compiler plans it for a goal and a limit of the arena (default: what the board has)."""
         limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
-        return Priced(schedules(graph, board, goal, limit_bytes, flash_bytes)[1][0], memories(board))
+        if choice is not None:
+            found = preferred(Program.of(graph, board.isa, choice.variants), goal, limit_bytes)
+        else:
+            found = schedules(graph, board, goal, limit_bytes)[1]
+        return Priced(found[0], memories(board))
 
     @property
     def program(self) -> Program:
@@ -154,7 +159,7 @@ def layer_work(graph: Graph, op_index: int, calls: Sequence[KernelCall], board: 
     priced = op_work(op, shapes_of(graph, op), graph.tensors[op.outputs[0]].shape, calls, table)
     if not calls or calls[0].kernel in table.per_unit:
         return priced
-    return priced._replace(whole=simulated(graph.alone(op_index), board))
+    return priced._replace(whole=simulated(graph.alone(op_index), board, calls[0].kernel))
 
 
 def work(schedule: Schedule, board: Board) -> tuple[float, float]:
@@ -185,13 +190,13 @@ def stream_extras(program: Program, stream: Stream) -> list[tuple[int, int, list
 
 
 def estimate(graph: Graph, board: Board, rewrite: bool = True, goal: str = "balanced",
-             ram_bytes: int | None = None, flash_limit_bytes: int | None = None) -> Cost:
+             ram_bytes: int | None = None, choice: Choice | None = None) -> Cost:
     """The cost of `graph` (int8, verified) on `board`, after the compiler's passes unless `rewrite` is off.
 
-    goal, ram_bytes, flash_limit_bytes: as given to the compiler.
+    goal, ram_bytes, choice: as given to the compiler.
     Raises InputError when the board's cost tables are missing.
     """
-    priced = Priced.of(optimize(graph).graph if rewrite else graph, board, goal, ram_bytes, flash_limit_bytes)
+    priced = Priced.of(optimize(graph).graph if rewrite else graph, board, goal, ram_bytes, choice)
     flash_bytes, weights, code_bytes = flash(priced.schedule, board)
     (count, cycles), table = work(priced.schedule, board), instruction_table(board)
     source = (f"{table.source}; cycles: model (±{board.cycle_model.error_percent:g} % instruction timings of "

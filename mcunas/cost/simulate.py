@@ -11,16 +11,18 @@ import tempfile
 
 from mcunas.atomic import write_file
 from mcunas.board import Board
-from mcunas.compiler.choice import fingerprint
+from mcunas.compiler.choice import Choice, fingerprint
+from mcunas.compiler.lower import candidates
 from mcunas.errors import InputError
 from mcunas.graph.ir import Graph
 from mcunas.paths import cache_dir
 
-_KNOWN: dict[tuple[str, str], tuple[int, int]] = {}
+_KNOWN: dict[tuple[str, str, str], tuple[int, int]] = {}
 
 
-def simulated(layer: Graph, board: Board) -> tuple[int, int]:
-    """(instructions, cycles) of a Graph of one op, on an emulated board of the same core where the board has no emulator.
+def simulated(layer: Graph, board: Board, kernel: str) -> tuple[int, int]:
+    """(instructions, cycles) of a Graph of one op, computed by `kernel`; on an emulated board of the same core where the
+    board has no emulator.
 
     Raises InputError where there is none, ToolMissing.
     """
@@ -30,19 +32,21 @@ def simulated(layer: Graph, board: Board) -> tuple[int, int]:
     if board.emulate is None:
         raise InputError("no price for this kernel, and no emulator to find it", f"{layer.ops[0].kind} on {board.key}",
                          "add the kernel to boards/cost/instructions-*.toml")
-    key = board.key, fingerprint(layer)
+    key = board.key, fingerprint(layer), kernel
     if key not in _KNOWN:
-        _KNOWN[key] = _simulated(layer, board)
+        _KNOWN[key] = _simulated(layer, board, kernel)
     return _KNOWN[key]
 
 
-def _simulated(layer: Graph, board: Board) -> tuple[int, int]:
+def _simulated(layer: Graph, board: Board, kernel: str) -> tuple[int, int]:
     from mcunas.compiler import compile_graph
     from mcunas.device import build
     from mcunas.device.profile import profile
 
+    ways = candidates(layer, layer.ops[0], board.isa)
+    variant = next(v for v, calls in ways.items() if calls and calls[0].kernel == kernel)
     with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
-        image = build(compile_graph(layer, board, rewrite=False), board, folder)
+        image = build(compile_graph(layer, board, rewrite=False, choice=Choice({0: variant})), board, folder)
         path = cache_dir() / "cost" / f"{hashlib.sha256(image.bin.read_bytes()).hexdigest()}.json"
         try:
             found = json.loads(path.read_text())

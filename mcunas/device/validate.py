@@ -158,13 +158,14 @@ def _mismatch(index: int, byte: int, expected: list[np.ndarray], found: np.ndarr
 
 def _predicted(image: Image, tflite: bytes) -> Figures:
     """What compiler and cost model promise before anything is built; a core without tables gets no estimates."""
+    from mcunas.compiler import Choice
     from mcunas.cost import estimate
     from mcunas.graph import read_tflite
 
     model, reserve = image.manifest, image.board.reserve
     try:
         cost = estimate(read_tflite(tflite), image.board, goal=model["optimize"], ram_bytes=model["arena_limit_bytes"],
-                        flash_limit_bytes=model["flash_limit_bytes"])
+                        choice=Choice.of_layers(model["layers"]))
     except InputError:
         return Figures(model["arena_bytes"], None, None, model["weight_bytes"], reserve.stack, None, None)
     flash_bytes = cost.image_bytes or cost.flash_bytes + reserve.flash

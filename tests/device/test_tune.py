@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mcunas.board import Board
-from mcunas.compiler import compile_graph
+from mcunas.compiler import Choice, compile_graph
 from mcunas.device import build, validate
 from mcunas.device.tune import tune
 from mcunas.errors import DoesNotFit, InputError
@@ -31,6 +31,16 @@ def test_the_measured_best_is_what_the_build_executes(tmp_path: Path, monkeypatc
     assert report.mismatches == 0 and report.to_json()["instructions"] == min(counts.values())
     assert tune(model, BOARD)[1] == choice
     assert len(list((tmp_path / "cache" / "mcunas" / "counts").iterdir())) == len(counts)
+
+
+def test_predictions_are_of_the_kernels_that_were_chosen(tmp_path: Path) -> None:
+    model, instructions = dense(64, 20), []
+    for variant in ("scalar", "dsp"):
+        compiled = compile_graph(model, BOARD, "cycles", choice=Choice({0: variant}))
+        report = validate(build(compiled, BOARD, tmp_path, tflite=write_tflite(model)), n_random=1)
+        assert abs(report.predicted.instructions / report.measured.instructions - 1) < 0.25
+        instructions.append(report.predicted.instructions)
+    assert instructions[0] > 1.5 * instructions[1]
 
 
 def test_a_variant_that_does_not_fit_alone_is_priced_by_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
