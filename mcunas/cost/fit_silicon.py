@@ -68,7 +68,7 @@ def layer_rows(path: Path) -> dict[str, tuple[str, int, np.ndarray, np.ndarray, 
 
 def held_out_errors(features: np.ndarray, counts: np.ndarray, shapes: Sequence[str]) -> np.ndarray:
     """Relative error of every layer as predicted by a fit that has seen no layer of its shape."""
-    fold = {s: i % FOLDS for i, s in enumerate(sorted(set(shapes), key=lambda s: hash_of(s)))}
+    fold = {s: i % FOLDS for i, s in enumerate(sorted(set(shapes), key=lambda s: (hash_of(s), s)))}
     folds, errors = np.array([fold[s] for s in shapes]), np.zeros(len(counts))
     for k in range(FOLDS):
         prices = relative_fit(features[folds != k], counts[folds != k])
