@@ -165,7 +165,7 @@ def write(own: list[dict[str, Any]], silicon: list[dict[str, Any]], speed: dict[
         ["board", "layers", "median", "90th percentile"],
         [[d, len(e), *(f"{v:.1f} %" for v in np.percentile(e, (50, 90)))] for d, e in layers.items()])
     text += ("\n## Whole networks on real boards: error of the fitted prices (model, against silicon)\n\nThree prices per "
-             "board and engine are fitted to its three or four networks, so these are residuals, and rows of three networks leave "
+             "board and engine are fitted to its three or four networks, so these are residuals, and rows of three leave "
              "nothing to check. boards/cost/silicon-*.toml tells how well each network is predicted from the others.\n\n")
     text += markdown(
         ["board", "engine", *NETWORKS],
