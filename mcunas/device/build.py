@@ -19,7 +19,7 @@ from mcunas.board import Board
 from mcunas.compiler import OPTIMIZE
 from mcunas.device.elf import read_elf
 from mcunas.device.layout import board_h, image_c, linker_script
-from mcunas.device.objects import compile_objects
+from mcunas.device.objects import FRAME_LIMIT, compile_objects
 from mcunas.device.toolchain import compiler_version, gist, run_tool, tool
 from mcunas.errors import DoesNotFit, InputError
 
@@ -52,7 +52,7 @@ class Image:
         try:
             manifest = json.loads((folder / "manifest.json").read_text())
             board = Board.load(manifest["build"]["board_file"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise InputError("is not a folder with a built firmware", str(folder), "build one first") from None
         return _image(folder, manifest, board)
 
@@ -96,9 +96,9 @@ def _image(folder: Path, manifest: dict[str, Any], board: Board) -> Image:
 def _link(gcc: str, work: Path, board: Board, level: tuple[str, ...], ram_budget_bytes: int,
           flash_budget_bytes: int) -> None:
     objects = sorted(str(path.relative_to(work)) for path in (work / "obj").iterdir())
-    command = [gcc, *board.cflags, *level, "-nostartfiles", "-Tlink.ld", "-Wl,--gc-sections", "-Wl,--build-id=none",
-               f"-ffile-prefix-map={work}=.", "-Wl,-Map=firmware.map", "-Wl,--fatal-warnings", *objects,
-               "-o", "firmware.elf"]
+    command = [gcc, *board.cflags, *level, *FRAME_LIMIT, "-nostartfiles", "-Tlink.ld", "-Wl,--gc-sections",
+               "-Wl,--build-id=none", f"-ffile-prefix-map={work}=.", "-Wl,-Map=firmware.map", "-Wl,--fatal-warnings",
+               *objects, "-o", "firmware.elf"]
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
     linker_map = work / "firmware.map"
     if done.returncode == 0:

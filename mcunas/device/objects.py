@@ -23,10 +23,10 @@ from mcunas.paths import cache_dir, firmware_dir
 FIRMWARE_LEVEL = "-Os"
 # Where size is the goal, a memcpy of a few instructions replaces the library's.
 _SMALL_LIBRARY = "bytes"
-# A frame larger than the stack's guard could skip it; so large frames do not compile.
+# A frame larger than the stack's guard could skip it; so large frames do not compile, nor link where -flto makes them.
+FRAME_LIMIT = ("-Werror", f"-Wframe-larger-than={MODEL_STACK_BYTES // 2}")
 _FLAGS = ("-std=c11", "-masm-syntax-unified", "-g", "-ffunction-sections", "-fdata-sections",
-          "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wvla",
-          f"-Wframe-larger-than={MODEL_STACK_BYTES // 2}")
+          "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wvla", *FRAME_LIMIT)
 
 
 def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...], level: tuple[str, ...],

@@ -105,7 +105,8 @@ def test_the_firmware_knows_no_malloc_and_no_printf(tmp_path: Path) -> None:
     assert not {"malloc", "_malloc_r", "printf", "_sbrk", "__aeabi_dadd", "__aeabi_fadd"} & set(symbols)
 
 
-def test_a_frame_that_could_skip_the_stack_guard_does_not_compile(tmp_path: Path) -> None:
+@pytest.mark.parametrize("goal", ["balanced", "flash"])
+def test_a_frame_that_could_skip_the_stack_guard_does_not_compile(goal: str, tmp_path: Path) -> None:
     frame = "volatile uint8_t x[800]; for (uint32_t i = 0; i < 800u; i++)\nx[i] = 1;\narena[0] = x[3];"
     with pytest.raises(InputError, match="frame size"):
-        built(stub(frame), "mps2-an386", tmp_path)
+        built(replace(stub(frame), optimize=goal), "mps2-an386", tmp_path)
