@@ -57,7 +57,8 @@ def emit_source(graph: Graph, plan: Plan, model_id: str) -> str:
     inputs = _tensor_table("inputs", [graph.tensors[t] for t in graph.inputs], [plan.offsets[t] for t in graph.inputs])
     outputs = _tensor_table("outputs", [graph.tensors[t] for t in graph.outputs],
                             [plan.offsets[t] for t in graph.outputs])
-    invoke = "\n".join(body) or "  (void)arena;"
+    computes = any(plan.program.calls)
+    invoke = "\n".join(body if computes else ["  (void)arena;", *body])
     return (_HEAD.format(name=_comment(graph.name)) + f"""#include "model.h"
 
 #include "mn_kernels.h"

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from mcunas.board import Board
+from mcunas.compiler import compile_graph
 from mcunas.device.build import Image, build
 from mcunas.device.elf import read_elf
 from mcunas.errors import DoesNotFit, InputError, ToolMissing
 from mcunas.paths import firmware_dir
+from tests.compiler.passes_by_hand import Net
 from tests.device.stubs import ARENA_BYTES, stub
 from tests.device.target import built
 
@@ -110,3 +112,9 @@ def test_a_frame_that_could_skip_the_stack_guard_does_not_compile(goal: str, tmp
     frame = "volatile uint8_t x[800]; for (uint32_t i = 0; i < 800u; i++)\nx[i] = 1;\narena[0] = x[3];"
     with pytest.raises(InputError, match="frame size"):
         built(replace(stub(frame), optimize=goal), "mps2-an386", tmp_path)
+
+
+def test_a_model_that_only_renames_builds(tmp_path: Path) -> None:
+    net = Net(1, 4, 4, 2)
+    board = Board.load("mps2-an386")
+    assert build(compile_graph(net.graph(net.reshape(0, 1, 32)), board), board, tmp_path).elf.exists()
