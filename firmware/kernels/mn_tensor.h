@@ -87,6 +87,21 @@ struct mn_copy_s8 {
 };
 void mn_copy_s8(const struct mn_copy_s8 *p, const int8_t *in, int8_t *out);
 
+// out = `row_out` bytes of each row of `row_in`, from `offset` on.
+struct mn_columns_s8 {
+  uint16_t in_ring, out_ring;
+  int32_t row_in, row_out, offset;
+};
+void mn_columns_s8(const struct mn_columns_s8 *p, const int8_t *in, int8_t *out, int32_t from, int32_t to);
+
+// Each row of `row0` bytes with one of `row1` bytes behind it.
+struct mn_beside_s8 {
+  uint16_t ring0, ring1, out_ring;
+  int32_t row0, row1;
+};
+void mn_beside_s8(const struct mn_beside_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out, int32_t from,
+                  int32_t to);
+
 // out = value for `count` bytes. The input is not read.
 struct mn_fill_s8 {
   int32_t value;

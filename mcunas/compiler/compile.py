@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mcunas.compiler import passes
 from mcunas.compiler.choice import Choice
 from mcunas.compiler.emit import digest, emit_header, emit_source
 from mcunas.compiler.lifetime import Program
+from mcunas.compiler.patching import Patches, best_patches
 from mcunas.compiler.plan import Plan, plan
 from mcunas.compiler.schedule import Schedule, preferred
 from mcunas.compiler.select import select
@@ -53,6 +54,8 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
     choice: variants of the kernels; by default the selector chooses by the core's tables. ram_bytes: the arena's limit,
     by default all that the board has for it. `cycles` and `flash` take the fastest plan within it, `ram` the least RAM,
     `balanced` the least RAM for a few percent of the instructions. flash_bytes: what `cycles` may spend, by default all.
+    Patches (mcunas.compiler.patching) are taken where `ram` gains by them or nothing else keeps the limit, not with a
+    choice, which is for ops as they are.
 
     Raises InputError for an unknown goal or an illegal graph, DoesNotFit when no plan keeps the limit or the weights
     alone exceed the flash.
@@ -66,10 +69,11 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
     flash_limit_bytes = min(flash_bytes or board.flash_bytes, board.flash_bytes)
     if choice:
         variants = choice.check(graph, board).variants
-        planned = plan(graph, board.isa, optimize, limit_bytes, variants, memories(board))
+        planned, patches = plan(graph, board.isa, optimize, limit_bytes, variants, memories(board)), None
     else:
-        variants, found = schedules(graph, board, optimize, limit_bytes, flash_limit_bytes)
+        variants, found, patches = schedules(graph, board, optimize, limit_bytes, flash_limit_bytes)
         planned = Plan.within(found, limit_bytes, memories(board))
+        graph = planned.program.graph
     weights = weight_bytes(graph)
     if not planned.fits(limit_bytes, memories(board)):
         peak = max(planned.schedule.steps, key=lambda step: step.live_bytes)
@@ -92,6 +96,7 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
     manifest["arenas"] = [{"memory": name, "bytes": used, "limit_bytes": room} for (name, room), used in
                           zip_longest(board.arenas.items(), planned.region_bytes, fillvalue=0)]
     manifest["passes"] = [{"pass": note.name, "did": note.text} for note in notes]
+    manifest["patches"] = patches and patches.to_json()
     manifest["source_sha256"] = digest(header, source)
     return Compiled(graph, model_id, source, header, manifest, kernels, planned, optimize)
 
@@ -101,14 +106,28 @@ def memories(board: Board) -> tuple[int, ...]:
     return tuple(board.arenas.values()) if len(board.arenas) > 1 else ()
 
 
+class Scheduled(NamedTuple):
+    """variants: op index -> of its kernels; schedules: as in schedule.preferred, all of one Graph, which is a rewritten
+    one where there are patches."""
+
+    variants: dict[int, str]
+    schedules: list[Schedule]
+    patches: Patches | None = None
+
+
 def schedules(graph: Graph, board: Board, optimize: str, limit_bytes: int,
-              flash_limit_bytes: int | None = None) -> tuple[dict[int, str], list[Schedule]]:
-    """(op index -> variant of its kernels, schedules as in schedule.preferred) of a graph after the passes."""
+              flash_limit_bytes: int | None = None) -> Scheduled:
+    """Of a graph after the passes."""
     def under(choice: Mapping[int, str]) -> list[Schedule]:
         return preferred(Program.of(graph, board.isa, choice), optimize, limit_bytes)
 
     choice = select(graph, board, optimize, lambda c: under(c)[-1].bound_bytes, None, flash_limit_bytes)
-    return choice, under(choice)
+    found = under(choice)
+    if optimize == "ram" or found[-1].bound_bytes > limit_bytes:
+        patches = best_patches(found[-1], choice, board.isa, optimize, limit_bytes)
+        if patches:
+            return Scheduled(patches.variants, patches.schedules, patches)
+    return Scheduled(choice, found)
 
 
 def weight_bytes(graph: Graph) -> int:

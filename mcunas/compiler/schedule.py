@@ -121,14 +121,15 @@ class Schedule:
         return found
 
 
-def preferred(program: Program, goal: str = "balanced", limit_bytes: int | None = None) -> list[Schedule]:
+def preferred(program: Program, goal: str = "balanced", limit_bytes: int | None = None,
+              order: tuple[int, ...] | None = None) -> list[Schedule]:
     """Schedules of the front: first the one that `goal` wants, then those with ever smaller peaks, to fall back on
     should its placement take more than limit_bytes.
 
     ram: least peak. cycles, flash: least waste. balanced: least peak that wastes at most BALANCED_WASTE. Where nothing
-    stays within limit_bytes, the schedule of least peak is the only one.
+    stays within limit_bytes, the schedule of least peak is the only one. order: of the ops, by default the best.
     """
-    front = Cutter(program, best_order(program)).front()
+    front = Cutter(program, order or best_order(program)).front()
     fitting = [cut for cut in front if limit_bytes is None or cut.peak_bytes <= limit_bytes] or front[:1]
     chosen = {"ram": 0}.get(goal, len(fitting) - 1)
     if goal == "balanced":

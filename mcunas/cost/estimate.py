@@ -75,7 +75,7 @@ class Priced:
         if choice is not None:
             found = preferred(Program.of(graph, board.isa, choice.variants), goal, limit_bytes)
         else:
-            found = schedules(graph, board, goal, limit_bytes)[1]
+            found = schedules(graph, board, goal, limit_bytes).schedules
         return Priced(found[0], memories(board))
 
     @property

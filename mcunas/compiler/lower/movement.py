@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ops that move bytes: one strided copy per source or destination, and none where only the shape changes."""
+"""Ops that move bytes: one strided copy per source or destination, and none where only the shape changes.
+
+Cutting columns out of an image and putting two images side by side go row by row, so that they can be stages of a
+stream: what patches (mcunas.compiler.patches) are made of.
+"""
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mcunas.compiler.lower import KernelCall, lowers
+from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, lowers
 from mcunas.compiler.lower.loops import any_order, dense_steps, loop_params, merged
+from mcunas.compiler.lower.window import UINT16_MAX
 from mcunas.graph.ir import Graph, Op
 from mcunas.graph.shapes import slice_ranges
 
@@ -25,12 +30,28 @@ def _rename(graph: Graph, op: Op) -> list[KernelCall]:
 def _concatenate(graph: Graph, op: Op) -> list[KernelCall]:
     out = graph.tensors[op.outputs[0]].shape
     axis, steps, at = op.attrs["axis"] % len(out), dense_steps(out), 0
+    if _is_image(out) and axis == 2 and len(op.inputs) == 2:
+        return [_beside(graph, op)]
     calls = []
     for t in op.inputs:
         shape = graph.tensors[t].shape
         calls.append(_copy(t, op.outputs[0], shape, dense_steps(shape), steps, offset_out=at * steps[axis]))
         at += shape[axis]
     return calls
+
+
+def _is_image(shape: Sequence[int]) -> bool:
+    return len(shape) == 4 and shape[0] == 1 and shape[1] <= UINT16_MAX
+
+
+def _beside(graph: Graph, op: Op) -> KernelCall:
+    """A row is moved before a later one is overwritten, its left part before its right one."""
+    (_, height, _, _), (left, right) = graph.tensors[op.outputs[0]].shape, (
+        graph.tensors[t].shape[2] * graph.tensors[t].shape[3] for t in op.inputs)
+    rows = Rows(height, left + right, (RowInput(height, left, "ring0"), RowInput(height, right, "ring1")))
+    return KernelCall("mn_beside_s8", {"ring0": height, "ring1": height, "out_ring": height, "row0": left, "row1": right},
+                      op.inputs, op.outputs, rows=rows,
+                      overlap=(Overlap((height - 1) * right, 0), Overlap(height * left, right)))
 
 
 @lowers("SPLIT")
@@ -68,8 +89,21 @@ def _transpose(graph: Graph, op: Op) -> list[KernelCall]:
 def _strided_slice(graph: Graph, op: Op) -> list[KernelCall]:
     steps, ranges = dense_steps(graph.tensors[op.inputs[0]].shape), slice_ranges(graph, op)
     counts = [count for _, _, count, _ in ranges]
+    shape = graph.tensors[op.inputs[0]].shape
+    if _is_image(shape) and ranges[2][1] == 1 and all(keep for *_, keep in ranges) and all(
+            ranges[axis] == (0, 1, shape[axis], True) for axis in (0, 1, 3)):
+        return [_columns(op, shape, ranges[2][0], counts[2])]
     return [_copy(op.inputs[0], op.outputs[0], counts, [s * step for s, (_, step, _, _) in zip(steps, ranges)],
                   dense_steps(counts), offset_in=sum(s * begin for s, (begin, _, _, _) in zip(steps, ranges)))]
+
+
+def _columns(op: Op, shape: Sequence[int], first: int, count: int) -> KernelCall:
+    _, height, width, depth = shape
+    rows = Rows(height, count * depth, (RowInput(height, width * depth, "in_ring"),))
+    params = {"in_ring": height, "out_ring": height, "row_in": width * depth, "row_out": count * depth,
+              "offset": first * depth}
+    return KernelCall("mn_columns_s8", params, op.inputs[:1], op.outputs, rows=rows,
+                      overlap=(Overlap(0, (height - 1) * (width - count) * depth),))
 
 
 @lowers("DEPTH_TO_SPACE")

@@ -9,13 +9,16 @@ padding: never exact. Where the result is what SAME or VALID means it is written
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mcunas.compiler.passes.ranges import channel_ranges
 from mcunas.compiler.passes.rewrite import compact
-from mcunas.graph.integer_params import sliding_window
+from mcunas.graph.integer_params import Window, sliding_window
 from mcunas.graph.ir import Graph, Op
 from mcunas.graph.shapes import window
+
+Sides = tuple[tuple[int, int], tuple[int, int]]
 
 
 def pad_folding(graph: Graph) -> Graph:
@@ -55,10 +58,17 @@ def _folded(graph: Graph, pad: Op, op: Op, amounts: list[list[int]], never_below
         if max(first, last) >= reach:               # a window would lie outside the input altogether
             return None
         sides.append((first, last))
-    padding: object = tuple(sides)
-    for name in ("SAME", "VALID"):              # VALID where both hold: it never looks for a border
+    inputs = tuple(pad.inputs[0] if t == pad.outputs[0] else t for t in op.inputs)
+    return replace(op, inputs=inputs, attrs={**op.attrs, "padding": padding_name(before, w, after, tuple(sides))})
+
+
+def padding_name(before: Sequence[int], w: Window, after: Sequence[int], sides: Sides) -> str | Sides:
+    """"SAME" or "VALID", where that means `sides` ((top, bottom), (left, right)); else `sides` themselves.
+
+    before, after: rows and columns of input and output.
+    """
+    for name in ("VALID", "SAME"):              # VALID where both hold: it never looks for a border
         if all(window(before[a], w.kernel[a], w.stride[a], w.dilation[a], name) == (after[a], sides[a][0])
                for a in (0, 1)):
-            padding = name
-    inputs = tuple(pad.inputs[0] if t == pad.outputs[0] else t for t in op.inputs)
-    return replace(op, inputs=inputs, attrs={**op.attrs, "padding": padding})
+            return name
+    return sides
