@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arena at each stage of compilation: what passes, order, sharing and streams each take away from it.
+"""The arena at each stage of compilation: what passes, order, sharing, streams and strips each take away from it.
 
-The first three stages are what an interpreter does that gives every tensor bytes of its own: ops one by one, largest
+Up to the best order, ops run one by one as an interpreter does it that gives every tensor bytes of its own: largest
 buffer first, each at the lowest gap.
 """
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from mcunas.compiler.choice import fingerprint
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.order import best_order
+from mcunas.compiler.passes import changes
 from mcunas.compiler.place import largest_first
 from mcunas.compiler.plan import Plan
-from mcunas.compiler.schedule import op_by_op
+from mcunas.compiler.schedule import op_by_op, preferred
 from mcunas.graph.ir import Graph
 
 
@@ -25,18 +27,35 @@ class Stage:
 
 
 def stages(given: Graph, final: Plan, isa: str) -> list[Stage]:
-    """given: the graph before the passes; final: the plan for a core with `isa`, of the graph after them."""
-    program, before = final.program, Program.of(given, isa)
+    """given: the graph before the passes; final: the plan for a core with `isa`, of the graph after them.
+
+    One stage per pass that changed the picture: a pass that leaves it as it is shares the stage before.
+    """
+    found, graph = [Stage("as given", _apart(Program.of(given, isa)))], given
+    for name, _, graph in changes(given):
+        after = Stage(f"after {name}", _apart(Program.of(graph, isa)))
+        last = found[-1]
+        if _picture(after.plan) == _picture(last.plan):
+            found[-1] = Stage(f"{last.what}, {name}", last.plan)
+        else:
+            found.append(after)
+    in_strips = fingerprint(graph) != fingerprint(final.program.graph)
+    program = Program.of(graph, isa) if in_strips else final.program
     order = best_order(program)
-    return [Stage("as given", _apart(before, tuple(range(len(given.ops))))),
-            Stage("after the passes", _apart(program, tuple(range(len(program.graph.ops))))),
-            Stage("in the best order", _apart(program, order)),
-            Stage("outputs over inputs", Plan.of(op_by_op(program, order))),
-            Stage("row by row", final)]
+    found += [Stage("in the best order", _apart(program, order)),
+              Stage("outputs over inputs", Plan.of(op_by_op(program, order)))]
+    if in_strips:
+        return [*found, Stage("row by row", Plan.of(preferred(program, "ram")[0])), Stage("in strips", final)]
+    return [*found, Stage("row by row", final)]
 
 
-def _apart(program: Program, order: tuple[int, ...]) -> Plan:
-    """No two tensors that live at the same time share a byte."""
-    schedule = op_by_op(program, order)
+def _apart(program: Program, order: tuple[int, ...] | None = None) -> Plan:
+    """No two tensors that live at the same time share a byte. order: by default as given."""
+    schedule = op_by_op(program, order or tuple(range(len(program.graph.ops))))
     schedule = replace(schedule, steps=tuple(replace(step, overlaps={}) for step in schedule.steps))
     return Plan(schedule, *largest_first(schedule.buffers))
+
+
+def _picture(plan: Plan) -> tuple[object, ...]:
+    """What a drawing of the arena shows."""
+    return len(plan.order), plan.buffer_offsets, tuple((b.size_bytes, b.first, b.last) for b in plan.buffers)

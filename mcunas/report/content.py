@@ -103,7 +103,7 @@ def _stages(image: Image) -> list[dict[str, Any]]:
     if image.tflite is None:
         return []
     given, manifest = read_tflite(image.tflite), image.manifest
-    choice = Choice.of_layers(manifest["layers"])
+    choice = Choice.of_manifest(manifest)
     final = compile_graph(given, image.board, manifest["optimize"], choice=choice, ram_bytes=manifest["arena_limit_bytes"])
     found = []
     for stage in stages(given, final.plan, image.board.isa):

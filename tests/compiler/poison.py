@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host program that overwrites every arena byte that the plan calls dead with noise, before each step of the schedule.
+"""A host program that overwrites every arena byte that the plan calls dead with noise, before each step of the schedule,
+in all memories.
 
 What it prints are the outputs, so a kernel that reads or keeps anything outside of live buffers gives other bytes.
 """
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mcunas.compiler import Compiled
+from mcunas.compiler.emit import further_arenas
 from mcunas.compiler.plan import Plan
 from mcunas.device.host import _FLAGS, _SANITIZE, _compile, _kernel_library, build_host
 from mcunas.graph import reference
@@ -23,26 +25,29 @@ _MAIN = """
 #include <string.h>
 #include "model.h"
 
-struct span {{ uint16_t step; uint32_t offset, bytes; }};
+struct span {{ uint16_t step; uint8_t memory; uint32_t offset, bytes; }};
 static const struct span live[] = {{{spans}}};
 static uint32_t state;
-
+{further}
 void mn_tap(uint16_t op, uint16_t output, const void *data, uint32_t bytes) {{
   (void)op; (void)output; (void)data; (void)bytes;
 }}
 
-void mn_step(uint16_t step, uint8_t *arena) {{
-  const uint32_t size = mn_model_model.arena_bytes;
+static void spoil(uint16_t step, uint8_t memory, uint8_t *data, uint32_t size) {{
   uint8_t *keep = calloc(size, 1);
   if (keep == NULL) exit(2);
   for (unsigned i = 0; i < sizeof live / sizeof live[0]; i++)
-    if (live[i].step == step) memset(keep + live[i].offset, 1, live[i].bytes);
+    if (live[i].step == step && live[i].memory == memory) memset(keep + live[i].offset, 1, live[i].bytes);
   for (uint32_t i = 0; i < size; i++) {{
     state = state * 1664525u + 1013904223u;
-    if (!keep[i]) arena[i] = (uint8_t)(state >> 24);
+    if (!keep[i]) data[i] = (uint8_t)(state >> 24);
   }}
   free(keep);
 }}
+
+void mn_step(uint16_t step, uint8_t *arena) {{
+  spoil(step, {home}, arena, mn_model_model.arena_bytes);
+{others}}}
 
 int main(void) {{
   const struct mn_model *m = &mn_model_model;
@@ -66,14 +71,14 @@ int main(void) {{
 _RUNS = 3
 
 
-def _live(plan: Plan) -> list[tuple[int, int, int]]:
-    """(step, offset, bytes) of everything that must survive until the step begins; the last step is the end."""
+def _live(plan: Plan) -> list[tuple[int, int, int, int]]:
+    """(step, memory, offset, bytes) of everything that must survive until the step begins; the last step is the end."""
     found, steps = [], len(plan.schedule.steps)
-    for buffer, offset in zip(plan.buffers, plan.buffer_offsets):
+    for buffer, memory, offset in zip(plan.buffers, plan.buffer_regions, plan.buffer_offsets):
         source = bool(plan.program.sources & set(buffer.tensors))
         pinned = bool(plan.program.pinned & set(buffer.tensors))
         first, last = (0 if source else buffer.first + 1), (steps if pinned else buffer.last)
-        found += [(step, offset, buffer.size_bytes) for step in range(first, last + 1)]
+        found += [(step, memory, offset, buffer.size_bytes) for step in range(first, last + 1)]
     return found
 
 
@@ -83,7 +88,11 @@ def poisoned_outputs(compiled: Compiled, inputs: list[np.ndarray], folder: Path,
     spans = ", ".join("{" + ", ".join(map(str, span)) + "}" for span in _live(compiled.plan))
     (folder / "model.c").write_text(compiled.model_c)
     (folder / "model.h").write_text(compiled.model_h)
-    (folder / "main.c").write_text(_MAIN.format(spans=spans, steps=len(compiled.plan.schedule.steps)))
+    more = {int(name.rpartition("_")[2]): (name, size) for name, size in further_arenas(compiled.plan, "model").items()}
+    (folder / "main.c").write_text(_MAIN.format(
+        spans=spans, steps=len(compiled.plan.schedule.steps), home=compiled.plan.home,
+        further="".join(f"_Alignas(MN_ARENA_ALIGN) uint8_t {name}[{size}];\n" for name, size in more.values()),
+        others="".join(f"  spoil(step, {k}, {name}, {size});\n" for k, (name, size) in more.items())))
     (folder / "inputs").write_bytes(b"".join(np.ascontiguousarray(a).tobytes() for a in inputs))
     flags = (*_FLAGS, *_SANITIZE)
     _compile([compiler, *flags, "-DMN_STEP", f"-I{firmware_dir() / 'kernels'}", f"-I{folder}", str(folder / "model.c"),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from mcunas import api, device
 from mcunas.board import GUARD_BYTES, Board
 from mcunas.compiler import compile_graph
 from mcunas.cost import estimate
-from mcunas.device.host import build_host
 from mcunas.errors import DoesNotFit, InputError
-from mcunas.graph import read_tflite, reference
+from mcunas.graph import read_tflite
 from mcunas.paths import boards_dir
+from tests.compiler.poison import wrong
 from tests.kernels.bundle import draw
 from tests.kernels.strategies_graph import row_network, small_graph
 
@@ -73,21 +72,18 @@ def test_what_fits_the_first_memory_lies_there_in_the_same_c_as_on_a_board_with_
     assert [a["bytes"] for a in two.manifest["arenas"]] == [one.plan.arena_bytes, 0]
 
 
-def test_random_networks_in_two_memories_give_the_same_bytes(tmp_path):
+def test_random_networks_in_two_memories_give_the_same_bytes_whatever_lies_in_dead_ones(tmp_path):
     divided = 0
-    for number in range(18):
+    for number in range(12):
         graph, inputs = draw((small_graph, row_network)[number % 2](), 1, 900 + number)[0]
         alone = compile_graph(graph, Board.load("mps2-an500"), "ram", rewrite=False).plan.arena_bytes
         board = split_board(tmp_path, fast=max(alone * 2 // 3, 16), slow=max(alone * 3 // 4, 16) if number % 3 else alone)
         try:
-            compiled = compile_graph(graph, board, "ram", rewrite=False)
+            compiled = compile_graph(graph, board, "ram", model_id="model", rewrite=False)
         except DoesNotFit:
             continue
         divided += all(compiled.plan.region_bytes) and len(compiled.plan.region_bytes) == 2
-        expected = reference.run(graph, inputs)
-        for outputs, taps in build_host(compiled, tmp_path / str(number)).run_batch([inputs, inputs]):
-            assert all(np.array_equal(taps[t], expected[t]) for t in taps)
-            assert all(np.array_equal(v, expected[t]) for v, t in zip(outputs, graph.outputs))
+        assert wrong(compiled, (graph, inputs), tmp_path / str(number)) == []
     assert divided >= 4
 
 

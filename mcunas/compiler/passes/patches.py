@@ -43,8 +43,8 @@ def strips(graph: Graph, first: int, end: int, count: int) -> list[Strip] | None
     inner = {op.outputs[0] for op in piece[:-1]}
     if any(t in graph.outputs or not all(first <= r < end for r in readers.get(t, [])) for t in inner):
         return None
-    if any(op.kind not in _WINDOWS + _PIXELS or not all(_is_image(graph.tensors[t]) for t in (*op.outputs, *_values(graph, op)))
-           for op in piece):
+    touched = {t for op in piece for t in (*op.outputs, *_values(graph, op))}
+    if any(op.kind not in _WINDOWS + _PIXELS for op in piece) or not all(_is_image(graph.tensors[t]) for t in touched):
         return None
     last = piece[-1].outputs[0]
     width, found = graph.tensors[last].shape[2], []

@@ -6,7 +6,7 @@ tight; then dead channels. Every pass keeps every byte of every graph output, fo
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from mcunas.compiler.passes.borders import int8_borders
@@ -44,13 +44,19 @@ def optimize(graph: Graph, borders: str = "keep") -> Optimized:
     if borders not in ("keep", "int8"):
         raise InputError(f"unknown borders {borders!r}", fix="use keep or int8")
     found: list[PassNote] = []
-    steps = {"int8 borders": int8_borders, **PASSES} if borders == "int8" else PASSES
-    before = None
-    while before is not graph:
-        before = graph
-        for name, step in steps.items():
-            after = step(graph)
-            if after is not graph:
-                found += notes(name, graph, after)
-            graph = after
+    for name, before, after in changes(graph, borders):
+        found += notes(name, before, after)
+        graph = after
     return Optimized(graph, tuple(found))
+
+
+def changes(graph: Graph, borders: str = "keep") -> Iterator[tuple[str, Graph, Graph]]:
+    """(pass, the graph before, after) wherever a pass changes something, in order; `borders` as in `optimize`."""
+    steps = {"int8 borders": int8_borders, **PASSES} if borders == "int8" else PASSES
+    last = None
+    while last is not graph:
+        last = graph
+        for name, step in steps.items():
+            before, graph = graph, step(graph)
+            if graph is not before:
+                yield name, before, graph
