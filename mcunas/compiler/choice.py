@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,9 +48,12 @@ class Choice:
             raise InputError("is not a tuning", str(path), "name a file that mcunas tune wrote") from None
 
     @staticmethod
-    def of_layers(layers: Iterable[Mapping[str, Any]]) -> Choice:
-        """What a build's manifest says of its layers."""
-        return Choice({layer["index"]: layer["variant"] for layer in layers if layer["variant"]})
+    def of_manifest(manifest: Mapping[str, Any]) -> Choice | None:
+        """What a build chose; None where it has patches: its layers are then not those that a choice is for, and were
+        chosen without one, as they would be again."""
+        if manifest.get("patches"):
+            return None
+        return Choice({layer["index"]: layer["variant"] for layer in manifest["layers"] if layer["variant"]})
 
     def to_json(self, graph: Graph) -> dict[str, Any]:
         layers = [{"index": i, "kind": graph.ops[i].kind, "name": graph.tensors[graph.ops[i].outputs[0]].name,

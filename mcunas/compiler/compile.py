@@ -33,7 +33,7 @@ OPTIMIZE = {"balanced": ("-O2",), "ram": _SMALL, "cycles": ("-O3",), "flash": _S
 @dataclass(frozen=True, eq=False)
 class Compiled:
     """graph: as compiled, after the passes. kernels: names of the sources in firmware/kernels that the model calls;
-    optimize: the goal it was compiled for.
+    optimize: the goal it was compiled for. patches: None, where every op is computed as a whole.
     """
 
     graph: Graph
@@ -44,6 +44,7 @@ class Compiled:
     kernels: tuple[str, ...]
     plan: Plan
     optimize: str
+    patches: Patches | None = None
 
 
 def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_id: str | None = None,
@@ -98,7 +99,7 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
     manifest["passes"] = [{"pass": note.name, "did": note.text} for note in notes]
     manifest["patches"] = patches and patches.to_json()
     manifest["source_sha256"] = digest(header, source)
-    return Compiled(graph, model_id, source, header, manifest, kernels, planned, optimize)
+    return Compiled(graph, model_id, source, header, manifest, kernels, planned, optimize, patches)
 
 
 def memories(board: Board) -> tuple[int, ...]:
@@ -149,7 +150,7 @@ def _manifest(graph: Graph, planned: Plan, board: Board, optimize: str, model_id
     layers = []
     for i, op in enumerate(graph.ops):
         sizes = {"weights": 0, "bias": 0, "requant": 0, "table": 0}
-        for call in calls[i]:
+        for call in calls[i] if i in planned.program.with_own_tables else ():
             for value in call.params.values():
                 if hasattr(value, "role"):
                     sizes[value.role] += value.data.nbytes

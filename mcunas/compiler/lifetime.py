@@ -13,6 +13,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from mcunas.compiler.lower import KernelCall, Overlap, lower
+from mcunas.compiler.passes.taps import WEIGHTED
 from mcunas.errors import InputError
 from mcunas.graph.ir import Graph
 
@@ -54,6 +55,15 @@ class Program:
     def writes(self, op_index: int) -> set[int]:
         """Storages that the op brings to life (none for a renaming)."""
         return {self.storage[t] for t in self.graph.ops[op_index].outputs} if self.calls[op_index] else set()
+
+    @cached_property
+    def with_own_tables(self) -> frozenset[int]:
+        """Op indices without those of layers whose weights an op before has in the same form: strips of one layer share
+        its tables."""
+        first: dict[tuple[object, ...], int] = {}
+        for i, (op, calls) in enumerate(zip(self.graph.ops, self.calls)):
+            first.setdefault((op.kind, op.inputs[1:], tuple(c.kernel for c in calls)) if op.kind in WEIGHTED else (i,), i)
+        return frozenset(first.values())
 
     def scratch_bytes(self, op_index: int) -> int:
         return aligned(max((c.scratch_bytes for c in self.calls[op_index]), default=0))

@@ -28,6 +28,7 @@ class Patches:
     """segment: names of the tensors that the piece's ops write. count: strips. extra_macs: computed twice.
 
     schedules: of the rewritten Graph, as schedule.preferred gives them; variants: op index there -> of its kernels.
+    before: the schedule of least peak without strips.
     """
 
     segment: tuple[str, ...]
@@ -35,6 +36,7 @@ class Patches:
     extra_macs: int
     schedules: list[Schedule]
     variants: dict[int, str]
+    before: Schedule
 
     def to_json(self) -> dict[str, object]:
         return {"segment": list(self.segment), "count": self.count, "extra_macs": self.extra_macs}
@@ -60,7 +62,7 @@ def best_patches(schedule: Schedule, variants: Mapping[int, str], isa: str, goal
         extra = _macs(planned) - macs
         if (arena_bytes, extra) < (least, best.extra_macs if best else 0):
             names = tuple(graph.tensors[op.outputs[0]].name for op in graph.ops[first:end])
-            least, best = arena_bytes, Patches(names, count, extra, found, choice)
+            least, best = arena_bytes, Patches(names, count, extra, found, choice, schedule)
     return best
 
 

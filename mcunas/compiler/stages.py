@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mcunas.compiler.choice import fingerprint
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.order import best_order
 from mcunas.compiler.passes import changes
 from mcunas.compiler.place import largest_first
 from mcunas.compiler.plan import Plan
-from mcunas.compiler.schedule import op_by_op, preferred
+from mcunas.compiler.schedule import Schedule, op_by_op
 from mcunas.graph.ir import Graph
 
 
@@ -26,12 +25,14 @@ class Stage:
     plan: Plan
 
 
-def stages(given: Graph, final: Plan, isa: str) -> list[Stage]:
+def stages(given: Graph, final: Plan, isa: str, whole: Schedule | None = None) -> list[Stage]:
     """given: the graph before the passes; final: the plan for a core with `isa`, of the graph after them.
+
+    whole: the schedule without strips, where `final` has some.
 
     One stage per pass that changed the picture: a pass that leaves it as it is shares the stage before.
     """
-    found, graph = [Stage("as given", _apart(Program.of(given, isa)))], given
+    found = [Stage("as given", _apart(Program.of(given, isa)))]
     for name, _, graph in changes(given):
         after = Stage(f"after {name}", _apart(Program.of(graph, isa)))
         last = found[-1]
@@ -39,14 +40,12 @@ def stages(given: Graph, final: Plan, isa: str) -> list[Stage]:
             found[-1] = Stage(f"{last.what}, {name}", last.plan)
         else:
             found.append(after)
-    in_strips = fingerprint(graph) != fingerprint(final.program.graph)
-    program = Program.of(graph, isa) if in_strips else final.program
+    program = whole.program if whole else final.program
     order = best_order(program)
     found += [Stage("in the best order", _apart(program, order)),
               Stage("outputs over inputs", Plan.of(op_by_op(program, order)))]
-    if in_strips:
-        return [*found, Stage("row by row", Plan.of(preferred(program, "ram")[0])), Stage("in strips", final)]
-    return [*found, Stage("row by row", final)]
+    return [*found, *([Stage("row by row", Plan.of(whole)), Stage("in strips", final)] if whole
+                      else [Stage("row by row", final)])]
 
 
 def _apart(program: Program, order: tuple[int, ...] | None = None) -> Plan:

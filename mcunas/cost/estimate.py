@@ -18,7 +18,6 @@ from mcunas.compiler.features import FEATURES, op_features
 from mcunas.compiler.lifetime import Program, aligned
 from mcunas.compiler.lower import KernelCall
 from mcunas.compiler.passes import optimize
-from mcunas.compiler.passes.taps import WEIGHTED
 from mcunas.compiler.plan import Plan
 from mcunas.compiler.schedule import Schedule, preferred
 from mcunas.compiler.stream import Stream
@@ -114,11 +113,9 @@ def tables(call: KernelCall) -> dict[str, int]:
 
 def constant_bytes(schedule: Schedule) -> int:
     """Constant arrays of the generated code in flash: the kernels' tables, and the rows that each tick of a stream does."""
-    program, strips = schedule.program, {}
-    for op, calls in zip(program.graph.ops, program.calls):     # strips of one layer share its tables
-        shared = (op.kind, op.inputs[1:], tuple(c.kernel for c in calls))
-        strips[shared if op.kind in WEIGHTED else op.outputs] = calls
-    total = sum(aligned(size) for calls in strips.values() for call in calls for size in tables(call).values())
+    program = schedule.program
+    total = sum(aligned(size) for i in program.with_own_tables for call in program.calls[i]
+                for size in tables(call).values())
     for step in schedule.steps:
         total += stream_table_bytes(step.stream) if step.stream else 0
     return total

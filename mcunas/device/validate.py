@@ -165,7 +165,7 @@ def _predicted(image: Image, tflite: bytes) -> Figures:
     model, reserve = image.manifest, image.board.reserve
     try:
         cost = estimate(read_tflite(tflite), image.board, goal=model["optimize"], ram_bytes=model["arena_limit_bytes"],
-                        choice=Choice.of_layers(model["layers"]))
+                        choice=Choice.of_manifest(model))
     except InputError:
         return Figures(model["arena_bytes"], None, None, model["weight_bytes"], reserve.stack, None, None)
     flash_bytes = cost.image_bytes or cost.flash_bytes + reserve.flash

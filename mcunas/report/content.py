@@ -103,10 +103,10 @@ def _stages(image: Image) -> list[dict[str, Any]]:
     if image.tflite is None:
         return []
     given, manifest = read_tflite(image.tflite), image.manifest
-    choice = Choice.of_manifest(manifest)
-    final = compile_graph(given, image.board, manifest["optimize"], choice=choice, ram_bytes=manifest["arena_limit_bytes"])
+    final = compile_graph(given, image.board, manifest["optimize"], choice=Choice.of_manifest(manifest),
+                          ram_bytes=manifest["arena_limit_bytes"], flash_bytes=manifest["flash_limit_bytes"])
     found = []
-    for stage in stages(given, final.plan, image.board.isa):
+    for stage in stages(given, final.plan, image.board.isa, final.patches and final.patches.before):
         ops, plan = stage.plan.program.graph.ops, stage.plan
         steps = [" + ".join(f"{i} {ops[i].kind}" for i in step.ops) for step in plan.schedule.steps]
         below = _below(plan.region_bytes)
