@@ -161,8 +161,8 @@ def tune(
     def shown(count: int | None) -> str:
         return "–" if count is None else f"{count:,}"
 
-    print_table(("layer", "variant", "instructions", "others"), [
-        (f"{layer['index']} {layer['kind']}", layer["variant"], shown(layer["instructions"].get(layer["variant"])),
-         ", ".join(f"{v} {n:,}" for v, n in layer["instructions"].items() if v != layer["variant"]))
+    print_table(("layer", "variant", "cycles (model)", "others"), [
+        (f"{layer['index']} {layer['kind']}", layer["variant"], shown(layer["cycles"].get(layer["variant"])),
+         ", ".join(f"{v} {n:,}" for v, n in layer["cycles"].items() if v != layer["variant"]))
         for layer in found["layers"]])
     print(f"wrote {path}; use it with --tuned {path} --optimize {optimize.value}")

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Choice:
     """variants: op index of the Graph after the compiler's passes -> variant of its kernels.
 
-    measured: (op index, variant) -> instructions in QEMU. fingerprint: of that Graph; "" = of any.
+    measured: (op index, variant) -> modelled cycles of the instructions counted in QEMU.
+    fingerprint: of that Graph; "" = of any.
     """
 
     variants: Mapping[int, str]
@@ -39,7 +40,7 @@ class Choice:
         try:
             data = json.loads(Path(path).read_text())
             layers = {int(layer["index"]): layer for layer in data["layers"]}
-            measured = {(i, str(v)): int(count) for i, layer in layers.items() for v, count in layer["instructions"].items()}
+            measured = {(i, str(v)): int(count) for i, layer in layers.items() for v, count in layer["cycles"].items()}
             return Choice({i: str(layer["variant"]) for i, layer in layers.items()}, measured, str(data["core"]),
                           str(data["optimize"]), str(data["fingerprint"]))
         except OSError as error:
@@ -58,7 +59,7 @@ class Choice:
     def to_json(self, graph: Graph) -> dict[str, Any]:
         layers = [{"index": i, "kind": graph.ops[i].kind, "name": graph.tensors[graph.ops[i].outputs[0]].name,
                    "variant": variant,
-                   "instructions": {v: n for (op, v), n in self.measured.items() if op == i}}
+                   "cycles": {v: n for (op, v), n in self.measured.items() if op == i}}
                   for i, variant in sorted(self.variants.items())]
         return {"core": self.core, "optimize": self.optimize, "fingerprint": self.fingerprint, "layers": layers}
 

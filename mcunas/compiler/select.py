@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The selector: which variant of its kernels each op takes, by price, under the goal of the compilation.
 
-cycles, balanced: the fewest instructions by the core's table, or as measured; variants that spend flash for speed only in
+cycles, balanced: the fewest cycles by the core's table, or as measured; variants that spend flash for speed only in
 `cycles`, best gain per byte first, as far as the board's flash goes. flash: the fewest bytes of code and tables
-together; ram: the least peak, then the fewest bytes. Code is paid once however many layers share a kernel, so for these
-two all ops of a kind go together. On a core without tables every op takes its best usual variant for speed, and the
-one with the smallest tables for size.
+together; ram: the least peak, then the fewest bytes; neither takes more than SLOWEST times the fastest's cycles. Code is
+paid once however many layers share a kernel, so for these two all ops of a kind go together. On a core without tables
+every op takes its best usual variant for speed, and the one with the smallest tables for size.
 """
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from mcunas.graph.ir import Graph, Op
 if TYPE_CHECKING:
     from mcunas.board import Board
 
+SLOWEST = 7.0                   # portable kernels on a core with vectors take twenty times the cycles, to save little
 _MOST_COMBINATIONS = 64         # of variants per kind whose peaks are looked at one by one
 Ways = dict[str, list[KernelCall]]
 
@@ -36,7 +37,7 @@ def select(graph: Graph, board: Board, optimize: str, peak_bytes: Callable[[Mapp
            measured: Mapping[tuple[int, str], int] | None = None, flash_budget_bytes: int | None = None) -> dict[int, str]:
     """op index -> variant, of the ops that have a choice.
 
-    peak_bytes: the least peak of RAM under a choice. measured: instructions of (op index, variant), where known.
+    peak_bytes: the least peak of RAM under a choice. measured: cycles of (op index, variant), where known.
     flash_budget_bytes: what the model may use, by default all that the board has for it.
     """
     every = dict(enumerate(candidates(graph, op, board.isa) for op in graph.ops))
@@ -56,7 +57,7 @@ def table_bytes(calls: list[KernelCall]) -> int:
 
 
 def fastest(graph: Graph, ways: Mapping[int, Ways], board: Board, measured: Mapping[tuple[int, str], int]) -> dict[int, str]:
-    """Per op the fewest instructions among the variants that spend no flash for speed."""
+    """Per op the fewest cycles among the variants that spend no flash for speed."""
     table, choice = _table(board), {}
     for i, found in ways.items():
         usual = [variant for variant in found if variant not in ROOMY.get(board.isa, ())]
@@ -98,24 +99,24 @@ def _table(board: Board) -> InstructionTable | None:
 
 def _price(graph: Graph, op_index: int, variant: str, calls: list[KernelCall], table: InstructionTable | None,
            measured: Mapping[tuple[int, str], int]) -> float:
-    """Instructions of one inference; inf where they are not known."""
+    """Cycles of one inference; inf where they are not known."""
     if (op_index, variant) in measured:
         return measured[op_index, variant]
-    return inf if table is None else _instructions(graph, graph.ops[op_index], calls, table)
+    return inf if table is None else _cycles(graph, graph.ops[op_index], calls, table)
 
 
 def _doubt(is_measured: bool, is_first: bool, table: InstructionTable | None) -> float:
     """A plainer variant must win by more than the table's own error."""
-    return 1.0 if is_measured or is_first or table is None else 1.0 + 2 * table.error_percent / 100
+    return 1.0 if is_measured or is_first or table is None else 1.0 + 2 * table.cycles_error[0] / 100
 
 
-def _instructions(graph: Graph, op: Op, calls: list[KernelCall], table: InstructionTable) -> float:
+def _cycles(graph: Graph, op: Op, calls: list[KernelCall], table: InstructionTable) -> float:
     """inf where the table does not know the kernel."""
-    if any(call.kernel not in table.per_unit for call in calls):
+    if any(call.kernel not in table.cycles_per_unit for call in calls):
         return inf
     shapes = [graph.tensors[t].shape if t >= 0 else () for t in op.inputs]
     found = op_features(op.kind, op.attrs, shapes, graph.tensors[op.outputs[0]].shape)
-    return sum(p * f for p, f in zip(table.of(calls[0].kernel), found, strict=True)) if calls else 0.0
+    return sum(p * f for p, f in zip(table.cycles_of(calls[0].kernel), found, strict=True)) if calls else 0.0
 
 
 def flash_bytes(calls_of: Mapping[int, list[KernelCall]], board: Board) -> int:
@@ -145,10 +146,19 @@ def _smallest(graph: Graph, ways: dict[int, Ways], board: Board,
         flash = flash_bytes({i: found[choice[i]] for i, found in ways.items()}, board)
         return (peak_bytes(choice) if peak_bytes else 0), flash
 
-    combinations = [dict(zip(kinds, names)) for names in product(*kinds.values())]
+    table = _table(board)
+    cycles = {(i, v): _price(graph, i, v, calls, table, {}) for i, found in ways.items() for v, calls in found.items()}
+    fastest_cycles = sum(min(cycles[i, v] for v in found) for i, found in ways.items())
+
+    def is_bearable(picked: Mapping[str, str]) -> bool:
+        total = sum(cycles[i, variant] for i, variant in of(picked).items())
+        return total == inf or total <= SLOWEST * fastest_cycles
+
+    combinations = [picked for names in product(*kinds.values()) if is_bearable(picked := dict(zip(kinds, names)))]
     if peak_bytes and len(combinations) > _MOST_COMBINATIONS:
-        best = min(({kind: names[end] for kind, names in kinds.items()} for end in (0, -1)), key=cost)
+        ends = ({kind: names[end] for kind, names in kinds.items()} for end in (0, -1))
+        best = min(filter(is_bearable, ends), key=cost)
         for kind, names in kinds.items():
-            best = min(({**best, kind: name} for name in names), key=cost)
+            best = min(filter(is_bearable, ({**best, kind: name} for name in names)), key=cost)
         return of(best)
     return of(min(combinations, key=cost))

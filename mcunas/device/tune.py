@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tuning: every variant of every layer's kernels runs alone in QEMU, and the selector then chooses by what it counted.
 
-A layer is measured with its own weights and shapes on a random input. Counts are kept in the user's cache under a hash
-of the built image, so that an interrupted tuning goes on where it was, and equal layers are measured once.
+A layer runs with its own weights and shapes on a random input; the instructions that it executes are priced as in
+`validate`. Figures are kept in the user's cache under a hash of the built image and the prices, so that an interrupted
+tuning goes on where it was, and equal layers are measured once.
 """
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from mcunas.compiler.schedule import Schedule
 from mcunas.compiler.select import select
 from mcunas.device.build import build
 from mcunas.device.run import connect
-from mcunas.device.validate import instructions
+from mcunas.device.validate import instructions, modelled
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph.ir import Graph
 from mcunas.paths import cache_dir
@@ -45,7 +46,7 @@ def tune(graph: Graph, board: Board, optimize: str = "cycles",
         if progress:
             progress(done, len(jobs))
         with contextlib.suppress(DoesNotFit):       # alone, in full: the network may stream it, or take another variant
-            measured[i, variant] = _instructions(graph.alone(i), variant, board, optimize)
+            measured[i, variant] = _cycles(graph.alone(i), variant, board, optimize)
     if progress:
         progress(len(jobs), len(jobs))
     variants = select(graph, board, optimize,
@@ -53,16 +54,18 @@ def tune(graph: Graph, board: Board, optimize: str = "cycles",
     return graph, Choice(variants, measured, board.cpu, optimize, fingerprint(graph))
 
 
-def _instructions(layer: Graph, variant: str, board: Board, optimize: str) -> int:
+def _cycles(layer: Graph, variant: str, board: Board, optimize: str) -> int:
     compiled = compile_graph(layer, board, optimize, rewrite=False, choice=Choice({0: variant}))
     with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
         image = build(compiled, board, folder)
-        key = hashlib.sha256(image.bin.read_bytes()).hexdigest()
+        prices = repr((board.cycle_model, board.fetch)).encode()
+        key = hashlib.sha256(image.bin.read_bytes() + prices).hexdigest()
         cached = cache_dir() / "counts" / key
         with contextlib.suppress(OSError, ValueError):
             return int(cached.read_text())
         with connect(image) as link:
-            count = instructions(link, image)
+            executed = instructions(link, image)
+        count, _ = modelled(image, executed, seed=0)
         with contextlib.suppress(OSError):
             write_file(Path(cached), f"{count}\n")
         return count

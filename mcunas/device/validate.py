@@ -102,7 +102,7 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
         executed = instructions(link, image, None if inputs is None else inputs[0], seed)
         _load(link, image, None if inputs is None else inputs[0], seed)
         memory = link.memory()
-    cycles, source = _cycles(image, executed, seed)
+    cycles, source = modelled(image, executed, seed)
     model, build = image.manifest, image.manifest["build"]
     arena_used = memory.arena_used + sum(memory.further_used)
     measured = Figures(arena_used, build["flash_bytes"], build["flash_bytes"] - model["weight_bytes"],
@@ -111,7 +111,7 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
                             _predicted(image, data), source, bool(memory.input_kept))
 
 
-def _cycles(image: Image, instructions: int, seed: int) -> tuple[int, str]:
+def modelled(image: Image, instructions: int, seed: int) -> tuple[int, str]:
     """Modelled cycles, and what they rest on: the executed instructions, or their number where QEMU tells no more."""
     from mcunas.device.profile import cycles_source, modelled_cycles
 

@@ -37,12 +37,13 @@ POINTS: dict[str, dict[str, Any]] = {
 def run(name: str, folder: Path, seed: int) -> dict[str, Any]:
     """Search, quantize, build and prove one point; resumes."""
     point, board, task = POINTS[name], mcunas.Board.load(BOARD), tasks.load("fashion-mnist")
+    budget = mcunas.Budget(**point["budget"])
     schedule = replace(task.schedule, **point["epochs"])
     with ProgressBars() as bars:
-        result = mcunas.search("fashion-mnist", board, mcunas.Budget(**point["budget"]), out=folder, seed=seed,
-                               options=point["options"], schedule=schedule, progress=bars)
+        result = mcunas.search("fashion-mnist", board, budget, out=folder, seed=seed, options=point["options"],
+                               schedule=schedule, progress=bars)
         model = mcunas.quantize(result, progress=bars)
-        image = mcunas.build(model, board, folder / "firmware")
+        image = mcunas.build(model, board, folder / "firmware", budget=budget)
         split = open_test(task, folder, "board", None)
         found = device.stream(image, split.images, progress=lambda done: bars("board", done, len(split.images), {}))
     report = mcunas.validate(image, n_random=3).to_json()

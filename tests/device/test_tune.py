@@ -28,7 +28,7 @@ def test_the_measured_best_is_what_the_build_executes(tmp_path: Path, monkeypatc
     assert steps[0][0] == 0 and steps[-1] == (len(counts), len(counts))
     built = build(compile_graph(model, BOARD, "cycles", choice=choice), BOARD, tmp_path, tflite=write_tflite(model))
     report = validate(built, n_random=2)
-    assert report.mismatches == 0 and report.to_json()["instructions"] == min(counts.values())
+    assert report.mismatches == 0 and report.to_json()["cycles"] == min(counts.values())
     assert tune(model, BOARD)[1] == choice
     assert len(list((tmp_path / "cache" / "mcunas" / "counts").iterdir())) == len(counts)
 
@@ -44,12 +44,12 @@ def test_predictions_are_of_the_kernels_that_were_chosen(tmp_path: Path) -> None
 
 
 def test_a_variant_that_does_not_fit_alone_is_priced_by_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    def instructions(layer: Graph, variant: str, *_: Any) -> int:
+    def cycles(layer: Graph, variant: str, *_: Any) -> int:
         if variant == "wide":
             raise DoesNotFit("too large")
         return 1000
 
-    monkeypatch.setattr("mcunas.device.tune._instructions", instructions)
+    monkeypatch.setattr("mcunas.device.tune._cycles", cycles)
     graph, choice = tune(small_cnn(), BOARD)
     assert set(choice.variants) == set(range(len(graph.ops))) and "wide" not in {v for _, v in choice.measured}
     assert compile_graph(small_cnn(), BOARD, "cycles", choice=choice).kernels
