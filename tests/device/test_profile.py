@@ -15,7 +15,6 @@ from mcunas.cli import main
 from mcunas.device.build import Image
 from mcunas.device.counts import count
 from mcunas.device.disassembly import disassemble
-from mcunas.device.tune import alone
 from mcunas.graph import Graph, Op, Quant, write_tflite
 from mcunas.paths import boards_dir
 from tests.bench.regression import small_net
@@ -105,7 +104,7 @@ def test_a_layer_counts_in_the_network_what_it_counts_alone(tmp_path: Path) -> N
     layers = device.profile(api.build(graph, board, tmp_path / "all")).layers
     assert [layer.kind for layer in layers] == [op.kind for op in graph.ops]
     for layer in layers[:4]:
-        single = device.profile(api.build(alone(graph, layer.index), board, tmp_path / str(layer.index)))
+        single = device.profile(api.build(graph.alone(layer.index), board, tmp_path / str(layer.index)))
         assert abs(single.total.instructions - layer.instructions) < 20      # invoke's own few, around the call
 
 
