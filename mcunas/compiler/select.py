@@ -76,7 +76,8 @@ def _spend(graph: Graph, every: Mapping[int, Ways], board: Board, measured: Mapp
         found = every[i]
         price = {v: _price(graph, i, v, calls, table, measured) for v, calls in found.items()}
         best = min(found, key=price.__getitem__)
-        if best in ROOMY.get(board.isa, ()) and price[best] < price[variant] < inf:
+        doubt = _doubt((i, best) in measured, False, table)
+        if best in ROOMY.get(board.isa, ()) and price[best] * doubt < price[variant] < inf:
             bytes_more = table_bytes(found[best]) - table_bytes(found[variant])
             offers.append((bytes_more / (price[variant] - price[best]), i, best))
     offers.sort()
@@ -106,7 +107,7 @@ def _price(graph: Graph, op_index: int, variant: str, calls: list[KernelCall], t
 
 
 def _doubt(is_measured: bool, is_first: bool, table: InstructionTable | None) -> float:
-    """A plainer variant must win by more than the table's own error."""
+    """A variant that is plainer, or takes more flash, must win by more than the table's own error."""
     return 1.0 if is_measured or is_first or table is None else 1.0 + 2 * table.cycles_error[0] / 100
 
 
