@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mcunas.compiler import passes
 from mcunas.compiler.choice import Choice
 from mcunas.compiler.emit import digest, emit_header, emit_source
+from mcunas.compiler.goals import OPTIMIZE
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.patching import Patches, best_patches
 from mcunas.compiler.plan import Plan, plan
@@ -23,11 +24,6 @@ from mcunas.graph.verify import verify
 
 if TYPE_CHECKING:
     from mcunas.board import Board
-
-# Goal -> how gcc compiles model and kernels. "balanced": on the TFLM baseline -O3 wins 2 % of the instructions for 13 %
-# more code, and -Os loses 16 to 45 %. The small goals see the whole program: parameters become constants in the kernels.
-_SMALL = ("-Os", "-flto")
-OPTIMIZE = {"balanced": ("-O2",), "ram": _SMALL, "cycles": ("-O3",), "flash": _SMALL}
 
 
 @dataclass(frozen=True, eq=False)

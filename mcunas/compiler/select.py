@@ -84,7 +84,7 @@ def _spend(graph: Graph, every: Mapping[int, Ways], board: Board, measured: Mapp
     calls_of = {i: found[choice[i]] if i in choice else next(iter(found.values())) for i, found in every.items()}
 
     def fits(taken: list[tuple[float, int, str]]) -> bool:
-        return flash_bytes(calls_of | {i: every[i][variant] for _, i, variant in taken}, board) <= spare_bytes
+        return flash_bytes(calls_of | {i: every[i][variant] for _, i, variant in taken}, board, "cycles") <= spare_bytes
 
     # Layers that all leave a kernel no longer pay for its code: the most at once, then single ones.
     most = max((n for n in range(len(offers) + 1) if fits(offers[:n])), default=0)
@@ -120,14 +120,16 @@ def _cycles(graph: Graph, op: Op, calls: list[KernelCall], table: InstructionTab
     return sum(p * f for p, f in zip(table.cycles_of(calls[0].kernel), found, strict=True)) if calls else 0.0
 
 
-def flash_bytes(calls_of: Mapping[int, list[KernelCall]], board: Board) -> int:
-    """Code of the distinct kernels, and tables, parameters and code of the calls; tables only on a core without prices."""
+def flash_bytes(calls_of: Mapping[int, list[KernelCall]], board: Board, goal: str) -> int:
+    """Code of the distinct kernels, and tables, parameters and code of the calls; tables only on a core without prices.
+
+    goal: whose level of optimization sizes the code."""
     calls = [call for found in calls_of.values() for call in found]
     if not has_code_table(board):
         return table_bytes(calls)
-    prices, kernels = code_table(board), {call.kernel for call in calls}
-    return (sum(prices.code(k) for k in kernels) + prices.libraries(kernels)
-            + sum(prices.params(call.kernel) + prices.call_bytes for call in calls) + table_bytes(calls))
+    prices, kernels = code_table(board, goal), {call.kernel for call in calls}
+    return (prices.linked(kernels) + sum(prices.params(call.kernel) + prices.call_bytes for call in calls)
+            + table_bytes(calls))
 
 
 def _smallest(graph: Graph, ways: dict[int, Ways], board: Board,
@@ -144,7 +146,7 @@ def _smallest(graph: Graph, ways: dict[int, Ways], board: Board,
 
     def cost(picked: Mapping[str, str]) -> tuple[int, int]:
         choice = of(picked)
-        flash = flash_bytes({i: found[choice[i]] for i, found in ways.items()}, board)
+        flash = flash_bytes({i: found[choice[i]] for i, found in ways.items()}, board, "flash")
         return (peak_bytes(choice) if peak_bytes else 0), flash
 
     table = _table(board)

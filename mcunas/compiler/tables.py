@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cost tables of a core, read from boards/cost: code size per kernel and instructions per unit of work.
+"""Cost tables of a core, read from boards/cost: code size per kernel and level, instructions per unit of work.
 
 `kernels-<core>.toml` is written by ``python -m mcunas.cost.measure_code``, `instructions-<core>.toml` by
 ``python -m mcunas.cost.fit``. A kernel that a table lacks is priced like its portable form.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcunas.compiler.features import FEATURES
+from mcunas.compiler.goals import level
 from mcunas.errors import InputError
 from mcunas.paths import boards_dir
 
@@ -28,6 +29,7 @@ DEFAULT = "default"
 class CodeTable:
     """Kernel -> bytes of its own code and of one parameter struct, members of the compiler's libraries that it needs.
 
+    further_percent: of its code that a kernel adds to a larger one's; less than 100 where the link sees the whole program.
     member_bytes: of each such member that the firmware does not have anyway. call_bytes, stream_bytes, stage_bytes: of
     model.c per kernel call, stream, and op in a stream. firmware_bytes: board key -> what an image holds besides.
     """
@@ -39,6 +41,7 @@ class CodeTable:
     call_bytes: int
     stream_bytes: int
     stage_bytes: int
+    further_percent: int
     firmware_bytes: dict[str, int]
     source: str
 
@@ -52,6 +55,11 @@ class CodeTable:
         """Bytes of the library members that these kernels need, each counted once."""
         needed = {m for k in kernels for m in self.needs(k)}
         return sum(self.member_bytes.get(m, 0) for m in needed)
+
+    def linked(self, kernels: Iterable[str]) -> int:
+        """Bytes of the code of these kernels, which are distinct, and of the library members that they need."""
+        first, *further = sorted(map(self.code, kernels := tuple(kernels)), reverse=True) or [0]
+        return first + sum(further) * self.further_percent // 100 + self.libraries(kernels)
 
     def params(self, kernel: str) -> int:
         return self.params_bytes[_known(kernel, self.params_bytes)]
@@ -109,9 +117,9 @@ def has_instruction_table(board: Board) -> bool:
     return _file(board, "instructions").exists()
 
 
-def code_table(board: Board) -> CodeTable:
-    """Raises InputError when the table is missing or damaged."""
-    return _code(_path(board, "kernels"))
+def code_table(board: Board, goal: str = "balanced") -> CodeTable:
+    """As code is compiled for a goal. Raises InputError when the table is missing or damaged."""
+    return _code(_path(board, "kernels"), level(goal))
 
 
 def instruction_table(board: Board) -> InstructionTable:
@@ -126,14 +134,15 @@ def clear() -> None:
 
 
 @lru_cache(maxsize=32)
-def _code(path: Path) -> CodeTable:
+def _code(path: Path, section: str) -> CodeTable:
     data = _read(path)
     try:
+        data, source = data[section], str(data["source"])
         kernels = data["kernels"]
         code, params = ({k: int(v[name]) for k, v in kernels.items()} for name in ("code", "params"))
         return CodeTable(code, params, {k: tuple(v["members"]) for k, v in kernels.items()}, dict(data["members"]),
                          int(data["call_bytes"]), int(data["stream_bytes"]), int(data["stage_bytes"]),
-                         dict(data["firmware"]), str(data["source"]))
+                         int(data["further_percent"]), dict(data["firmware"]), source)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"damaged cost table ({error!r})", where=str(path)) from None
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure what code takes of flash on a core: ``python -m mcunas.cost.measure_code [--board KEY ...]``.
 
-Compiles every firmware/kernels/*.c with the firmware's own flags and writes boards/cost/kernels-<core>.toml: bytes of
-code and read-only data per kernel, what it pulls in from the compiler's libraries, one parameter struct. Also builds
-firmware around a few small networks: what is left of their images is the firmware's own share, and so much per call,
-per stream and per stage of a stream.
+Compiles every firmware/kernels/*.c with the firmware's own flags and writes boards/cost/kernels-<core>.toml, a section
+for each level of optimization: bytes of code and read-only data per kernel, what it pulls in from the compiler's
+libraries, one parameter struct. Also builds firmware around a few small networks: what is left of their images is the
+firmware's own share, and so much per call, per stream and per stage of a stream. A link of the whole program (-Os) lets
+kernels share functions: there the networks tell, too, how much of its code a kernel adds to a larger one's.
 """
 from __future__ import annotations
 
@@ -13,20 +14,25 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from mcunas.board import Board
-from mcunas.compiler import compile_graph, tables
+from mcunas.compiler import OPTIMIZE, compile_graph, tables
+from mcunas.compiler.goals import level
 from mcunas.cost.estimate import constant_bytes
 from mcunas.cost.regression import nonnegative
 from mcunas.errors import DoesNotFit, InputError, ToolMissing
 from mcunas.graph.ir import Graph, Op, Quant, Tensor
 from mcunas.paths import boards_dir, firmware_dir
 
-FLAGS = ("-O2", "-std=c11", "-masm-syntax-unified", "-ffunction-sections", "-fdata-sections")
+FLAGS = ("-std=c11", "-masm-syntax-unified", "-ffunction-sections", "-fdata-sections")
 PREFIX = "arm-none-eabi-"
+GOALS = {level(goal): goal for goal in ("balanced", "cycles", "flash")}     # section -> a goal that it prices
+Sizes = dict[str, tuple[int, dict[str, int], int]]      # kernel -> code, library members, parameter struct
 
 
 def _run(*command: str, cwd: Path | None = None) -> str:
@@ -38,20 +44,23 @@ def _run(*command: str, cwd: Path | None = None) -> str:
         raise InputError(f"{command[0]} failed: {error.stderr.strip().splitlines()[:1]}") from None
 
 
-def _flash_bytes(source: Path, board: Board, folder: Path) -> int:
+def _flash_bytes(source: Path, board: Board, goal: str, folder: Path) -> int:
     """Bytes of .text, .rodata and .data of a source compiled for the board, each section padded to words."""
     output = str(folder / "object.o")
-    _run(PREFIX + "gcc", *board.cflags, *FLAGS, f"-I{firmware_dir() / 'kernels'}", f"-I{folder}", "-c", str(source),
-         "-o", output)
+    _run(PREFIX + "gcc", *board.cflags, OPTIMIZE[goal][0], *FLAGS, f"-I{firmware_dir() / 'kernels'}", f"-I{folder}",
+         "-c", str(source), "-o", output)
     sections = re.findall(r"^(\.(?:text|rodata|data)\S*)\s+(\d+)", _run(PREFIX + "size", "-A", output), re.M)
     return sum(-(-int(size) // 4) * 4 for _, size in sections)
 
 
-def _libraries(kernel: str, board: Board, folder: Path) -> dict[str, int]:
+def _libraries(kernel: str, board: Board, goal: str, folder: Path) -> dict[str, int]:
     """Members of the compiler's libraries that the last compiled source pulls in (64-bit products on small cores and
     such), with their bytes."""
+    from mcunas.device.objects import SMALL_LIBRARY
+
+    own = [str(firmware_dir() / "platform" / f"{SMALL_LIBRARY}.c")] if "-Os" in OPTIMIZE[goal] else []
     _run(PREFIX + "gcc", *board.cflags, "-nostartfiles", "-Wl,--gc-sections", f"-Wl,-e,{kernel}", "-Wl,-Map=linked.map",
-         "object.o", "-o", "linked.elf", cwd=folder)
+         "object.o", *own, "-o", "linked.elf", cwd=folder)
     return _members((folder / "linked.map").read_text())
 
 
@@ -65,17 +74,19 @@ def _members(linker_map: str) -> dict[str, int]:
     return {member: size for member, size in found.items() if size}
 
 
-def _params_bytes(kernel: str, board: Board, folder: Path) -> int:
+def _params_bytes(kernel: str, board: Board, goal: str, folder: Path) -> int:
     probe = folder / "probe.c"
     probe.write_text(f'#include "mn_kernels.h"\nconst char probe[sizeof(struct {kernel})] = {{1}};\n')
-    return _flash_bytes(probe, board, folder)
+    return _flash_bytes(probe, board, goal, folder)
 
 
 def networks() -> Iterator[Graph]:
     """Chains of layers that are compiled to different numbers of calls, of streams, and of stages."""
     shapes = [("LOGISTIC",), ("MAX_POOL_2D",), ("MAX_POOL_2D",) * 9, ("CONV_2D",) * 2, ("CONV_2D",) * 5,
               ("CONV_2D", "DEPTHWISE_CONV_2D") * 4, ("FULLY_CONNECTED",) * 6,
-              ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D") * 3]
+              ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D") * 3,
+              (*("CONV_2D", "DEPTHWISE_CONV_2D") * 2, "MAX_POOL_2D", "FULLY_CONNECTED", "LOGISTIC"),
+              ("CONV_2D", "MAX_POOL_2D", "CONV_2D", "FULLY_CONNECTED", "FULLY_CONNECTED")]
     for n, kinds in enumerate(shapes):
         yield chain(kinds, side=6 + 5 * n % 24, channels=(4, 24, 4, 12)[n % 4:] + (8, 16))
 
@@ -112,59 +123,75 @@ def chain(kinds: Sequence[str], side: int, channels: Sequence[int]) -> Graph:
     return Graph(tuple(tensors), tuple(ops), (0,), (last,))
 
 
-def _overheads(board: Board, sizes: dict[str, tuple], folder: Path) -> tuple[dict[str, int], set[str]]:
+def _overheads(board: Board, goal: str, sizes: Sizes, folder: Path) -> tuple[dict[str, int], set[str]]:
     """(what images hold besides tables, parameters, kernels and their libraries: firmware, and so much per call, stream
-    and stage; library members that the firmware has anyway)."""
+    and stage, and percent of kernels' code beyond the largest; library members that the firmware has anyway)."""
     from mcunas.device import build
 
-    own: set[str] = set()
-    rows, left = [], []
-    for graph in networks():
+    own: set[str] | None = None
+    rows, left, images, is_whole_program = [], [], [], "-flto" in OPTIMIZE[goal]
+    for graph, planned in product(networks(), (goal, "ram")):       # plans for RAM are rich in streams
         try:
-            compiled = compile_graph(graph, board, rewrite=False)
+            compiled = replace(compile_graph(graph, board, planned, rewrite=False), optimize=goal)
         except DoesNotFit:                                  # a small board measures the small ones
             continue
         image = build(compiled, board, folder / "image")
         linked = _members((image.folder / "firmware.map").read_text())
-        own = own or set(linked)                            # the first network's only kernel needs no library
+        own = set(linked) if own is None else own           # the first network's only kernel needs no library
         schedule = compiled.plan.schedule
         calls = [call for found in schedule.program.calls for call in found]
         known = constant_bytes(schedule) + sum(sizes[c.kernel][2] for c in calls)
-        known += sum(sizes[k][0] for k in compiled.kernels) + sum(n for m, n in linked.items() if m not in own)
+        codes = sorted(sizes[k][0] for k in compiled.kernels)
+        further = sum(codes[:-1]) if is_whole_program else 0
+        known += sum(codes) - further + sum(n for m, n in linked.items() if m not in own)
         streams = [step.stream for step in schedule.steps if step.stream]
-        rows.append((1, len(calls), len(streams), sum(len(s.ops) for s in streams)))
-        left.append(image.manifest["build"]["flash_bytes"] - known)
-    found = nonnegative(np.array(rows, float), np.array(left, float))
-    return dict(zip(("firmware", "call", "stream", "stage"), (round(float(v)) for v in found))), own
+        rows.append((1, len(calls), len(streams), sum(len(s.ops) for s in streams), further / 100))
+        images.append(image.manifest["build"]["flash_bytes"])
+        left.append(images[-1] - known)
+    weights = 1 / np.array(images)                          # relative errors
+    found = nonnegative(np.array(rows) * weights[:, None], np.array(left) * weights)
+    found[-1] = found[-1] if is_whole_program else 100
+    return dict(zip(("firmware", "call", "stream", "stage", "further"), (round(float(v)) for v in found))), own or set()
+
+
+def _sizes(board: Board, goal: str, folder: Path) -> Sizes:
+    sizes: Sizes = {}
+    for source in sorted((firmware_dir() / "kernels").glob("*.c")):
+        code = _flash_bytes(source, board, goal, folder)
+        if code:                            # else a kernel for another instruction set
+            sizes[source.stem] = (code, _libraries(source.stem, board, goal, folder),
+                                  _params_bytes(source.stem, board, goal, folder))
+    usual_code, usual_params = (int(np.median([s[i] for s in sizes.values()])) for i in (0, 2))
+    return sizes | {tables.DEFAULT: (usual_code, {}, usual_params)}
 
 
 def measure(board: Board, path: Path) -> None:
     """Write the table to `path`. Raises ToolMissing or InputError."""
-    sizes: dict[str, tuple[int, dict[str, int], int]] = {}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for source in sorted((firmware_dir() / "kernels").glob("*.c")):
-            code = _flash_bytes(source, board, folder)
-            if code:                            # else a kernel for another instruction set
-                sizes[source.stem] = code, _libraries(source.stem, board, folder), _params_bytes(source.stem, board, folder)
-        usual_code, usual_params = (int(np.median([s[i] for s in sizes.values()])) for i in (0, 2))
-        sizes[tables.DEFAULT] = usual_code, {}, usual_params
-        path.write_text(_table(board, sizes, {}, set()))        # the compiler chooses kernels by their sizes
+        sizes = {section: _sizes(board, goal, Path(name)) for section, goal in GOALS.items()}
+        # The compiler chooses kernels by their sizes, so these come first.
+        path.write_text(_head(board) + "".join(_section(s, board, found, {}, set()) for s, found in sizes.items()))
         tables.clear()
-        path.write_text(_table(board, sizes, *_overheads(board, sizes, folder)))
-        tables.clear()
+        whole = [_section(s, board, found, *_overheads(board, GOALS[s], found, Path(name))) for s, found in sizes.items()]
+    path.write_text(_head(board) + "".join(whole))
+    tables.clear()
 
 
-def _table(board: Board, sizes: dict[str, tuple], found: dict[str, int], own: set[str]) -> str:
+def _head(board: Board) -> str:
     compiler = _run(PREFIX + "gcc", "--version").splitlines()[0]
+    return "\n".join(["# SPDX-License-Identifier: Apache-2.0",
+                      "# Written by python -m mcunas.cost.measure_code. Bytes of flash per level of optimization: code of",
+                      "# a kernel, a parameter struct; members of libraries, each linked once; model.c per call, stream,",
+                      "# stage; percent of its code that a kernel adds to a larger one.",
+                      f'source = "compiled with {compiler}, {" ".join(board.cflags)}"']) + "\n"
+
+
+def _section(section: str, board: Board, sizes: Sizes, found: dict[str, int], own: set[str]) -> str:
     members = {m: n for _, needed, _ in sizes.values() for m, n in needed.items() if m not in own}
-    lines = ["# SPDX-License-Identifier: Apache-2.0",
-             "# Written by python -m mcunas.cost.measure_code. Bytes of flash: code of a kernel, one parameter",
-             "# struct; members of libraries, each linked once; what model.c takes per call, stream and stage.",
-             f'source = "compiled with {compiler}, {" ".join((*board.cflags, *FLAGS[:1]))}"']
-    lines += [f"{what}_bytes = {found.get(what, 0)}" for what in ("call", "stream", "stage")]
-    lines += ["", "[firmware]", *([f"{board.key} = {found['firmware']}"] if found else []), "", "[members]"]
-    lines += [f"{m} = {n}" for m, n in sorted(members.items())] + ["", "[kernels]"]
+    lines = ["", f"[{section}]", *(f"{what}_bytes = {found.get(what, 0)}" for what in ("call", "stream", "stage"))]
+    lines += [f"further_percent = {found.get('further', 100)}", "", f"[{section}.firmware]"]
+    lines += [f"{board.key} = {found['firmware']}"] if found else []
+    lines += ["", f"[{section}.members]", *(f"{m} = {n}" for m, n in sorted(members.items())), "", f"[{section}.kernels]"]
     for kernel, (code, needed, params) in sizes.items():
         names = ", ".join(f'"{m}"' for m in needed if m not in own)
         lines.append(f"{kernel} = {{ code = {code}, params = {params}, members = [{names}] }}")

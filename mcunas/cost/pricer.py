@@ -213,8 +213,7 @@ class _Group:
         """estimate.flash: tables and parameters, code of the distinct kernels, calls, streams. Kernels are the form's."""
         prices = code_table(self.board)
         calls = [call for found in self.program.calls for call in found]
-        kernels = {call.kernel for call in calls}
-        fixed = sum(prices.code(k) for k in kernels) + prices.libraries(kernels)
+        fixed = prices.linked({call.kernel for call in calls})
         fixed += sum(prices.params(call.kernel) + prices.call_bytes for call in calls)
         total = fixed + sum(self._each(op, lambda layer: layer.table_bytes) for op in range(len(self.layers)))
         for rows, steps in self.cuts:

@@ -22,7 +22,7 @@ from mcunas.paths import cache_dir, firmware_dir
 # -Os: its speed does not matter, and every byte it takes is one that no model can have.
 FIRMWARE_LEVEL = "-Os"
 # Where size is the goal, a memcpy of a few instructions replaces the library's.
-_SMALL_LIBRARY = "bytes"
+SMALL_LIBRARY = "bytes"
 # A frame larger than the stack's guard could skip it; so large frames do not compile, nor link where -flto makes them.
 FRAME_LIMIT = ("-Werror", f"-Wframe-larger-than={MODEL_STACK_BYTES // 2}")
 _FLAGS = ("-std=c11", "-masm-syntax-unified", "-g", "-ffunction-sections", "-fdata-sections",
@@ -39,7 +39,7 @@ def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...]
     """
     root = firmware_dir().resolve()
     platform = ("startup", "fault", f"uart_{board.console.driver}", f"timer_{board.timer.driver}",
-                *((_SMALL_LIBRARY,) if "-Os" in level else ()))
+                *((SMALL_LIBRARY,) if "-Os" in level else ()))
     generated = [work / "model.c", work / "image.c"]    # first: the model takes longest
     model = [root / "kernels" / f"{name}.c" for name in kernels]
     firmware = [*(root / "platform" / f"{name}.c" for name in platform),

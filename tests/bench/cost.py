@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch
 from torch import nn
 
 from mcunas.board import Board
-from mcunas.compiler import compile_graph
+from mcunas.compiler import OPTIMIZE, compile_graph
 from mcunas.cost import estimate
 from mcunas.cost.energy import power_table
 from mcunas.cost.fit_power import rows as power_rows
@@ -83,6 +84,20 @@ def own_rows(quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
+def goal_rows(quick: bool) -> list[dict[str, Any]]:
+    """Predicted and linked images of the MLPerf Tiny models for the goals that `own_rows` leaves out."""
+    rows = []
+    for key, goal, model in product(BOARDS[2:3] if quick else BOARDS, OPTIMIZE, MODELS):
+        if goal != "balanced":
+            board, graph = Board.load(key), read_tflite(model_bytes(model), model)
+            with tempfile.TemporaryDirectory() as folder:
+                image = build(compile_graph(graph, board, goal), board, folder)
+            rows.append({"board": key, "goal": goal, "model": model,
+                         "image_bytes": estimate(graph, board, goal=goal).image_bytes,
+                         "linked_bytes": image.manifest["build"]["flash_bytes"]})
+    return rows
+
+
 def silicon_rows(data: Path) -> list[dict[str, Any]]:
     """Published cycles of whole networks beside the prices of boards/cost/silicon-*.toml."""
     work = {n: np.array(graph_terms(read_tflite(model_bytes(m), m))) for n, m in NETWORKS.items()}
@@ -140,10 +155,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one core, fewer genotypes")
     data = Path(os.environ.get("MCUNAS_DATA", "")) / "measurements"
-    write(own_rows(parser.parse_args().quick), silicon_rows(data), speed_row(), data)
+    quick = parser.parse_args().quick
+    write(own_rows(quick), goal_rows(quick), silicon_rows(data), speed_row(), data)
 
 
-def write(own: list[dict[str, Any]], silicon: list[dict[str, Any]], speed: dict[str, Any], data: Path) -> None:
+def write(own: list[dict[str, Any]], goals: list[dict[str, Any]], silicon: list[dict[str, Any]], speed: dict[str, Any],
+          data: Path) -> None:
     """The tables and the plot. Published figures stay where they are: the JSON holds the errors against them."""
     text = "## Our code: predicted beside compiled, linked, simulated\n\n" + markdown(
         ["board", "model", "RAM", "planned", "image", "linked", "", "cycles: model", "simulated", ""],
@@ -155,6 +172,10 @@ def write(own: list[dict[str, Any]], silicon: list[dict[str, Any]], speed: dict[
         [[key, *(f"{v:.1f} %" for v in np.percentile([abs(r["cycles"] / r["simulated_cycles"] - 1) * 100 for r in own
                                                       if r["board"] == key], (50, 90, 100)))]
          for key in dict.fromkeys(r["board"] for r in own)])
+    text += "\n## Images of the other goals: error of the predicted size against the linked one\n\n" + markdown(
+        ["board", "model", *(goal for goal in OPTIMIZE if goal != "balanced")],
+        [[b, m, *(percent(r["image_bytes"], r["linked_bytes"]) for r in goals if (r["board"], r["model"]) == (b, m))]
+         for b, m in dict.fromkeys((r["board"], r["model"]) for r in goals)])
     arenas = [(m, isa, tflm_arena(read_tflite(model_bytes(m), m), isa).total_bytes, MEASURED_BYTES[file][k])
               for m, file in MODELS.items() for k, isa in enumerate(("dsp", "mve"))]
     text += "\n## TFLite Micro's arena: computed beside measured\n\n" + markdown(
@@ -182,7 +203,7 @@ def write(own: list[dict[str, Any]], silicon: list[dict[str, Any]], speed: dict[
              f"further search for {speed['any_widths_exact_ram_share']:.0%}.\n\n![predicted beside measured](cost.png)\n")
     errors = [{k: r[k] for k in ("board", "engine", "network")}
               | {"error_percent": round(100 * (r["predicted_cycles"] / r["published_cycles"] - 1), 2)} for r in silicon]
-    save("cost", [*own, *errors, speed], text)
+    save("cost", [*own, *goals, *errors, speed], text)
     scatter(own, silicon)
 
 

@@ -43,7 +43,7 @@ def test_ram_and_flash_never_take_more_than_the_other_goals():
     assert made["ram"].plan.arena_bytes == min(c.plan.arena_bytes for c in made.values())
 
     def bytes_of(compiled):
-        return flash_bytes(dict(enumerate(compiled.plan.program.calls)), BOARD)
+        return flash_bytes(dict(enumerate(compiled.plan.program.calls)), BOARD, "flash")
 
     assert bytes_of(made["flash"]) == min(map(bytes_of, made.values())) < bytes_of(made["cycles"])
 
@@ -74,7 +74,7 @@ def test_flash_that_is_short_buys_the_best_gain_per_byte(monkeypatch):
     assert extra[first] > 0 and extra[second] > 0
     measured = {(i, v): 1000 for i, found in ways.items() for v in found}
     measured[first, "dsp"], measured[second, "dsp"] = 900, 1000 - 200 * extra[second] // extra[first]
-    bought = flash_bytes({i: found["dsp" if i == second else "scalar"] for i, found in ways.items()}, BOARD)
+    bought = flash_bytes({i: found["dsp" if i == second else "scalar"] for i, found in ways.items()}, BOARD, "cycles")
     for board, budget in ((with_flash(bought), None), (BOARD, bought)):
         choice = select(graph, board, "cycles", lambda c: 0, measured, budget)
         assert choice[second] == "dsp" and choice[first] == "scalar"
@@ -95,10 +95,10 @@ def test_speed_is_bought_with_flash_that_the_whole_model_leaves():
     def wide(calls: dict[int, list]) -> int:
         return sum(found[0].kernel == "mn_conv_s8_wide_dsp" for found in calls.values())
 
-    most = flash_bytes(chosen(), BOARD)
+    most = flash_bytes(chosen(), BOARD, "cycles")
     assert wide(chosen()) == wide(chosen(most)) == 3
     for budget in range(most - 4000, most, 250):
-        assert flash_bytes(chosen(budget), BOARD) <= budget or not wide(chosen(budget))
+        assert flash_bytes(chosen(budget), BOARD, "cycles") <= budget or not wide(chosen(budget))
     assert wide(chosen(most - 1)) < 3
 
 

@@ -33,6 +33,15 @@ def test_ram_is_the_plan_and_flash_is_the_image_within_one_percent(key: str, tmp
     assert "held-out" in cost.source and "model (±" in cost.source
 
 
+@pytest.mark.parametrize(("goal", "within"), [("cycles", 0.01), ("flash", 0.05), ("ram", 0.05)])
+def test_images_of_the_other_goals_are_predicted(goal: str, within: float, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    board, graph = Board.load("mps2-an386"), from_torch(settled(residual()), torch.rand(8, 1, 8, 8))
+    image = build(compile_graph(graph, board, goal), board, tmp_path)
+    predicted = estimate(graph, board, goal=goal).image_bytes
+    assert predicted == pytest.approx(image.manifest["build"]["flash_bytes"], rel=within)
+
+
 def test_every_board_has_its_tables() -> None:
     graph = from_torch(settled(residual()), torch.rand(8, 1, 8, 8))
     for key in Board.keys():
