@@ -72,7 +72,7 @@ class Layers:
         return self._known[key]
 
     def margin(self, op_index: int, layer: Layer, widths: Sequence[int]) -> float:
-        """How many times its work the plainer kernels would take at least; the selector looks at them below 1."""
+        """How many times its cycles the plainer kernels would take at least; the selector looks at them below 1."""
         same, op, shapes = self._same[op_index], self.skeleton.graph.ops[op_index], self.shapes(op_index, widths)
         if (same, layer.calls[0].kernel) not in self._rivals:
             self._chosen(self.skeleton.alone(op, shapes), same, layer.calls[0].kernel)
@@ -107,8 +107,8 @@ class Layers:
 
     def _margin(self, work: Work, rivals: Sequence[KernelCall], op: Op, shapes: Sequence[tuple[int, ...]],
                 out: tuple[int, ...]) -> float:
-        others = (op_work(op, shapes, out, [rival], self.prices).whole[0] for rival in rivals)
-        return min(others, default=inf) / max(work.whole[0], 1e-9)
+        others = (op_work(op, shapes, out, [rival], self.prices).whole[1] for rival in rivals)
+        return min(others, default=inf) / max(work.whole[1], 1e-9)
 
     def _chosen(self, alone: Graph, same: tuple, kernel: str) -> list[KernelCall]:
         """The calls that the selector takes; remembers the plainer kernels that stand beside `kernel`."""
