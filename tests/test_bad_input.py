@@ -127,7 +127,7 @@ def test_options_that_cannot_be(refused, valid: bytes, verb: str, option: str, v
     assert what in refused(valid, 2, option, value, verb=verb)
 
 
-_LAYER = '{"index": 0, "variant": "dsp", "instructions": {}}'
+_LAYER = '{"index": 0, "variant": "dsp", "cycles": {}}'
 
 
 @pytest.mark.parametrize(("text", "what"), [

@@ -108,7 +108,9 @@ def test_a_layer_counts_in_the_network_what_it_counts_alone(tmp_path: Path) -> N
         assert abs(single.total.instructions - layer.instructions) < 20      # invoke's own few, around the call
 
 
-def test_the_verb_prints_every_layer_and_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_prints_every_layer_and_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)        # a terminal's width would cut the table
     model = tmp_path / "dense.tflite"
     model.write_bytes(write_tflite(dense(40, 6)))
     with pytest.raises(SystemExit) as leave:
