@@ -85,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--variants", nargs="*", default=list(OWN), choices=list(OWN))
     parser.add_argument("--layers", type=int, default=2000, help="of each kernel, at least")
+    parser.add_argument("--show", action="store_true", help="count the batches that are there; run none")
     parser.add_argument("--keep", type=Path, default=ROOT / "build" / "shapes", help="where finished batches are kept")
     asked = parser.parse_args()
     kept = {variant: asked.keep / f"{variant}-{sources(variant)}" for variant in asked.variants}
@@ -93,16 +94,19 @@ def main() -> None:
     feeds: dict[tuple[str, str], set[str]] = {}     # which kernels a kind of layer has met
     for number in range(MOST_BATCHES):
         for variant, kind in ((v, k) for v in asked.variants for k in OWN[v]):
-            if number and all(shapes[kernel] >= asked.layers for kernel in feeds[variant, kind]):
+            met = feeds.setdefault((variant, kind), set())
+            if number and not asked.show and all(shapes[kernel] >= asked.layers for kernel in met):
                 continue
             file = kept[variant] / f"{kind.replace(' ', '_')}-{number}.json"
+            if asked.show and not file.exists():
+                continue
             if not file.exists():
                 level = ("cycles", "balanced", "flash")[number % 3]
                 write_file(file, json.dumps(run_batch(variant, kind, number, level)) + "\n")
             row = json.loads(file.read_text())
             shapes.update(row["kernels"])
             wrong.update(dict.fromkeys(row["kernels"], row["mismatches"]))
-            feeds.setdefault((variant, kind), set()).update(row["kernels"])
+            met.update(row["kernels"])
             if row["mismatches"]:
                 print("DIFFERS", row, flush=True)
     table = [[kernel, shapes[kernel], wrong[kernel]] for kernel in sorted(shapes)]
