@@ -21,6 +21,7 @@ class Optimize(StrEnum):
 Model = Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="An int8 .tflite file.", show_default=False)]
 Board = Annotated[str, typer.Option("--board", "-b", metavar="BOARD", help="A key of `mcunas boards`, or a file.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if it is missing.")]
+Kept = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep the firmware and a report there.")]
 Optimized = Annotated[Optimize, typer.Option("--optimize", help="What to prefer where there is a choice.")]
 Tuned = Annotated[Path | None, typer.Option(
     "--tuned", metavar="FILE", help="Take the kernels that `mcunas tune` found.", show_default=False)]

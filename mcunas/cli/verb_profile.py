@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from mcunas.cli import options
 from mcunas.cli.output import output_folder, print_json, print_table, working
@@ -19,9 +16,7 @@ if TYPE_CHECKING:
 def profile(
     model: options.Model,
     board: options.Board = "mps2-an386",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep the firmware and a report there.")
-    ] = None,
+    out: options.Kept = None,
     seed: options.Seed = 0,
     optimize: options.Optimized = options.Optimize.BALANCED,
     tuned: options.Tuned = None,

@@ -82,9 +82,7 @@ def run(
 def validate(
     model: options.Model,
     board: options.Board = "mps2-an386",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep the firmware and a report there.")
-    ] = None,
+    out: options.Kept = None,
     inputs: Annotated[int, typer.Option(min=1, max=100_000, help="How many random inputs.")] = 20,
     seed: options.Seed = 0,
     ram: options.Ram = None,

@@ -33,11 +33,12 @@ _MOST_COMBINATIONS = 64         # of variants per kind whose peaks are looked at
 Ways = dict[str, list[KernelCall]]
 
 
-def select(graph: Graph, board: Board, optimize: str, peak_bytes: Callable[[Mapping[int, str]], int],
+def select(graph: Graph, board: Board, optimize: str, peak_bytes: Callable[[Mapping[int, str]], int] | None,
            measured: Mapping[tuple[int, str], int] | None = None, flash_budget_bytes: int | None = None) -> dict[int, str]:
     """op index -> variant, of the ops that have a choice.
 
-    peak_bytes: the least peak of RAM under a choice. measured: cycles of (op index, variant), where known.
+    peak_bytes: the least peak of RAM under a choice; None for other goals than `ram`. measured: cycles of (op index,
+    variant), where known.
     flash_budget_bytes: what the model may use, by default all that the board has for it.
     """
     every = dict(enumerate(candidates(graph, op, board.isa) for op in graph.ops))

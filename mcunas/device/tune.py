@@ -19,9 +19,8 @@ from mcunas.compiler import compile_graph
 from mcunas.compiler.choice import Choice, fingerprint
 from mcunas.compiler.lower import candidates
 from mcunas.compiler.passes import optimize as rewrite
-from mcunas.compiler.schedule import Schedule
 from mcunas.compiler.select import select
-from mcunas.device.build import build
+from mcunas.device.build import Image, build
 from mcunas.device.run import connect
 from mcunas.device.validate import instructions, modelled
 from mcunas.errors import DoesNotFit, InputError
@@ -49,8 +48,7 @@ def tune(graph: Graph, board: Board, optimize: str = "cycles",
             measured[i, variant] = _cycles(graph.alone(i), variant, board, optimize)
     if progress:
         progress(len(jobs), len(jobs))
-    variants = select(graph, board, optimize,
-                      lambda c: Schedule.of(graph, board.isa, optimize, choice=c).bound_bytes, measured)
+    variants = select(graph, board, optimize, None, measured)
     return graph, Choice(variants, measured, board.cpu, optimize, fingerprint(graph))
 
 
@@ -63,10 +61,12 @@ def _cycles(layer: Graph, variant: str, board: Board, optimize: str) -> int:
         cached = cache_dir() / "counts" / key
         with contextlib.suppress(OSError, ValueError):
             return int(cached.read_text())
-        with connect(image) as link:
-            executed = instructions(link, image)
-        count, _ = modelled(image, executed, seed=0)
+        count, _ = modelled(image, lambda: _executed(image), seed=0)
         with contextlib.suppress(OSError):
             write_file(Path(cached), f"{count}\n")
         return count
 
+
+def _executed(image: Image) -> int:
+    with connect(image) as link:
+        return instructions(link, image)

@@ -4,7 +4,7 @@ measured one (design.md section 3). The keys of `ValidationReport.to_json` are w
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -102,7 +102,7 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
         executed = instructions(link, image, None if inputs is None else inputs[0], seed)
         _load(link, image, None if inputs is None else inputs[0], seed)
         memory = link.memory()
-    cycles, source = modelled(image, executed, seed)
+    cycles, source = modelled(image, lambda: executed, seed)
     model, build = image.manifest, image.manifest["build"]
     arena_used = memory.arena_used + sum(memory.further_used)
     measured = Figures(arena_used, build["flash_bytes"], build["flash_bytes"] - model["weight_bytes"],
@@ -111,15 +111,18 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
                             _predicted(image, data), source, bool(memory.input_kept))
 
 
-def modelled(image: Image, instructions: int, seed: int) -> tuple[int, str]:
-    """Modelled cycles, and what they rest on: the executed instructions, or their number where QEMU tells no more."""
+def modelled(image: Image, instructions: Callable[[], int], seed: int) -> tuple[int, str]:
+    """Modelled cycles, and what they rest on: the executed instructions, or their number where QEMU tells no more.
+
+    instructions: asked for only then.
+    """
     from mcunas.device.profile import cycles_source, modelled_cycles
 
     try:
         return round(modelled_cycles(image, seed).typical), cycles_source(image)
     except ToolMissing as error:
         model = image.board.cycle_model
-        return round(instructions * model.cycles_per_instruction), (
+        return round(instructions() * model.cycles_per_instruction), (
             f"modelled: instructions counted in QEMU x {model.cycles_per_instruction:g} cycles per instruction of "
             f"{model.basis} ({model.low:g} to {model.high:g}; {model.source}), because {error.what}")
 

@@ -18,7 +18,7 @@ from mcunas.prune.constraints import Constraints
 from mcunas.prune.masks import Gates, Widths
 from mcunas.search.cut import cut, cut_to_budget
 from mcunas.search.run import Run
-from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, batches, cosine, recalibrate, steps_per_epoch
+from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, recalibrate, steps_per_epoch
 
 WARM_FACTOR = 1.25          # pruned channels kept alive for the fill
 CLEAN_IMAGES = 256
@@ -74,12 +74,8 @@ def _epoch(run: Run, widths: Widths, constraints: Constraints, soft: Soft, optim
     steps = steps_per_epoch(run.task, run.schedule)
     widths.progress = min(run.epoch / max(run.schedule.prune_epochs - 1, 1), 1.0)
     widths.reorder()
-    run.net.train()
     loss_sum, fraction = 0.0, 0.0
-    for step, (images, labels) in enumerate(batches(run.task, run.schedule, run.seed, run.epoch)):
-        now = run.epoch + step / steps
-        for group in run.optimizer.param_groups:
-            group["lr"] = cosine(now / run.schedule.float_epochs, run.schedule.rate)
+    for now, images, labels in run.batches():
         with Gates(run.net, run.channels, widths.soft_masks()):
             task_loss = F.cross_entropy(run.net(images), labels, label_smoothing=LABEL_SMOOTHING)
         run.optimizer.zero_grad(set_to_none=True)

@@ -16,7 +16,7 @@ from mcunas.prune.project import drop
 from mcunas.search.cut import cut, cut_to_budget
 from mcunas.search.diffprune import anneal
 from mcunas.search.run import Run
-from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, batches, cosine, steps_per_epoch
+from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, steps_per_epoch
 
 
 def shape(run: Run) -> None:
@@ -46,10 +46,7 @@ def shape(run: Run) -> None:
 def _train(run: Run, widths: Widths) -> float:
     """One epoch at the present widths; masks of ones collect the importance. Returns the mean loss."""
     steps, total = steps_per_epoch(run.task, run.schedule), 0.0
-    run.net.train()
-    for step, (images, labels) in enumerate(batches(run.task, run.schedule, run.seed, run.epoch)):
-        for group in run.optimizer.param_groups:
-            group["lr"] = cosine((run.epoch + step / steps) / run.schedule.float_epochs, run.schedule.rate)
+    for _, images, labels in run.batches():
         with Gates(run.net, run.channels, widths.open_masks()):
             loss = F.cross_entropy(run.net(images), labels, label_smoothing=LABEL_SMOOTHING)
         run.optimizer.zero_grad(set_to_none=True)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from mcunas.search.own import demand_groups, demand_matching
 from mcunas.space import Genotype
 from mcunas.space.genotype import weights_digest
 from mcunas.tasks import Schedule, Task
-from mcunas.tasks.training import steps_per_epoch
+from mcunas.tasks.training import batches, cosine, steps_per_epoch
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]      # phase, epochs done, epochs in all, figures to show
 CHECKPOINT = "checkpoint.pt"
@@ -95,6 +95,16 @@ class Run:
     def genotype(self) -> Genotype:
         names = {g.name: g.channels for g in self.channels.groups}
         return Genotype(self.start.start, self.start.options, self.start.input_shape, self.start.classes, names)
+
+    def batches(self) -> Iterator[tuple[float, torch.Tensor, torch.Tensor]]:
+        """(epoch with its fraction, images, labels) of the present epoch. The network trains; the rate is its cosine."""
+        steps = steps_per_epoch(self.task, self.schedule)
+        self.net.train()
+        for step, (images, labels) in enumerate(batches(self.task, self.schedule, self.seed, self.epoch)):
+            now = self.epoch + step / steps
+            for group in self.optimizer.param_groups:
+                group["lr"] = cosine(now / self.schedule.float_epochs, self.schedule.rate)
+            yield now, images, labels
 
     def fingerprint(self) -> str:
         """What must be equal for a checkpoint to be this run's."""

@@ -25,7 +25,7 @@ from mcunas.prune.soft_masks import VARIANTS, SoftMasks
 from mcunas.search.cut import finish, fitting
 from mcunas.search.diffprune import CLEAN_IMAGES, anneal
 from mcunas.search.run import Run
-from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, batches, cosine, recalibrate, steps_per_epoch
+from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, recalibrate, steps_per_epoch
 
 SETTINGS = {"variant": "soft"}      # of SoftMasks
 SOLVES_PER_EPOCH = 2
@@ -73,11 +73,7 @@ def _epoch(run: Run, masks: SoftMasks, constraints: Constraints) -> dict[str, An
     steps = steps_per_epoch(run.task, run.schedule)
     solve_every = math.ceil(steps / SOLVES_PER_EPOCH)
     loss_sum, returned, budgets = 0.0, 0, constraints.annealed(anneal(run, run.epoch))
-    run.net.train()
-    for step, (images, labels) in enumerate(batches(run.task, run.schedule, run.seed, run.epoch)):
-        now = run.epoch + step / steps
-        for group in run.optimizer.param_groups:
-            group["lr"] = cosine(now / run.schedule.float_epochs, run.schedule.rate)
+    for step, (now, images, labels) in enumerate(run.batches()):
         frozen = anneal(run, now - solve_every / steps) >= 1.0      # once masks hold the real budgets
         if step % solve_every == 0 and run.epoch >= run.schedule.warmup_epochs and not frozen:
             fraction = anneal(run, now)
