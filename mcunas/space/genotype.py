@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Genotype: the few numbers that define a network: which starting net, and the width of each channel group."""
+"""Genotype: the few names and numbers that define a network. Every method reads and writes this one type.
+
+It begins either with a starting net, whose channel groups have widths, or with a space (space.py), whose slots have taken
+options; what a search in a space found can be pruned, so one genotype may hold both.
+"""
 from __future__ import annotations
 
 import copy
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 # name -> module:class(in_channels, classes, size=(H, W), **options)
 STARTS = {"residual": "mcunas.space.residual:ResidualNet", "separable": "mcunas.space.separable:SeparableNet",
           "plain": "mcunas.space.plain:PlainNet"}
+SKIP = "skip"               # the option that leaves a slot out
 OWN: dict[str, nn.Module] = {}      # given as objects in this process; name -> module
 
 
@@ -40,20 +46,53 @@ def keep_model(model: nn.Module) -> str:
 
 @dataclass(frozen=True)
 class Genotype:
-    """start, options: the starting net and its arguments; or a user's own net, as module:function. widths: group name ->
-    channels; empty = the dense net.
+    """start, options: the starting net and its arguments; or a user's own net, as module:function; or a space and what is
+    changed in its description. input_shape: (H, W, C).
 
-    input_shape: (H, W, C).
+    widths: channels of a group of the net, or of a stage or inside a block of the space; those left out are as wide as
+    the net, or the space, has them. choices: slot -> option. branches: branch set -> bit-mask of those that are kept.
+    Always canonical: in a stage, what is skipped stands last, since leaving out one or another of equal slots is the
+    same network.
     """
 
     start: str
     options: dict
     input_shape: tuple[int, int, int]
     classes: int
-    widths: dict[str, int]
+    widths: dict[str, int] = field(default_factory=dict)
+    choices: dict[str, str] = field(default_factory=dict)
+    branches: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        moved = moved_slots(self.choices)
+        for name in ("choices", "widths", "branches"):
+            of = {moved.get(key, key): value for key, value in getattr(self, name).items()}
+            object.__setattr__(self, name, dict(sorted(of.items())))
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the canonical JSON: equal for equal networks."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Canonical: keys sorted, no spaces."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def is_of_space(self) -> bool:
+        """Whether `start` names a space, in which `choices` are made."""
+        return bool(self.choices)
 
     def build_dense(self) -> nn.Module:
-        """The starting net with its first weights. Raises InputError for an unknown one."""
+        """The starting net, or the space's net of these choices, with its first weights. Raises InputError for an unknown
+        one."""
+        if self.is_of_space:
+            from mcunas.space.net import net_of
+
+            return net_of(self)
         if self.start in OWN:
             return copy.deepcopy(OWN[self.start])
         if ":" in self.start:
@@ -80,10 +119,29 @@ class Genotype:
         try:
             fields = json.loads(path.read_text())
             return Genotype(fields["start"], fields["options"], tuple(fields["input_shape"]), int(fields["classes"]),
-                            {str(k): int(v) for k, v in fields["widths"].items()})
+                            {str(k): int(v) for k, v in fields["widths"].items()},
+                            {str(k): str(v) for k, v in fields.get("choices", {}).items()},
+                            {str(k): int(v) for k, v in fields.get("branches", {}).items()})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"not a genotype ({type(error).__name__})", where=str(path),
                              fix="give a genotype.json that a search wrote") from None
+
+
+def moved_slots(choices: Mapping[str, str]) -> dict[str, str]:
+    """slot -> its canonical place: within a stage those that are skipped come last, the others keep their order.
+
+    A slot is called <stage>_<index>. One that may be skipped keeps its input's shape, and so do those behind it in the
+    stage: each of them can stand where another stood.
+    """
+    stages: dict[str, list[tuple[int, str]]] = {}
+    for slot in choices:
+        stage, _, index = slot.rpartition("_")
+        stages.setdefault(stage, []).append((int(index), slot))
+    moved = {}
+    for members in stages.values():
+        places = [slot for _, slot in sorted(members)]
+        moved |= dict(zip(sorted(places, key=lambda slot: choices[slot] == SKIP), places))
+    return moved
 
 
 def _module(found: object, name: str) -> nn.Module:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A residual CNN for small images: a stem and stages of one basic block each, batch norm after every convolution.
 
-Down-sampling pads as TFLite's SAME does, right and bottom only where the size is even, so that no PAD op is deployed.
+Down-sampling pads as TFLite's SAME does (layers.py), so that no PAD op is deployed.
 """
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mcunas.space.layers import Pair, down, same_padding
+
 
 class Block(nn.Module):
     """conv3x3 - conv3x3 + shortcut; the shortcut is a strided 1x1 convolution where the shape changes."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, is_even: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, size: Pair) -> None:
         super().__init__()
-        is_one_sided = stride == 2 and is_even
-        self.pad = nn.ZeroPad2d((0, 1, 0, 1)) if is_one_sided else nn.Identity()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=0 if is_one_sided else 1, bias=False)
+        self.pad, padding = same_padding(size, (3, 3), (stride, stride))
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
@@ -45,8 +46,8 @@ class ResidualNet(nn.Module):
         self.bn = nn.BatchNorm2d(inputs[0])
         blocks = []
         for i, o, stride in zip(inputs, widths, strides, strict=True):
-            blocks.append(Block(i, o, stride, is_even=not any(n % 2 for n in size)))
-            size = tuple(-(-n // stride) for n in size)
+            blocks.append(Block(i, o, stride, size))
+            size = down(size, (stride, stride))
         self.stages = nn.Sequential(*blocks)
         self.head = nn.Linear(widths[-1], classes)
 

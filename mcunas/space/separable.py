@@ -10,18 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-Pair = tuple[int, int]
-
-
-def _layer(inputs: int, outputs: int, kernel: Pair, stride: Pair, size: Pair, groups: int = 1) -> nn.Sequential:
-    """Padding, convolution, batch norm; padding in the convolution itself where both sides get the same."""
-    total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride)]
-    is_even = all(t % 2 == 0 for t in total)
-    before, after = [t // 2 for t in total], [t - t // 2 for t in total]
-    pad = nn.Identity() if is_even else nn.ZeroPad2d((before[1], after[1], before[0], after[0]))
-    padding = tuple(before) if is_even else 0
-    conv = nn.Conv2d(inputs, outputs, tuple(kernel), tuple(stride), padding, groups=groups, bias=False)
-    return nn.Sequential(pad, conv, nn.BatchNorm2d(outputs))
+from mcunas.space.layers import Pair, conv_norm, down
 
 
 class Separable(nn.Module):
@@ -29,8 +18,8 @@ class Separable(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: Pair, stride: Pair, size: Pair) -> None:
         super().__init__()
-        self.depthwise = _layer(inputs, inputs, kernel, stride, size, groups=inputs)
-        self.pointwise = _layer(inputs, outputs, (1, 1), (1, 1), size)
+        self.depthwise = conv_norm(inputs, inputs, kernel, stride, size, groups=inputs)
+        self.pointwise = conv_norm(inputs, outputs, (1, 1), (1, 1), size)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(self.pointwise(F.relu(self.depthwise(x))))
@@ -46,18 +35,14 @@ class SeparableNet(nn.Module):
     def __init__(self, in_channels: int, classes: int, size: Pair, widths: tuple[int, ...], strides: tuple[Pair, ...],
                  stem_kernel: Pair, stem_stride: Pair, kernel: Pair = (3, 3)) -> None:
         super().__init__()
-        self.stem = _layer(in_channels, widths[0], stem_kernel, stem_stride, size)
-        size, blocks = _down(size, stem_stride), []
+        self.stem = conv_norm(in_channels, widths[0], stem_kernel, stem_stride, size)
+        size, blocks = down(size, stem_stride), []
         for inputs, outputs, stride in zip(widths[:-1], widths[1:], strides, strict=True):
             blocks.append(Separable(inputs, outputs, kernel, stride, size))
-            size = _down(size, stride)
+            size = down(size, stride)
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(widths[-1], classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.blocks(F.relu(self.stem(x)))
         return self.head(x.mean((2, 3)))
-
-
-def _down(size: Pair, stride: Pair) -> Pair:
-    return tuple(-(-n // s) for n, s in zip(size, stride))

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks that deploy well, by name: the options of a space's slots. One file per family.
+
+Every block is a plain torch module (N, inputs, H, W) -> (N, outputs, H', W') that lowers to int8 ops without padding of
+its own. A family registers with `family(...)`; whoever adds one adds its module to _FAMILIES.
+"""
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from mcunas.errors import InputError
+from mcunas.space.blocks.context import Context
+from mcunas.space.blocks.registry import BLOCKS, Block
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_FAMILIES = ("convolution", "depthwise", "bottleneck", "ghost", "collapsible", "skip")
+
+__all__ = ["BLOCKS", "Block", "Context", "build", "find", "refusal"]
+
+
+def find(name: str) -> Block:
+    """The block of that name. Raises InputError listing what exists."""
+    for family in _FAMILIES:
+        import_module(f"mcunas.space.blocks.{family}")
+    if name not in BLOCKS:
+        raise InputError(f"unknown block {name!r}", fix=f"use one of {', '.join(BLOCKS)}")
+    return BLOCKS[name]
+
+
+def refusal(name: str, context: Context) -> str:
+    """Why the block cannot stand there, in words; "" when it can."""
+    return find(name).refusal(context)
+
+
+def build(name: str, context: Context, inner: int | None = None) -> nn.Module:
+    """The block with its first weights. inner: channels inside, where the block has such a width; None = its own.
+
+    Raises InputError where the block cannot stand.
+    """
+    block = find(name)
+    wrong = block.refusal(context)
+    if wrong:
+        raise InputError(f"block {name!r} cannot stand here: {wrong}", where=str(context))
+    if inner is not None and block.inner is None:
+        raise InputError(f"block {name!r} has no inner width", where=str(context))
+    return block.build(context, inner) if block.inner else block.build(context)

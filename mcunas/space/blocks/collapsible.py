@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Collapsible linear block (Bhardwaj et al., SESR, arXiv 2103.09404): wide while it trains, one convolution on the board.
+
+A k x k convolution to many channels and a 1x1 back, without anything between them, is one k x k convolution whose weight
+is their product. Training computes that product and convolves once, so the expansion costs a small matrix product only.
+"""
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from mcunas.space.blocks.context import Context
+from mcunas.space.blocks.convolution import convolution
+from mcunas.space.blocks.registry import BLOCKS, Block
+
+EXPANSION = 4       # of the output's channels
+
+
+class _Product(nn.Module):
+    """Weight (O, I, h, w) of the one convolution, from an inner weight (P, I, h, w) and an outer (O, P)."""
+
+    def forward(self, inner: torch.Tensor, outer: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("op,pihw->oihw", outer, inner)
+
+    def right_inverse(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Factors whose product has about the weight's own size."""
+        count = EXPANSION * weight.shape[0]
+        inner = torch.empty(count, *weight.shape[1:])
+        nn.init.kaiming_uniform_(inner, a=5**0.5)
+        return inner, torch.randn(weight.shape[0], count) / count**0.5
+
+
+def expand(conv: nn.Conv2d) -> nn.Conv2d:
+    """Make a convolution's weight a product; the same module, trained in more dimensions."""
+    parametrize.register_parametrization(conv, "weight", _Product(), unsafe=True)
+    return conv
+
+
+def collapsed(net: nn.Module) -> nn.Module:
+    """A copy of `net` in which every product has become the weight that it is: what is deployed."""
+    net = copy.deepcopy(net)
+    for module in net.modules():
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+    return net
+
+
+def _build(context: Context) -> nn.Sequential:
+    layers = convolution(context, 3)
+    expand(layers[1])
+    return layers
+
+
+BLOCKS["linear3x3"] = Block(_build)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a genotype costs on a board, before it is trained: exact by the compiler, and expected over probabilities.
+
+exact(genotype): its module with random weights becomes the int8 Graph that would be deployed, and the compiler's own
+figures of that Graph are the price. expected(weights): every option priced on its own (cost.choices: cycles and flash add
+up, code is paid once), plus a constant that makes it exact at one genotype, the anchor; away from there it misses what
+the compiler does across the borders of blocks. Peak RAM is a maximum over steps that do not add up, so options that can
+never fit are taken away before a search (`feasible`), and the exact price has the last word.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from mcunas.budget import Budget
+from mcunas.cost import Cost, estimate
+from mcunas.cost.choices import Choices, Options
+from mcunas.cost.skeleton import Skeleton
+from mcunas.errors import DoesNotFit
+from mcunas.graph.from_torch import FIXED, to_int8
+from mcunas.graph.ir import Graph
+from mcunas.graph.torch_lower import lower
+from mcunas.space.blocks import build
+from mcunas.space.blocks.collapsible import collapsed
+from mcunas.space.genotype import Genotype
+from mcunas.space.net import stem_of
+from mcunas.space.space import Slot, Space
+
+if TYPE_CHECKING:
+    from mcunas.board import Board
+
+
+class _Head(nn.Module):
+    def __init__(self, inputs: int, classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(inputs, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(x.mean((2, 3)))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """cycles, flash_bytes: torch scalars, differentiable in the weights."""
+
+    cycles: torch.Tensor
+    flash_bytes: torch.Tensor
+
+
+def graph_of(net: nn.Module, size: tuple[int, int], channels: int, name: str = "model") -> Graph:
+    """The int8 Graph of a module on images (H, W) of so many channels, with dummy scales and weights: its price is that of
+    the trained one. Batch norms are those that quantization folds."""
+    net = collapsed(net).eval()
+    lowered = lower(net, torch.zeros(1, channels, *size), name)
+    fixed = {op.outputs[0]: FIXED[op.kind] for op in lowered.graph.ops if op.kind in FIXED}
+    graph = to_int8(lowered, {t: fixed.get(t, (0.05, 0)) for t in lowered.graph.activations()}, compacted=False)
+    return Skeleton(graph, {}, ()).at(())
+
+
+class Prices:
+    """Prices of a space's networks on one board. ram_bytes: the arena's limit, within which the compiler may be fast.
+
+    `calls` and `cpu_seconds` count exact prices that were not known yet.
+    """
+
+    def __init__(self, space: Space, board: Board, ram_bytes: int | None = None) -> None:
+        self.space, self.board, self.ram_bytes = space, board, ram_bytes
+        self.calls, self.cpu_seconds = 0, 0.0
+        self._known: dict[str, Cost] = {}
+        self._shift = (0.0, 0.0)
+
+    def exact(self, genotype: Genotype) -> Cost:
+        """What `mcunas.cost.estimate` gives for the deployed Graph; known ones cost nothing."""
+        if genotype.key not in self._known:
+            started = time.process_time()
+            graph = graph_of(genotype.build_dense(), self.space.size, self.space.input_shape[2])
+            self._known[genotype.key] = estimate(graph, self.board, rewrite=False, ram_bytes=self.ram_bytes)
+            self.calls, self.cpu_seconds = self.calls + 1, self.cpu_seconds + time.process_time() - started
+        return self._known[genotype.key]
+
+    def fits(self, genotype: Genotype, budget: Budget) -> bool:
+        return max(usage(self.exact(genotype), budget).values()) <= 1
+
+    @cached_property
+    def table(self) -> Choices:
+        """Every option of every slot priced on its own, in the order stem, slots, head."""
+        space, channels = self.space, self.space.slots[0].context.inputs
+        last = space.slots[-1].context
+        rows = [Options.of({"stem": graph_of(stem_of(space), space.size, space.input_shape[2])}, self.board)]
+        priced: dict[tuple, Options] = {}
+        for slot in space.slots:
+            if (slot.context, slot.options) not in priced:
+                blocks = {o: graph_of(build(o, slot.context), slot.context.size, slot.context.inputs) for o in slot.options}
+                priced[slot.context, slot.options] = Options.of(blocks, self.board)
+            rows.append(priced[slot.context, slot.options])
+        rows.append(Options.of({"head": graph_of(_Head(space.outputs, space.classes), last.out_size, last.outputs)},
+                               self.board))
+        assert channels == space.stem[1]
+        return Choices(rows, self.board)
+
+    def row(self, slot: Slot | str) -> dict[str, dict[str, float]]:
+        """option -> {"cycles", "flash_bytes" without code, "ram_bytes" on its own} in that slot, by the table."""
+        slot = self.space.slot(slot) if isinstance(slot, str) else slot
+        found = self.table.positions[1 + self.space.slots.index(slot)]
+        return {name: {"cycles": float(found.cycles[k]), "flash_bytes": int(found.data_bytes[k]),
+                       "ram_bytes": int(found.live_bytes[k].max())} for k, name in enumerate(found.names)}
+
+    def added(self, genotype: Genotype) -> tuple[float, int]:
+        """(cycles, flash bytes) by the table alone, without the anchor."""
+        picked = [s.options.index(genotype.choices[s.name]) for s in self.space.slots]
+        _, flash_bytes, cycles = self.table.exact([0, *picked, 0])
+        return cycles, flash_bytes
+
+    def anchor(self, genotype: Genotype) -> Cost:
+        """Make `expected` exact at this genotype; returns its price."""
+        cost, (cycles, flash_bytes) = self.exact(genotype), self.added(genotype)
+        self._shift = cost.cycles - cycles, cost.flash_bytes - flash_bytes
+        return cost
+
+    def expected(self, weights: Mapping[str, torch.Tensor], names: Mapping[str, Sequence[str]] | None = None) -> Expected:
+        """weights: slot -> (N,) of its options, as a ChoiceBlock orders them: `names` (slot -> option names) where those are
+        not the space's. With one-hot weights of the anchor it is the exact price."""
+        rows = [torch.ones(1)]
+        for slot in self.space.slots:
+            own = tuple((names or {}).get(slot.name, slot.options))
+            columns = torch.tensor([slot.options.index(name) for name in own])
+            rows.append(torch.zeros(len(slot.options)).index_put((columns,), weights[slot.name]))
+        _, flash_bytes, cycles = self.table.expected([*rows, torch.ones(1)])
+        return Expected(cycles + self._shift[0], flash_bytes + self._shift[1])
+
+    def feasible(self, budget: Budget) -> dict[str, tuple[str, ...]]:
+        """slot -> options that fit when every other slot takes the option that is lightest in the scarce resource.
+
+        Raises DoesNotFit when a slot is left without any, or when even the lightest network is too large.
+        """
+        light = {what: {s.name: min(self.row(s), key=lambda o, row=self.row(s), w=what: row[o][w]) for s in self.space.slots}
+                 for what in ("ram_bytes", "flash_bytes", "cycles")}
+        keys = {"ram_bytes": "ram", "flash_bytes": "flash", "cycles": "latency"}
+        least = {keys[w]: usage(self.exact(self.space.genotype(c)), budget).get(keys[w], 0.0) for w, c in light.items()}
+        if max(least.values()) > 1:
+            over = ", ".join(f"{share:.2f} times the {what}" for what, share in least.items() if share > 1)
+            raise DoesNotFit(f"even the lightest network of space {self.space.start!r} needs {over} that the budget has",
+                             where=self.board.key, fix="raise the budget or narrow the space's stem and stages")
+        found = {}
+        for slot in self.space.slots:
+            kept = tuple(o for o in slot.options
+                         if all(usage(self.exact(self.space.genotype({**c, slot.name: o})), budget).get(keys[w], 0.0) <= 1
+                                for w, c in light.items()))
+            if not kept:
+                raise DoesNotFit(f"no option of slot {slot.name} fits", where=self.board.key,
+                                 fix="raise the budget or give the slot lighter options")
+            found[slot.name] = kept
+        return found
+
+
+def usage(cost: Cost, budget: Budget) -> dict[str, float]:
+    """ram, flash and, where it is limited, latency over the budget (Budget.for_board)."""
+    found = {"ram": cost.ram_bytes / budget.ram_bytes, "flash": cost.flash_bytes / budget.flash_bytes}
+    return found | ({"latency": cost.latency_us / budget.latency_us} if budget.latency_us else {})

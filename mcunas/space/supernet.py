@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Supernet: the network of a space in which every slot still is a choice. Its weights are shared by all genotypes.
+
+    net = Supernet(space)
+    gates = net.gates(lambda block: sampling.gumbel(block, tau, random))
+    logits = net(images, gates)                       # one forward pass serves every method
+    costs = prices.expected(net.weights_of(gates))    # the same draw weighs the prices
+    found = net.extract(net.best())                   # a plain module with copies of the weights
+"""
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from mcunas.space import sampling
+from mcunas.space.blocks import build
+from mcunas.space.choice import ChoiceBlock, Gate
+from mcunas.space.genotype import Genotype
+from mcunas.space.net import SpaceNet, stem_of
+from mcunas.space.space import Space
+
+Gates = Mapping[str, Gate]
+
+
+class Supernet(SpaceNet):
+    """(N, C, H, W) and a Gate per slot -> logits (N, classes).
+
+    feasible: slot -> options to begin with; by default all of the space's. option_forwards: how often an option's block has
+    run on an image, skips left out, since it was made: what a method really computes.
+    """
+
+    def __init__(self, space: Space, feasible: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        slots = {}
+        for slot in space.slots:
+            options = feasible[slot.name] if feasible else slot.options
+            slots[slot.name] = ChoiceBlock({name: build(name, slot.context) for name in options})
+        super().__init__(stem_of(space), slots, nn.Linear(space.outputs, space.classes))
+        self.space = space
+        self.option_forwards = 0
+
+    def choices(self) -> dict[str, ChoiceBlock]:
+        """slot -> its ChoiceBlock, in the order in which they run."""
+        return dict(self.slots.items())
+
+    def arch(self) -> list[nn.Parameter]:
+        """What says which network it is; never in a weight optimizer."""
+        return [block.alpha for block in self.slots.values()]
+
+    def weights(self) -> list[nn.Parameter]:
+        """All other parameters."""
+        arch = {id(p) for p in self.arch()}
+        return [p for p in self.parameters() if id(p) not in arch]
+
+    def gates(self, draw: sampling.Draw) -> dict[str, Gate]:
+        return sampling.gates(self.choices(), draw)
+
+    def path(self, genotype: Genotype) -> dict[str, Gate]:
+        """Gates that let only the genotype's network run. Raises ValueError where an option is not alive any more."""
+        return {name: sampling.fixed(block, genotype.choices[name]) for name, block in self.choices().items()}
+
+    def weights_of(self, gates: Gates) -> list[torch.Tensor]:
+        """Per slot the weights (N,) of its options under these gates, one-hot for a single path: what weighs prices."""
+        found = []
+        for name, block in self.choices().items():
+            gate, zeros = gates[name], torch.zeros(len(block.names))
+            found.append(zeros.index_fill(0, torch.tensor(gate.run[0]), 1.0) if gate.weights is None else gate.weights)
+        return found
+
+    def probs(self, tau: float = 1.0) -> dict[str, torch.Tensor]:
+        """slot -> probabilities (N,), without noise."""
+        return {name: block.probs(tau) for name, block in self.choices().items()}
+
+    def best(self) -> Genotype:
+        """The most probable option of each slot."""
+        return self.space.genotype({name: block.best() for name, block in self.choices().items()})
+
+    def forward(self, x: torch.Tensor, gates: Gates) -> torch.Tensor:
+        x = self.stem(x)
+        for name, block in self.slots.items():
+            self.option_forwards += len(x) * sum(block.names[i] != "skip" for i in gates[name].run)
+            x = block(x, gates[name])
+        return self.head(x.mean((2, 3)))
+
+    def extract(self, genotype: Genotype) -> SpaceNet:
+        """The genotype's network as a plain module with copies of this one's weights and statistics.
+
+        Its batch norms hold what the supernet saw: `tasks.training.recalibrate` makes them its own.
+        """
+        blocks = {name: copy.deepcopy(block.options[genotype.choices[name]]) for name, block in self.choices().items()}
+        found = SpaceNet(copy.deepcopy(self.stem), blocks, copy.deepcopy(self.head))
+        return found.train(self.training)
+
+    def kill(self, slot: str, option: str, *optimizers: torch.optim.Optimizer) -> None:
+        """Take an option away and free its weights, their gradients and their optimizers' memory. Raises ValueError when it
+        is the slot's last."""
+        gone = {id(p) for p in self.slots[slot].kill(option)}
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                for parameter in [p for p in group["params"] if id(p) in gone]:
+                    optimizer.state.pop(parameter, None)
+                group["params"] = [p for p in group["params"] if id(p) not in gone]
+
+    def alive(self) -> dict[str, list[str]]:
+        """slot -> options that there are: beside the state_dict, what a checkpoint must hold."""
+        return {name: list(block.options) for name, block in self.choices().items()}
+
+    def keep(self, alive: Mapping[str, list[str]]) -> None:
+        """Kill all but these, as a checkpoint says; call it before an optimizer is made."""
+        for name, block in self.choices().items():
+            for option in [o for o in block.options if o not in alive[name]]:
+                self.kill(name, option)
