@@ -23,6 +23,7 @@ from mcunas.space.hidden import Hidden
 
 THRESHOLD = 0.7         # a path wins when its probability is above
 LEAST_STEPS = 20        # steps of theta between two moves
+SETTLE_STEPS = 60       # weight steps after a move, before theta goes on
 LO, HI = "lo", "hi"
 
 
@@ -75,17 +76,21 @@ class BiPath(nn.Module):
 
     block: the widest. hidden: says of such a block where its inner axis is. theta (2,): the logits of lo and hi.
     What a forward pass runs follows `draw`; without a draw it is hi. When the search has ended, one copy is left.
+    settle_steps: weight steps after a move for which theta rests, so that a fresh copy is not judged by its first outputs;
+    resting: those that are left.
     """
 
-    def __init__(self, block: nn.Module, hidden: Callable[[nn.Module], Hidden], least: int = 4, grain: int = 4) -> None:
+    def __init__(self, block: nn.Module, hidden: Callable[[nn.Module], Hidden], least: int = 4, grain: int = 4,
+                 settle_steps: int = SETTLE_STEPS) -> None:
         super().__init__()
-        self.hidden = hidden
+        self.hidden, self.settle_steps = hidden, settle_steps
         self.bracket = Bracket.start(hidden(block).channels, least, grain)
         self.paths = nn.ModuleDict({HI: block})
         if not self.is_done:
             self.paths[LO] = self._cut(block, self.bracket.lo)
         self.theta = nn.Parameter(torch.zeros(2))
         self.steps = 0                                              # of theta since the last move
+        self.resting = 0
         self.gate: int | torch.Tensor = 1
 
     @property
@@ -96,6 +101,11 @@ class BiPath(nn.Module):
     def widths(self) -> tuple[int, int]:
         return self.bracket.lo, self.bracket.hi
 
+    @property
+    def likelier(self) -> int:
+        """The width found, or the likelier of the two."""
+        return self.bracket.chosen or self.widths[int(self.theta[1] >= self.theta[0])]
+
     def weights(self) -> list[nn.Parameter]:
         """All parameters but theta."""
         return list(self.paths.parameters())
@@ -104,21 +114,22 @@ class BiPath(nn.Module):
         return torch.softmax(self.theta, 0)
 
     def expected(self, cost_of_lo: float, cost_of_hi: float) -> torch.Tensor:
-        """The cost that the two probabilities expect, differentiable in theta."""
-        p = self.probabilities()
+        """The cost that the two probabilities expect, differentiable in theta unless it rests."""
+        p = self.probabilities().detach() if self.resting else self.probabilities()
         return p[0] * cost_of_lo + p[1] * cost_of_hi
 
     def draw(self, random: torch.Generator, tau: float, learns: bool) -> None:
         """Sample a path for the coming passes, one for the whole batch.
 
-        learns: both run, with Gumbel-softmax weights at temperature tau, one-hot and straight through to theta; else only
-        the one runs.
+        learns: both run, with Gumbel-softmax weights at temperature tau, one-hot and straight through to theta, unless it
+        rests; else only the one runs, and a step of rest is over.
         """
         uniform = torch.rand(2, generator=random).clamp(1e-9, 1 - 1e-7)
         soft = torch.softmax((self.theta - torch.log(-torch.log(uniform))) / tau, 0)
         chosen = int(soft.argmax())
         hard = torch.zeros(2).index_fill_(0, torch.tensor(chosen), 1.0)
-        self.gate = hard + soft - soft.detach() if learns else chosen
+        self.gate = hard + soft - soft.detach() if learns and not self.resting else chosen
+        self.resting = max(self.resting - (not learns), 0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.is_done:
@@ -128,31 +139,26 @@ class BiPath(nn.Module):
         return self.gate[0] * self.paths[LO](x) + self.gate[1] * self.paths[HI](x)
 
     def stepped(self, threshold: float = THRESHOLD, least_steps: int = LEAST_STEPS) -> bool:
-        """Count a step of theta: is it time to move?"""
-        self.steps += 1
+        """Count a step of theta, unless it rests: is it time to move?"""
+        self.steps += not self.resting
         return not self.is_done and self.steps >= least_steps and float(self.probabilities().max().detach()) > threshold
 
-    def move(self, random: torch.Generator) -> list[nn.Parameter]:
-        """Let the likelier path win and derive the other from it, cut or grown; forget theta.
-
-        Returns the parameters that are no more; `weights` has the fresh ones.
-        """
-        before, is_hi = self.weights(), bool(self.theta[1] > self.theta[0])
+    def move(self, random: torch.Generator) -> None:
+        """Let the likelier path win and derive the other from it, cut or grown; forget theta."""
+        is_hi = bool(self.theta[1] > self.theta[0])
         self.bracket = self.bracket.after(is_hi)
         self._derive(self.paths[HI if is_hi else LO], random)
-        return _gone(before, self.weights())
 
-    def settle(self, random: torch.Generator) -> list[nn.Parameter]:
-        """End the search: at the width found, or at the likelier one where it is still under way. Returns as `move`."""
-        before, is_hi = self.weights(), bool(self.theta[1] >= self.theta[0])
+    def settle(self) -> None:
+        """End the search: at the width found, or at the likelier one where it is still under way."""
         if not self.is_done:
-            self.bracket = replace(self.bracket, chosen=self.widths[int(is_hi)])
-            self._derive(self.paths[HI if is_hi else LO], random)
-        return _gone(before, self.weights())
+            winner = self.paths[HI if self.likelier == self.bracket.hi else LO]
+            self.bracket = replace(self.bracket, chosen=self.likelier)
+            self._derive(winner, torch.Generator())
 
     def _derive(self, winner: nn.Module, random: torch.Generator) -> None:
         lo, hi = self.widths
-        self.gate, self.steps = 1, 0
+        self.gate, self.steps, self.resting = 1, 0, self.settle_steps
         if self.is_done:
             self.paths = nn.ModuleDict({HI: winner})
         elif self.hidden(winner).channels == lo:
@@ -174,11 +180,11 @@ class BiPath(nn.Module):
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs besides the weights."""
-        return {"bracket": asdict(self.bracket), "steps": self.steps}
+        return {"bracket": asdict(self.bracket), "steps": self.steps, "resting": self.resting}
 
     def load(self, state: dict[str, Any]) -> None:
         """The opposite of `state`: the paths get their widths; the weights are loaded afterwards."""
-        self.bracket, self.steps = Bracket(**state["bracket"]), state["steps"]
+        self.bracket, self.steps, self.resting = Bracket(**state["bracket"]), state["steps"], state["resting"]
         widths = {HI: self.bracket.chosen} if self.is_done else {HI: self.bracket.hi, LO: self.bracket.lo}
         block = self.paths[HI]
         self.paths = nn.ModuleDict()
@@ -190,17 +196,10 @@ class BiPath(nn.Module):
             hidden.keep(torch.arange(width))
 
 
-def _gone(before: list[nn.Parameter], after: list[nn.Parameter]) -> list[nn.Parameter]:
-    kept = {id(p) for p in after}
-    return [p for p in before if id(p) not in kept]
-
-
-def exchange(optimizer: torch.optim.Optimizer, gone: list[nn.Parameter], weights: list[nn.Parameter]) -> None:
-    """Make an optimizer forget parameters, with their state, and learn those of `weights` that it does not know."""
-    ids = {id(p) for p in gone}
-    for group in optimizer.param_groups:
-        for parameter in [p for p in group["params"] if id(p) in ids]:
-            optimizer.state.pop(parameter, None)
-        group["params"] = [p for p in group["params"] if id(p) not in ids]
-    known = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    optimizer.param_groups[0]["params"] += [p for p in weights if id(p) not in known]
+def follow(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> None:
+    """Make an optimizer of one group hold exactly these, in their order; those that stay keep their state."""
+    (group,) = optimizer.param_groups
+    kept = {id(p) for p in parameters}
+    for gone in [p for p in group["params"] if id(p) not in kept]:
+        optimizer.state.pop(gone, None)
+    group["params"] = list(parameters)

@@ -33,11 +33,3 @@ def to_drop(alive: Mapping[str, Sequence[str]], nets: Sequence[Mapping[str, str]
         rare = [o for o in sorted(share, key=lambda o, s=share: s[o]) if upper_bound(share[o], len(nets)) < 1 / (2 * count)]
         dropped[slot] = rare[:max(min(int(ratio * count), count - least), 0)]
     return dropped
-
-
-def dominated(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Options that another one beats in every figure (lower is better) and does not merely equal, in the given order."""
-    def beats(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
-        return all(a[k] <= b[k] for k in b) and any(a[k] < b[k] for k in b)
-
-    return [o for o, figures in rows.items() if any(beats(other, figures) for other in rows.values())]

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mcunas.space.bipath import BiPath, exchange
+from mcunas.space.bipath import BiPath, follow
 from mcunas.space.hidden import Hidden
 
 INPUTS, OUTPUTS = 16, 8
@@ -23,7 +23,7 @@ WIDEST = (32, 48, 64)
 LAMBDAS = (0.002, 0.004, 0.008)
 TRAIN, VALIDATION, BATCH = 8192, 4096, 256
 STEPS, RATE = 1500, 5e-3                    # of each training of the grid, and of the training at the found width
-WARM, SETTLE, MOST_STEPS = 200, 60, 3000    # steps of the search: before the first theta step, after a move, at most
+SETTLE, MOST_STEPS = 300, 6000              # steps of the search: before theta moves, at first and after moves; at most
 THETA_RATE, TAU = 3e-2, 1.0
 
 
@@ -76,18 +76,19 @@ def _step(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
 def search(problem: Problem, widest: int, price: float, seed: int, is_placebo: bool = False) -> dict[str, Any]:
     """Walk the bracket from `widest`; price: lambda per channel. Returns the width, the steps, and the walk."""
     net, random = problem.student(widest), torch.Generator().manual_seed(seed)
-    path = BiPath(net, _hidden, least=4, grain=4)
+    path = BiPath(net, _hidden, least=4, grain=4, settle_steps=SETTLE)
     optimizer = torch.optim.Adam(path.weights(), RATE)
     theta_optimizer = torch.optim.Adam([path.theta], THETA_RATE, betas=(0.5, 0.999))
-    steps, passes, wait, walk = 0, 0, WARM, [path.widths]
+    path.resting = SETTLE
+    steps, samples, walk = 0, 0, [path.widths]
     while not path.is_done and steps < MOST_STEPS:
-        steps, passes, wait = steps + 1, passes + BATCH, wait - 1
+        steps, samples = steps + 1, samples + BATCH
         path.draw(random, TAU, learns=False)
         x, y = problem.batch(random)
         _step(optimizer, (path(x) - y).square().mean())
-        if wait > 0:
+        if path.resting:
             continue
-        passes += BATCH
+        samples += 2 * BATCH                    # both paths run
         path.draw(random, TAU, learns=True)
         x, y = problem.batch(random, is_validation=True)
         loss = (path(x) - y).square().mean() + price * path.expected(*path.widths)
@@ -98,13 +99,13 @@ def search(problem: Problem, widest: int, price: float, seed: int, is_placebo: b
             path.theta.grad = path.theta.grad.abs() * torch.cat([noise, -noise])
         theta_optimizer.step()
         if path.stepped():
-            exchange(optimizer, path.move(random), path.weights())
+            path.move(random)
+            follow(optimizer, path.weights())
             theta_optimizer.state.clear()
             walk.append(path.widths)
-            wait = SETTLE
     ended = path.is_done
-    path.settle(random)
-    return {"width": path.bracket.chosen, "steps": steps, "samples": passes, "walk": walk, "ended": ended}
+    path.settle()
+    return {"width": path.bracket.chosen, "steps": steps, "samples": samples, "walk": walk, "ended": ended}
 
 
 def saved_bytes(sizes: int, widest: int = 64) -> dict[str, int]:

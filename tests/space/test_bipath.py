@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from mcunas.space.bipath import BiPath, Bracket, exchange
+from mcunas.space.bipath import SETTLE_STEPS, BiPath, Bracket, follow
 from mcunas.space.hidden import Hidden
 
 
@@ -84,8 +84,9 @@ def test_the_optimizer_forgets_the_loser_and_learns_the_copy() -> None:
     step(0), step(1)
     winner = path.paths["lo"][0].weight
     _vote(path, False)
-    exchange(optimizer, path.move(torch.Generator()), path.weights())
-    assert {id(p) for p in optimizer.param_groups[0]["params"]} == {id(p) for p in path.weights()}
+    path.move(torch.Generator())
+    follow(optimizer, path.weights())
+    assert len(optimizer.state) == len(path.paths["hi"].state_dict()) - 6      # batch norms' statistics have no momentum
     assert path.paths["hi"][0].weight is winner and "momentum_buffer" in optimizer.state[winner]
     before = path.paths["lo"][0].weight.detach().clone()
     step(0)
@@ -104,6 +105,19 @@ def test_theta_learns_from_both_paths_and_weights_do_not_see_it() -> None:
     assert path.expected(2, 6).item() == pytest.approx(4)
 
 
+def test_theta_rests_after_a_move() -> None:
+    path, random = _bipath(), torch.Generator().manual_seed(0)
+    _vote(path, False)
+    path.move(random)
+    assert path.resting == SETTLE_STEPS and not path.stepped() and path.steps == 0
+    path.draw(random, 1.0, learns=True)
+    assert isinstance(path.gate, int) and not path.expected(2, 6).requires_grad
+    for _ in range(SETTLE_STEPS):
+        path.draw(random, 1.0, learns=False)
+    path.draw(random, 1.0, learns=True)
+    assert path.gate.requires_grad and path.expected(2, 6).requires_grad
+
+
 def test_a_search_resumes_from_its_state_and_ends_with_one_path() -> None:
     path, again = _bipath(), _bipath(1)
     _vote(path, False)
@@ -113,7 +127,7 @@ def test_a_search_resumes_from_its_state_and_ends_with_one_path() -> None:
     assert again.bracket == path.bracket
     x = torch.randn(2, 3, 6, 6)
     assert torch.equal(again.eval()(x), path.eval()(x))
-    gone = path.settle(torch.Generator())
-    assert path.is_done and list(path.paths) == ["hi"] and len(gone) == len(path.weights())
+    path.settle()
+    assert path.is_done and list(path.paths) == ["hi"]
     assert _hidden(path.paths["hi"]).channels == path.bracket.chosen == 24
     assert _bipath(least=32).is_done

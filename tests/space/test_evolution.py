@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from mcunas.space.evidence import dominated, shares, to_drop, upper_bound
+from mcunas.space.evidence import shares, to_drop, upper_bound
 from mcunas.space.evolution import Scored, evolve, rank
 
 ALIVE = {"s0_0": ("a", "b", "c", "d", "e", "f"), "s0_1": ("a", "b")}
@@ -17,12 +17,6 @@ def test_only_what_is_surely_rare_goes_and_only_a_third_at_once() -> None:
     assert to_drop(ALIVE, nets[:10])["s0_0"] == []                          # ten networks prove nothing
     assert to_drop(ALIVE, nets, least=6) == {"s0_0": [], "s0_1": []}
     assert upper_bound(0.0, 60) > 0
-
-
-def test_an_option_that_another_beats_in_everything_is_dominated() -> None:
-    rows = {"a": {"cycles": 1, "flash": 1}, "b": {"cycles": 2, "flash": 1}, "c": {"cycles": 2, "flash": 0},
-            "twin": {"cycles": 1, "flash": 1}}
-    assert dominated(rows) == ["b"]
 
 
 def test_evolution_finds_the_constrained_front_and_repeats_itself() -> None:
