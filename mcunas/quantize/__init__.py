@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mcunas.quantize.model import QuantizedModel
     from mcunas.search.result import Result
-    from mcunas.search.run import Progress
+    from mcunas.search.state import Progress
 
 __all__ = ["quantize"]
 

@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from mcunas.board import Board
     from mcunas.budget import Budget
     from mcunas.search.result import Result
-    from mcunas.search.run import Progress
+    from mcunas.search.state import Progress
     from mcunas.tasks import Schedule
 
-# name -> module with shape(run): brings run.net to widths that fit, trained or not; the driver trains what is left
+# name -> module with shape(run): brings run.net to widths that fit, trained or not; the driver trains what is left.
+# Or with choose(run): finds a genotype in a space that fits (nas/).
 METHODS = {"diffprune": "mcunas.search.diffprune", "smcp": "mcunas.search.smcp", "uniform": "mcunas.search.uniform",
            "random": "mcunas.search.random_widths", "macs": "mcunas.search.macs", "greedy": "mcunas.search.greedy",
-           "unsliced": "mcunas.search.unsliced", "scratch": "mcunas.search.scratch"}
+           "unsliced": "mcunas.search.unsliced", "scratch": "mcunas.search.scratch",
+           "fbnet": "mcunas.search.fbnet", "random-space": "mcunas.search.random_space", "always": "mcunas.search.always"}
 
 __all__ = ["METHODS", "search"]
 
@@ -31,9 +33,9 @@ def search(task: str, board: Board, budget: Budget, method: str = "diffprune", o
     task, start: names, or module:function. out: folder for the artefacts (default runs/<task>-<method>-<board>).
     smoke: the same road with little training.
     resume: continue what `out` holds; a finished search is returned as it is. progress: called as (phase, epochs done,
-    epochs in all, figures). start, options: the starting net and its arguments; schedule: the epochs; all three default
-    to the task's own, and options without a start change some of the arguments there. settings: the method's own, see
-    SETTINGS in its file.
+    epochs in all, figures). start, options: the starting net and its arguments, or for a method that searches a space its
+    name and changes of its description; schedule: the epochs; all three default to the task's own, and options without a
+    start change some of the arguments there. settings: the method's own, see SETTINGS in its file.
     Raises InputError for unknown names or a checkpoint of another search, DoesNotFit when no width fits.
     """
     if method not in METHODS:

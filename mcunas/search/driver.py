@@ -20,10 +20,14 @@ from mcunas.cost import estimate
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.search import METHODS
+from mcunas.search.nas.driver import Choose, run_nas
+from mcunas.search.nas.run import NasRun
 from mcunas.search.result import Result, finish
-from mcunas.search.run import CHECKPOINT, Progress, Run
+from mcunas.search.run import Run
+from mcunas.search.state import CHECKPOINT, Progress, State
 from mcunas.search.teacher import distilled
 from mcunas.space import Genotype
+from mcunas.space import space as spaces
 from mcunas.tasks import Schedule, Task
 from mcunas.tasks.test_reads import open_test
 from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
@@ -37,6 +41,10 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     """See `mcunas.search`."""
     torch.set_num_threads(THREADS)
     task, budget = tasks.load(task_name), budget.for_board(board)
+    module = import_module(METHODS[method])
+    if hasattr(module, "choose"):
+        return _run_nas(task, board, budget, method, module.choose, out, seed, smoke, resume, progress, start, options,
+                        schedule, settings)
     if start is None:
         start, options = task.start, {**task.options, **(options or {})}
     options = json.loads(json.dumps(options or {}))         # as a file holds them
@@ -49,8 +57,7 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     if finished:
         return finished
     if not resume:
-        for name in (CHECKPOINT, "metrics.json"):
-            (out / name).unlink(missing_ok=True)
+        _forget(out)
     dense = run.resources.exact(run.widths)
     if not (resume and run.load()):
         run.ledger.charge("setup", time.process_time() - started)
@@ -58,6 +65,27 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     _shape(run, method)
     _train_rest(run)
     return _measure(run, task, asdict(dense))
+
+
+def _run_nas(task: Task, board: Board, budget: Budget, method: str, choose: Choose, out: Path, seed: int, smoke: bool,
+             resume: bool, progress: Progress | None, start: str | None, options: dict | None, schedule: Schedule | None,
+             settings: dict | None) -> Result:
+    """A search in a space: `start` names it, by default the one made for the task's input; options change it."""
+    space = spaces.load(start or spaces.space_for(task.input_shape, task.name), options, task.input_shape, task.classes)
+    schedule = schedule or (task.schedule.smoke() if smoke else task.schedule)
+    run = NasRun(task.sealed(), board, budget, method, space, schedule, seed, out, progress,
+                 settings_of(method, settings or {}))
+    finished = _finished(run) if resume else None
+    if finished:
+        return finished
+    if not resume:
+        _forget(out)
+    return run_nas(run, task, choose, resume)
+
+
+def _forget(out: Path) -> None:
+    for name in (CHECKPOINT, "metrics.json"):
+        (out / name).unlink(missing_ok=True)
 
 
 def settings_of(method: str, asked: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +98,7 @@ def settings_of(method: str, asked: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps({**known, **asked}))
 
 
-def _finished(run: Run) -> Result | None:
+def _finished(run: State) -> Result | None:
     try:
         asked = json.loads((run.out / "metrics.json").read_text())["asked"]
     except (OSError, ValueError, KeyError):

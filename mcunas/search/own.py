@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mcunas.prune.groups import Channels
     from mcunas.search.result import Result
-    from mcunas.search.run import Progress
+    from mcunas.search.state import Progress
     from mcunas.tasks import Schedule, Task
 
 

@@ -17,14 +17,14 @@ from mcunas.cost import Cost
 from mcunas.errors import InputError
 from mcunas.prune.groups import find_groups
 from mcunas.prune.slicing import slice_to
-from mcunas.search.run import Run
+from mcunas.search.state import State
 from mcunas.space import Genotype
 from mcunas.tasks import Schedule
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """genotype: widths. cost: of the int8 Graph at these widths. metrics: accuracies, ledger, versions.
+    """genotype: widths, or choices in a space. cost: of its int8 Graph. metrics: accuracies, ledger, versions.
 
     model: the trained float network (evaluation mode). out: the folder that holds it all.
     """
@@ -61,6 +61,10 @@ class Result:
 def build_model(genotype: Genotype, weights: dict[str, torch.Tensor]) -> nn.Module:
     """The genotype's network with these weights, in evaluation mode. Raises InputError when they do not fit."""
     net = genotype.build_dense()
+    if genotype.is_of_space:
+        from mcunas.space.blocks.collapsible import collapsed
+
+        net = collapsed(net)
     height, width, depth = genotype.input_shape
     channels = find_groups(net, torch.zeros(1, depth, height, width))
     try:
@@ -72,7 +76,7 @@ def build_model(genotype: Genotype, weights: dict[str, torch.Tensor]) -> nn.Modu
     return net.eval()
 
 
-def finish(run: Run, cost: Cost, metrics: dict[str, Any]) -> Result:
+def finish(run: State, cost: Cost, metrics: dict[str, Any]) -> Result:
     """Write the artefacts of a finished search; metrics.json comes last and stands for all of them."""
     board = run.board.key if run.board.key in Board.keys() else str(run.board.path)
     asked = {"task": run.task.name, "board": run.board.key, "board_file": board, "budget": asdict(run.budget),

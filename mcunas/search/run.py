@@ -1,23 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One search in progress: network, widths, ledger, history, and a checkpoint per epoch that resumes to the same result."""
+"""One search for widths in progress: network, channel groups, and a checkpoint per epoch that resumes to the same result."""
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from mcunas.atomic import write_file
 from mcunas.board import Board
 from mcunas.budget import Budget
-from mcunas.errors import InputError
 from mcunas.graph.torch_lower import lower
 from mcunas.prune.groups import find_groups
 from mcunas.prune.resources import Resources
@@ -25,49 +19,27 @@ from mcunas.prune.skeleton import skeleton_of
 from mcunas.prune.slicing import slice_to
 from mcunas.search.events import FOLDER, Events, scalars
 from mcunas.search.own import demand_groups, demand_matching
+from mcunas.search.state import Progress, State
 from mcunas.space import Genotype
 from mcunas.space.genotype import weights_digest
 from mcunas.tasks import Schedule, Task
 from mcunas.tasks.training import batches, cosine, steps_per_epoch
 
-Progress = Callable[[str, int, int, dict[str, Any]], None]      # phase, epochs done, epochs in all, figures to show
-CHECKPOINT = "checkpoint.pt"
 
-
-@dataclass
-class Ledger:
-    """What a run has spent: training samples seen, and process CPU seconds per phase."""
-
-    samples: int = 0
-    cpu_seconds: dict[str, float] = field(default_factory=dict)
-
-    def charge(self, phase: str, cpu_seconds: float, samples: int = 0) -> None:
-        self.samples += samples
-        self.cpu_seconds[phase] = self.cpu_seconds.get(phase, 0.0) + cpu_seconds
-
-
-class Run:
-    """State of one search. `epoch` counts finished float epochs; `notes` is the method's own resumable state.
-
-    settings: the method's own. facts: what the method wants to be in metrics.json. teacher: see mcunas.search.teacher.
-    """
+class Run(State):
+    """A search for widths. teacher: see mcunas.search.teacher."""
 
     def __init__(self, task: Task, board: Board, budget: Budget, method: str, start: Genotype, schedule: Schedule,
                  seed: int, out: Path, progress: Progress | None, settings: dict[str, Any]) -> None:
-        self.task, self.board, self.budget, self.method = task, board, budget, method
-        self.start, self.schedule, self.seed, self.out = start, schedule, seed, out
-        self.progress = progress or (lambda *unused: None)
-        self.epoch, self.history, self.ledger = 0, [], Ledger()
-        self.settings = settings
-        self.notes: dict[str, Any] = {}
-        self.facts: dict[str, Any] = {}
+        super().__init__(task, board, budget, method, schedule, seed, out, progress, settings)
+        self.start = start
         self.teacher: dict[str, Any] = {}
         self.is_projected = False
         self._events: Events | None = None
         torch.manual_seed(seed)
         self.net: nn.Module = start.build_dense()
         demand_matching(self.net, task, start.start)
-        self.origin = (task.digest(), weights_digest(self.net))
+        self.begun_from = (task.digest(), weights_digest(self.net))
         height, width, depth = task.input_shape
         example = torch.zeros(1, depth, height, width)
         self.dense_channels = self.channels = find_groups(self.net, example)
@@ -106,11 +78,8 @@ class Run:
                 group["lr"] = cosine(now / self.schedule.float_epochs, self.schedule.rate)
             yield now, images, labels
 
-    def fingerprint(self) -> str:
-        """What must be equal for a checkpoint to be this run's."""
-        said = [self.task.name, self.board.key, asdict(self.budget), self.method, asdict(self.start),
-                asdict(self.schedule), self.seed, torch.__version__, self.settings, *self.origin]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    def origin(self) -> tuple[Genotype, list[str]]:
+        return self.start, list(self.begun_from)
 
     def end_epoch(self, phase: str, started: float, figures: dict[str, Any]) -> None:
         """Book an epoch, show it, save it. started: time.process_time() at its beginning."""
@@ -130,35 +99,15 @@ class Run:
         ops = [op.kind for op in self.resources.skeleton.graph.ops]
         self._events.add(self.epoch, scalars(entry, [g.name for g in self.channels.groups], ops))
 
-    def save(self) -> None:
-        """Write the checkpoint whole or not at all."""
-        state = {"fingerprint": self.fingerprint(), "epoch": self.epoch, "widths": list(self.widths),
-                 "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "notes": self.notes,
-                 "history": json.dumps(self.history), "ledger": asdict(self.ledger), "is_projected": self.is_projected,
-                 "teacher": self.teacher, "facts": json.dumps(self.facts)}
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        write_file(self.out / CHECKPOINT, buffer.getvalue())
+    def held(self) -> dict[str, Any]:
+        return {"widths": list(self.widths), "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),
+                "is_projected": self.is_projected, "teacher": self.teacher}
 
-    def load(self) -> bool:
-        """Continue from the checkpoint in `out`; False when there is none. Raises InputError for another run's."""
-        path = self.out / CHECKPOINT
-        if not path.exists():
-            return False
-        fix = "choose another out folder, or do not resume"
-        try:
-            state = torch.load(path, weights_only=True)
-        except Exception as error:
-            raise InputError(f"cannot read the checkpoint ({type(error).__name__})", where=str(path), fix=fix) from None
-        if not isinstance(state, dict) or state.get("fingerprint") != self.fingerprint():
-            raise InputError("the checkpoint belongs to a search with other settings", where=str(path), fix=fix)
+    def take(self, state: dict[str, Any]) -> None:
         self.reshape(state["widths"])
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.notes, self.is_projected = state["epoch"], state["notes"], state["is_projected"]
-        self.facts, self.teacher = json.loads(state["facts"]), state["teacher"]
-        self.history, self.ledger = json.loads(state["history"]), Ledger(**state["ledger"])
-        return True
+        self.is_projected, self.teacher = state["is_projected"], state["teacher"]
 
     def reshape(self, widths: list[int] | tuple[int, ...]) -> None:
         """Give the network integer widths, keeping the first channels of each group; a fresh optimizer."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcunas.atomic import write_file
 from mcunas.errors import InputError
@@ -77,9 +77,13 @@ class Genotype:
         """SHA-256 of the canonical JSON: equal for equal networks."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
+    def fields(self) -> dict[str, Any]:
+        """As a file holds them; without choices and branches where there are none."""
+        return {name: value for name, value in asdict(self).items() if value or name not in ("choices", "branches")}
+
     def to_json(self) -> str:
         """Canonical: keys sorted, no spaces."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps(self.fields(), sort_keys=True, separators=(",", ":"))
 
     @property
     def is_of_space(self) -> bool:
@@ -111,17 +115,21 @@ class Genotype:
             raise InputError(f"it cannot be built with options {self.options} ({error})", where=self.start) from None
 
     def save(self, path: Path) -> None:
-        write_file(path, json.dumps(asdict(self), indent=1) + "\n")
+        write_file(path, json.dumps(self.fields(), indent=1) + "\n")
+
+    @staticmethod
+    def of_fields(fields: dict[str, Any]) -> Genotype:
+        """What `fields` gave. Raises ValueError, KeyError, TypeError or AttributeError."""
+        return Genotype(fields["start"], fields["options"], tuple(fields["input_shape"]), int(fields["classes"]),
+                        {str(k): int(v) for k, v in fields["widths"].items()},
+                        {str(k): str(v) for k, v in fields.get("choices", {}).items()},
+                        {str(k): int(v) for k, v in fields.get("branches", {}).items()})
 
     @staticmethod
     def load(path: Path) -> Genotype:
         """Raises InputError when the file is not a genotype."""
         try:
-            fields = json.loads(path.read_text())
-            return Genotype(fields["start"], fields["options"], tuple(fields["input_shape"]), int(fields["classes"]),
-                            {str(k): int(v) for k, v in fields["widths"].items()},
-                            {str(k): str(v) for k, v in fields.get("choices", {}).items()},
-                            {str(k): int(v) for k, v in fields.get("branches", {}).items()})
+            return Genotype.of_fields(json.loads(path.read_text()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"not a genotype ({type(error).__name__})", where=str(path),
                              fix="give a genotype.json that a search wrote") from None

@@ -35,6 +35,9 @@ from mcunas.space.space import Slot, Space
 if TYPE_CHECKING:
     from mcunas.board import Board
 
+SUSPECT = 0.8           # of a limit, by the table, which is good to a few percent
+_RESOURCES = {"ram_bytes": "ram", "flash_bytes": "flash", "cycles": "latency"}      # of a row -> of `usage`
+
 
 class _Head(nn.Module):
     def __init__(self, inputs: int, classes: int) -> None:
@@ -90,8 +93,7 @@ class Prices:
     @cached_property
     def table(self) -> Choices:
         """Every option of every slot priced on its own, in the order stem, slots, head."""
-        space, channels = self.space, self.space.slots[0].context.inputs
-        last = space.slots[-1].context
+        space, last = self.space, self.space.slots[-1].context
         rows = [Options.of({"stem": graph_of(stem_of(space), space.size, space.input_shape[2])}, self.board)]
         priced: dict[tuple, Options] = {}
         for slot in space.slots:
@@ -101,7 +103,6 @@ class Prices:
             rows.append(priced[slot.context, slot.options])
         rows.append(Options.of({"head": graph_of(_Head(space.outputs, space.classes), last.out_size, last.outputs)},
                                self.board))
-        assert channels == space.stem[1]
         return Choices(rows, self.board)
 
     def row(self, slot: Slot | str) -> dict[str, dict[str, float]]:
@@ -139,24 +140,35 @@ class Prices:
 
         Raises DoesNotFit when a slot is left without any, or when even the lightest network is too large.
         """
-        light = {what: {s.name: min(self.row(s), key=lambda o, row=self.row(s), w=what: row[o][w]) for s in self.space.slots}
-                 for what in ("ram_bytes", "flash_bytes", "cycles")}
-        keys = {"ram_bytes": "ram", "flash_bytes": "flash", "cycles": "latency"}
-        least = {keys[w]: usage(self.exact(self.space.genotype(c)), budget).get(keys[w], 0.0) for w, c in light.items()}
+        rows = {s.name: self.row(s) for s in self.space.slots}
+        light = {what: {name: min(row, key=lambda o, row=row, what=what: row[o][what]) for name, row in rows.items()}
+                 for what in _RESOURCES}
+        least = {key: usage(self.exact(self.space.genotype(light[what])), budget).get(key, 0.0)
+                 for what, key in _RESOURCES.items()}
         if max(least.values()) > 1:
             over = ", ".join(f"{share:.2f} times the {what}" for what, share in least.items() if share > 1)
             raise DoesNotFit(f"even the lightest network of space {self.space.start!r} needs {over} that the budget has",
-                             where=self.board.key, fix="raise the budget or narrow the space's stem and stages")
+                             where=self.board.key, fix="raise the budget, or narrow the space's stem and stages")
         found = {}
         for slot in self.space.slots:
-            kept = tuple(o for o in slot.options
-                         if all(usage(self.exact(self.space.genotype({**c, slot.name: o})), budget).get(keys[w], 0.0) <= 1
-                                for w, c in light.items()))
+            kept = tuple(o for o in slot.options if not any(
+                self._is_suspect(light[what], slot, o, what, budget)
+                and usage(self.exact(self.space.genotype({**light[what], slot.name: o})), budget).get(key, 0.0) > 1
+                for what, key in _RESOURCES.items()))
             if not kept:
                 raise DoesNotFit(f"no option of slot {slot.name} fits", where=self.board.key,
                                  fix="raise the budget or give the slot lighter options")
             found[slot.name] = kept
         return found
+
+    def _is_suspect(self, light: dict[str, str], slot: Slot, option: str, what: str, budget: Budget) -> bool:
+        """Whether the option comes near a limit by the table, so that the exact price is worth its time."""
+        if what == "ram_bytes":
+            return self.row(slot)[option]["ram_bytes"] > SUSPECT * budget.ram_bytes
+        cycles, flash_bytes = self.added(self.space.genotype({**light, slot.name: option}))
+        if what == "flash_bytes":
+            return flash_bytes > SUSPECT * budget.flash_bytes
+        return budget.latency_us is not None and cycles / self.board.clock_hz * 1e6 > SUSPECT * budget.latency_us
 
 
 def usage(cost: Cost, budget: Budget) -> dict[str, float]:

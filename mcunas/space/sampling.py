@@ -25,9 +25,13 @@ def mixture(block: ChoiceBlock, tau: float = 1.0) -> Gate:
 
 def gumbel(block: ChoiceBlock, tau: float, random: torch.Generator, hard: bool = False) -> Gate:
     """Jang et al., arXiv 1611.01144. hard: straight-through; all alive options run, those of weight 0 for the gradient."""
-    uniform = torch.rand(len(block.names), generator=random).clamp(1e-9, 1 - 1e-7)
-    soft = torch.softmax((block.logits() - torch.log(-torch.log(uniform))) / tau, 0)
+    soft = torch.softmax((block.logits() + _noise(block, random)) / tau, 0)
     return Gate(block.alive, _one_hot(int(soft.argmax()), soft) if hard else soft)
+
+
+def gumbel_single(block: ChoiceBlock, random: torch.Generator) -> Gate:
+    """The option that `gumbel` would make hard, alone and without a slope."""
+    return Gate((int((block.logits().detach() + _noise(block, random)).argmax()),))
 
 
 def two_path(block: ChoiceBlock, random: torch.Generator) -> Gate:
@@ -62,6 +66,12 @@ def fixed(block: ChoiceBlock, option: str) -> Gate:
 def gates(blocks: Mapping[str, ChoiceBlock], draw: Draw) -> dict[str, Gate]:
     """slot -> Gate, drawn in the slots' order."""
     return {name: draw(block) for name, block in blocks.items()}
+
+
+def _noise(block: ChoiceBlock, random: torch.Generator) -> torch.Tensor:
+    """Gumbel(0, 1), one for each option."""
+    uniform = torch.rand(len(block.names), generator=random).clamp(1e-9, 1 - 1e-7)
+    return -torch.log(-torch.log(uniform))
 
 
 def _one_hot(chosen: int, soft: torch.Tensor) -> torch.Tensor:

@@ -57,9 +57,11 @@ class Supernet(SpaceNet):
     def gates(self, draw: sampling.Draw) -> dict[str, Gate]:
         return sampling.gates(self.choices(), draw)
 
-    def path(self, genotype: Genotype) -> dict[str, Gate]:
-        """Gates that let only the genotype's network run. Raises ValueError where an option is not alive any more."""
-        return {name: sampling.fixed(block, genotype.choices[name]) for name, block in self.choices().items()}
+    def path(self, found: Genotype | Mapping[str, str]) -> dict[str, Gate]:
+        """Gates that let only one network run: a genotype, or an option for each slot as they stand, which a genotype may
+        order otherwise. Raises ValueError where an option is not alive any more."""
+        options = _choices(found)
+        return {name: sampling.fixed(block, options[name]) for name, block in self.choices().items()}
 
     def weights_of(self, gates: Gates) -> list[torch.Tensor]:
         """Per slot the weights (N,) of its options under these gates, one-hot for a single path: what weighs prices."""
@@ -73,9 +75,13 @@ class Supernet(SpaceNet):
         """slot -> probabilities (N,), without noise."""
         return {name: block.probs(tau) for name, block in self.choices().items()}
 
-    def best(self) -> Genotype:
-        """The most probable option of each slot."""
-        return self.space.genotype({name: block.best() for name, block in self.choices().items()})
+    def best(self) -> dict[str, str]:
+        """slot -> its most probable option. `space.genotype` of it is the network that it names."""
+        return {name: block.best() for name, block in self.choices().items()}
+
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """slot -> its options in the order of weights and probabilities."""
+        return {name: block.names for name, block in self.choices().items()}
 
     def forward(self, x: torch.Tensor, gates: Gates) -> torch.Tensor:
         x = self.stem(x)
@@ -84,14 +90,14 @@ class Supernet(SpaceNet):
             x = block(x, gates[name])
         return self.head(x.mean((2, 3)))
 
-    def extract(self, genotype: Genotype) -> SpaceNet:
-        """The genotype's network as a plain module with copies of this one's weights and statistics.
+    def extract(self, found: Genotype | Mapping[str, str]) -> SpaceNet:
+        """One network (see `path`) as a plain module with copies of this one's weights and statistics.
 
         Its batch norms hold what the supernet saw: `tasks.training.recalibrate` makes them its own.
         """
-        blocks = {name: copy.deepcopy(block.options[genotype.choices[name]]) for name, block in self.choices().items()}
-        found = SpaceNet(copy.deepcopy(self.stem), blocks, copy.deepcopy(self.head))
-        return found.train(self.training)
+        options = _choices(found)
+        blocks = {name: copy.deepcopy(block.options[options[name]]) for name, block in self.choices().items()}
+        return SpaceNet(copy.deepcopy(self.stem), blocks, copy.deepcopy(self.head)).train(self.training)
 
     def kill(self, slot: str, option: str, *optimizers: torch.optim.Optimizer) -> None:
         """Take an option away and free its weights, their gradients and their optimizers' memory. Raises ValueError when it
@@ -112,3 +118,7 @@ class Supernet(SpaceNet):
         for name, block in self.choices().items():
             for option in [o for o in block.options if o not in alive[name]]:
                 self.kill(name, option)
+
+
+def _choices(found: Genotype | Mapping[str, str]) -> Mapping[str, str]:
+    return found.choices if isinstance(found, Genotype) else found

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The road of a search in a space: drop what can never fit, let the method choose, train that from scratch, measure once.
+
+Every method's network is trained by the same recipe: all training images, Schedule.finetune_epochs, first weights of the
+seed. What the supernet learned is not used, so that tables compare networks and not how long a supernet was trained.
+"""
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from mcunas.errors import DoesNotFit
+from mcunas.search.nas.run import NasRun
+from mcunas.search.result import Result, finish
+from mcunas.space import Genotype
+from mcunas.space.blocks.collapsible import collapsed
+from mcunas.space.price import usage
+from mcunas.tasks import Task
+from mcunas.tasks.test_reads import open_test
+from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
+
+Choose = Callable[[NasRun], Genotype]
+
+
+def run_nas(run: NasRun, task: Task, choose: Choose, resume: bool) -> Result:
+    """task: with its test split. choose: the method's. Raises DoesNotFit before any training when nothing can fit."""
+    started = time.process_time()
+    resumed = resume and run.load()
+    if not resumed:
+        run.feasible = run.prices.feasible(run.budget)
+        run.ledger.charge("setup", time.process_time() - started)
+    if run.chosen is None:
+        _choose(run, choose)
+    _train(run)
+    return _measure(run, task)
+
+
+def _choose(run: NasRun, choose: Choose) -> None:
+    started, already = time.process_time(), sum(run.ledger.cpu_seconds.values())
+    genotype = choose(run)
+    cost = run.prices.exact(genotype)
+    if max(usage(cost, run.budget).values()) > 1:
+        raise DoesNotFit("what the method found exceeds the budget", where=run.method, fix="this is a fault of the method")
+    run.facts |= {"exact_prices": run.facts.get("exact_prices", 0) + run.prices.calls}
+    booked = sum(run.ledger.cpu_seconds.values()) - already
+    run.ledger.charge("choose", max(time.process_time() - started - booked, 0.0))
+    torch.manual_seed(run.seed)
+    run.choose(genotype, genotype.build_dense())
+    run.save()
+
+
+def _train(run: NasRun) -> None:
+    steps, total = steps_per_epoch(run.task, run.schedule), run.train_epochs
+    while (done := run.epoch - run.chosen_at) < total:
+        started = time.process_time()
+        loss = train_epoch(run.net, run.optimizer, batches(run.task, run.schedule, run.seed, run.search_epochs + done),
+                           lambda step, done=done: cosine((done + step / steps) / total, run.schedule.rate))
+        run.end_epoch("train", started, {"loss": loss, "validation": accuracy(run.net, run.task, run.task.validation)},
+                      steps * run.schedule.batch)
+
+
+def _measure(run: NasRun, task: Task) -> Result:
+    """Price the deployed graph, check it against the budget, and read the test split once."""
+    genotype, run.net = run.genotype(), collapsed(run.net)
+    cost, heaviest = run.prices.exact(genotype), run.prices.exact(_heaviest(run))
+    metrics: dict[str, Any] = {
+        "validation_accuracy": accuracy(run.net, run.task, run.task.validation),
+        "float_accuracy": accuracy(run.net, task, open_test(task, run.out, "float")), "test_images": len(task.test),
+        "budget_use": usage(cost, run.budget), "dense_over_budget": usage(heaviest, run.budget),
+        "dense": {"ram_bytes": heaviest.ram_bytes, "flash_bytes": heaviest.flash_bytes, "latency_us": heaviest.latency_us},
+        "choices": genotype.choices, "parameters": sum(p.numel() for p in run.net.parameters()),
+        "feasible": {slot: list(options) for slot, options in run.feasible.items()}, "ledger": asdict(run.ledger),
+        "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
+        "threads": torch.get_num_threads(), "facts": run.facts,
+    }
+    return finish(run, cost, metrics)
+
+
+def _heaviest(run: NasRun) -> Genotype:
+    """The slowest option in every slot: what stands for the start in reports."""
+    rows = {s.name: run.prices.row(s) for s in run.space.slots}
+    return run.space.genotype({name: max(row, key=lambda o, row=row: row[o]["cycles"]) for name, row in rows.items()})

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random search in a space under the budget, with the same ledger: the arm that every search must beat.
+
+It spends the samples that a gradient search spends on its supernet: networks that fit and use the budget are drawn at
+random, each trained for `candidate_epochs`, and the best on the validation split is chosen. A supernet step runs all
+options, a candidate's step one; `times` gives random search so many times the samples, to equal CPU seconds instead.
+"""
+from __future__ import annotations
+
+import time
+
+import torch
+
+from mcunas.errors import DoesNotFit
+from mcunas.search.nas.run import NasRun, sgd
+from mcunas.space import Genotype
+from mcunas.space.price import usage
+from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
+
+# least_use: of the scarcest resource, so that no draw is wasted on networks that are smaller than they may be.
+SETTINGS = {"candidate_epochs": 2, "times": 1.0, "least_use": 0.85}
+DRAWS = 20_000
+
+
+def choose(run: NasRun) -> Genotype:
+    """The best of as many random networks as the samples of the search allow, at least one. Resumes where `run` stands."""
+    epochs = run.settings["candidate_epochs"]
+    count = max(round(run.search_epochs * run.settings["times"] / epochs), 1)
+    while len(tried := run.notes.get("tried", [])) < count:
+        started = time.process_time()
+        genotype = draw(run, len(tried), {t["key"] for t in tried})
+        score = _score(run, genotype, epochs)
+        steps = steps_per_epoch(run.task, run.schedule)
+        run.notes = {"tried": [*tried, {"key": genotype.key, "choices": genotype.choices, "validation": score}]}
+        run.end_epoch("search", started, {"validation": score}, epochs * steps * run.schedule.batch, total=count)
+    best = max(tried, key=lambda t: t["validation"])
+    run.facts |= {"candidates": count, "validations": [t["validation"] for t in tried]}
+    return run.space.genotype(best["choices"])
+
+
+def draw(run: NasRun, number: int, known: set[str]) -> Genotype:
+    """A random network that fits and uses at least `least_use` of what is scarcest; less where none is found.
+
+    Raises DoesNotFit when none fits at all.
+    """
+    random, best, most = run.noise(number), None, 0.0
+    for _ in range(DRAWS):
+        choices = {slot: options[int(torch.randint(len(options), (), generator=random))]
+                   for slot, options in run.feasible.items()}
+        genotype = run.space.genotype(choices)
+        share = _share(run, genotype)
+        if genotype.key in known or not most < share <= 1.03:
+            continue
+        found = usage(run.prices.exact(genotype), run.budget)
+        if max(found.values()) <= 1:
+            best, most = genotype, share
+            if max(found.values()) >= run.settings["least_use"]:
+                break
+    if best is None:
+        raise DoesNotFit(f"none of {DRAWS} random networks fits", where=run.board.key, fix="raise the budget")
+    return best
+
+
+def _share(run: NasRun, genotype: Genotype) -> float:
+    """Of the scarcer of cycles and flash, by the table."""
+    cycles, flash_bytes = run.prices.added(genotype)
+    latency = cycles / run.board.clock_hz * 1e6 / run.budget.latency_us if run.budget.latency_us else 0.0
+    return max(latency, flash_bytes / run.budget.flash_bytes)
+
+
+def _score(run: NasRun, genotype: Genotype, epochs: int) -> float:
+    """Validation accuracy after a short training."""
+    torch.manual_seed(run.seed)
+    net = genotype.build_dense()
+    optimizer, steps = sgd(list(net.parameters()), run.schedule), steps_per_epoch(run.task, run.schedule)
+    for epoch in range(epochs):
+        train_epoch(net, optimizer, batches(run.task, run.schedule, run.seed, epoch),
+                    lambda step, epoch=epoch: cosine((epoch + step / steps) / epochs, run.schedule.rate))
+    return accuracy(net, run.task, run.task.validation)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every search has, of whatever family: what was asked, a ledger, a history, and a checkpoint that resumes exactly."""
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mcunas.atomic import write_file
+from mcunas.board import Board
+from mcunas.budget import Budget
+from mcunas.errors import InputError
+from mcunas.space import Genotype
+from mcunas.tasks import Schedule, Task
+
+Progress = Callable[[str, int, int, dict[str, Any]], None]      # phase, epochs done, epochs in all, figures to show
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass
+class Ledger:
+    """What a run has spent: training samples seen, option blocks run on a sample (searches in a space), and process CPU
+    seconds per phase."""
+
+    samples: int = 0
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    option_forwards: int = 0
+
+    def charge(self, phase: str, cpu_seconds: float, samples: int = 0, option_forwards: int = 0) -> None:
+        self.samples += samples
+        self.option_forwards += option_forwards
+        self.cpu_seconds[phase] = self.cpu_seconds.get(phase, 0.0) + cpu_seconds
+
+
+class State:
+    """One search in progress. `epoch` counts finished float epochs; `notes` is the method's own resumable state.
+
+    settings: the method's own. facts: what the method wants to be in metrics.json.
+    """
+
+    def __init__(self, task: Task, board: Board, budget: Budget, method: str, schedule: Schedule, seed: int, out: Path,
+                 progress: Progress | None, settings: dict[str, Any]) -> None:
+        self.task, self.board, self.budget, self.method = task, board, budget, method
+        self.schedule, self.seed, self.out, self.settings = schedule, seed, out, settings
+        self.progress = progress or (lambda *unused: None)
+        self.epoch, self.history, self.ledger = 0, [], Ledger()
+        self.notes: dict[str, Any] = {}
+        self.facts: dict[str, Any] = {}
+
+    def origin(self) -> tuple[Genotype, list[str]]:
+        """What the search began from: a genotype, and digests of data and weights."""
+        raise NotImplementedError
+
+    def held(self) -> dict[str, Any]:
+        """What a checkpoint holds besides the common part."""
+        raise NotImplementedError
+
+    def take(self, state: dict[str, Any]) -> None:
+        """Go on from what `held` gave."""
+        raise NotImplementedError
+
+    def fingerprint(self) -> str:
+        """What must be equal for a checkpoint to be this run's."""
+        start, digests = self.origin()
+        said = [self.task.name, self.board.key, asdict(self.budget), self.method, start.fields(), asdict(self.schedule),
+                self.seed, torch.__version__, self.settings, *digests]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def save(self) -> None:
+        """Write the checkpoint whole or not at all."""
+        state = {"fingerprint": self.fingerprint(), "epoch": self.epoch, "notes": self.notes,
+                 "history": json.dumps(self.history), "ledger": asdict(self.ledger), "facts": json.dumps(self.facts),
+                 **self.held()}
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_file(self.out / CHECKPOINT, buffer.getvalue())
+
+    def load(self) -> bool:
+        """Continue from the checkpoint in `out`; False when there is none. Raises InputError for another run's."""
+        path = self.out / CHECKPOINT
+        if not path.exists():
+            return False
+        fix = "choose another out folder, or do not resume"
+        try:
+            state = torch.load(path, weights_only=True)
+        except Exception as error:
+            raise InputError(f"cannot read the checkpoint ({type(error).__name__})", where=str(path), fix=fix) from None
+        if not isinstance(state, dict) or state.get("fingerprint") != self.fingerprint():
+            raise InputError("the checkpoint belongs to a search with other settings", where=str(path), fix=fix)
+        self.epoch, self.notes = state["epoch"], state["notes"]
+        self.facts, self.history = json.loads(state["facts"]), json.loads(state["history"])
+        self.ledger = Ledger(**state["ledger"])
+        self.take(state)
+        return True
