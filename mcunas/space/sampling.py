@@ -5,6 +5,7 @@
     gumbel        all options, weighted by softmax((alpha + Gumbel noise) / tau); hard: one-hot forward, soft backward
     two_path      two options drawn by probability without replacement, weighted by softmax over the pair
     binary        one option drawn by probability; the others' weights get gradients and keep no memory: ProxylessNAS
+    binary_pair   the same between two options drawn without replacement; the others' weights get no gradient
     single        one option drawn by probability, or uniformly; no gradient for alpha
     fixed         a given option
 """
@@ -49,6 +50,19 @@ def binary(block: ChoiceBlock, random: torch.Generator) -> Gate:
     active = int(torch.multinomial(probs.detach(), 1, generator=random))
     others = tuple(i for i in block.alive if i != active)
     return Gate((active, *others), _one_hot(active, probs), is_binary=True)
+
+
+def binary_pair(block: ChoiceBlock, random: torch.Generator) -> Gate:
+    """ProxylessNAS's update of two, whatever the number of options: probabilities are those of the pair alone. With one
+    option left it is that one."""
+    if len(block.alive) == 1:
+        return binary(block, random)
+    pair = torch.multinomial(_drawable(block), 2, generator=random)
+    probs = torch.softmax(block.alpha[pair], 0)
+    if float(torch.rand((), generator=random)) >= float(probs[0].detach()):
+        pair, probs = pair.flip(0), probs.flip(0)
+    weights = torch.zeros(len(block.names)).index_put((pair,), _one_hot(0, probs))
+    return Gate(tuple(pair.tolist()), weights, is_binary=True)
 
 
 def single(block: ChoiceBlock, random: torch.Generator, uniform: bool = False) -> Gate:
