@@ -8,8 +8,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +60,17 @@ def travel(plan: Plan) -> dict[str, Any]:
     from mcunas.device.toolchain import tool
     from mcunas.report import content, read_report, update_report
     from mcunas.search.progress import ProgressBars
+    from mcunas.tasks import ddp
 
     for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
         tool(program)       # before minutes of training, not after
+    find = partial(search, plan.task, plan.board, plan.budget, method=plan.method, out=plan.out, seed=plan.seed,
+                   smoke=plan.smoke, resume=plan.resume, start=plan.start)
+    if not ddp.is_first():
+        find()
+        sys.exit(0)         # the first of torchrun's processes goes on alone
     with ProgressBars() as bars:
-        result = search(plan.task, plan.board, plan.budget, method=plan.method, out=plan.out, seed=plan.seed,
-                        smoke=plan.smoke, resume=plan.resume, progress=bars, start=plan.start)
+        result = find(progress=bars)
         model = quantize(result, progress=bars, resume=plan.resume)
         image = api.build(plan.out / "model.tflite", plan.board, plan.out / "firmware", budget=plan.budget)
         on_board, report = _prove(image, plan, result.schedule.measured_images, lambda done, of: bars("board", done, of, {}))

@@ -36,11 +36,15 @@ def search(task: str, board: Board, budget: Budget, method: str = "diffprune", o
     epochs in all, figures). start, options: the starting net and its arguments, or for a method that searches a space its
     name and changes of its description; schedule: the epochs; all three default to the task's own, and options without a
     start change some of the arguments there. settings: the method's own, see SETTINGS in its file.
+    In processes that torchrun started it is one search, with so many batches at once (tasks/ddp.py).
     Raises InputError for unknown names or a checkpoint of another search, DoesNotFit when no width fits.
     """
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}", fix=f"use one of {', '.join(METHODS)}")
     from mcunas.search.driver import run_search
+    from mcunas.tasks import ddp
 
     folder = Path(out or f"runs/{task.replace(':', '.')}-{method}-{board.key}")
-    return run_search(task, board, budget, method, folder, seed, smoke, resume, progress, start, options, schedule, settings)
+    with ddp.group(folder) as own:
+        return run_search(task, board, budget, method, own, seed, smoke, resume, progress, start, options, schedule,
+                          settings)

@@ -28,7 +28,7 @@ from mcunas.search.state import CHECKPOINT, Progress, State
 from mcunas.search.teacher import distilled
 from mcunas.space import Genotype
 from mcunas.space import space as spaces
-from mcunas.tasks import Schedule, Task
+from mcunas.tasks import Schedule, Task, ddp
 from mcunas.tasks.test_reads import open_test
 from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
 
@@ -49,7 +49,7 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
         start, options = task.start, {**task.options, **(options or {})}
     options = json.loads(json.dumps(options or {}))         # as a file holds them
     genotype = Genotype(start, options, task.input_shape, task.classes, {})
-    schedule = schedule or (task.schedule.smoke() if smoke else task.schedule)
+    schedule = ddp.scaled(schedule or (task.schedule.smoke() if smoke else task.schedule))
     started = time.process_time()
     run = Run(task.sealed(), board, budget, method, genotype, schedule, seed, out, progress,
               settings_of(method, settings or {}))
@@ -72,7 +72,7 @@ def _run_nas(task: Task, board: Board, budget: Budget, method: str, choose: Choo
              settings: dict | None) -> Result:
     """A search in a space: `start` names it, by default the one made for the task's input; options change it."""
     space = spaces.load(start or spaces.space_for(task.input_shape, task.name), options, task.input_shape, task.classes)
-    schedule = schedule or (task.schedule.smoke() if smoke else task.schedule)
+    schedule = ddp.scaled(schedule or (task.schedule.smoke() if smoke else task.schedule))
     run = NasRun(task.sealed(), board, budget, method, space, schedule, seed, out, progress,
                  settings_of(method, settings or {}))
     finished = _finished(run) if resume else None

@@ -17,7 +17,7 @@ from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.errors import InputError
 from mcunas.space import Genotype
-from mcunas.tasks import Schedule, Task
+from mcunas.tasks import Schedule, Task, ddp
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]      # phase, epochs done, epochs in all, figures to show
 CHECKPOINT = "checkpoint.pt"
@@ -25,8 +25,8 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass
 class Ledger:
-    """What a run has spent: training samples seen, option blocks run on a sample (searches in a space), and process CPU
-    seconds per phase."""
+    """What a run has spent: training samples seen, option blocks run on a sample (searches in a space), and CPU seconds per
+    phase, of all its processes."""
 
     samples: int = 0
     cpu_seconds: dict[str, float] = field(default_factory=dict)
@@ -34,8 +34,8 @@ class Ledger:
 
     def charge(self, phase: str, cpu_seconds: float, samples: int = 0, option_forwards: int = 0) -> None:
         self.samples += samples
-        self.option_forwards += option_forwards
-        self.cpu_seconds[phase] = self.cpu_seconds.get(phase, 0.0) + cpu_seconds
+        self.option_forwards += int(ddp.total(option_forwards))
+        self.cpu_seconds[phase] = self.cpu_seconds.get(phase, 0.0) + ddp.total(cpu_seconds)
 
 
 class State:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mcunas.tasks import ddp
 from mcunas.tasks.schedule import Schedule
 from mcunas.tasks.task import Split, Task
 
@@ -29,14 +30,17 @@ def tensors(task: Task, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def batches(task: Task, schedule: Schedule, seed: int, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """One shuffled, augmented epoch: (images float32 (batch, C, H, W), labels); the incomplete last batch is dropped."""
+    """One shuffled, augmented epoch: (images float32 (batch, C, H, W), labels); the incomplete last batch is dropped.
+
+    Among several processes, this one's part of each batch.
+    """
     labels, size = torch.from_numpy(task.train.labels), schedule.batch
     random = generator(seed, epoch)
     order = torch.randperm(len(labels), generator=random)
     for step in range(steps_per_epoch(task, schedule)):
         index = order[step * size:(step + 1) * size]
         images = torch.from_numpy(task.real(task.train.images[index.numpy()]))
-        yield task.augment(images, random), labels[index]
+        yield ddp.part(task.augment(images, random)), ddp.part(labels[index])
 
 
 def steps_per_epoch(task: Task, schedule: Schedule) -> int:
@@ -68,7 +72,7 @@ def train_epoch(net: nn.Module, optimizer: torch.optim.Optimizer, data: Iterator
         loss.backward()
         optimizer.step()
         total, steps = total + float(loss.detach()), steps + 1
-    return total / max(steps, 1)
+    return ddp.mean(total / max(steps, 1))
 
 
 def accuracy(net: nn.Module, task: Task, split: Split) -> float:
@@ -76,10 +80,11 @@ def accuracy(net: nn.Module, task: Task, split: Split) -> float:
     was_training = net.training
     net.eval()
     with torch.no_grad():
-        parts = (tensors(task, split[start:start + EVALUATED]) for start in range(0, len(split), EVALUATED))
+        starts = ddp.part(torch.arange(0, len(split), EVALUATED)).tolist()
+        parts = (tensors(task, split[start:start + EVALUATED]) for start in starts)
         right = sum(int((net(images).argmax(1) == labels).sum()) for images, labels in parts)
     net.train(was_training)
-    return right / len(split)
+    return ddp.total(right) / len(split)
 
 
 def recalibrate(net: nn.Module, task: Task, count: int = 4096, size: int = 128) -> None:
@@ -93,6 +98,6 @@ def recalibrate(net: nn.Module, task: Task, count: int = 4096, size: int = 128) 
     images = tensors(task, task.train[:count])[0]
     with torch.no_grad():
         for part in images.split(size):
-            net(part)
+            net(ddp.part(part))
     for m, momentum in zip(norms, kept):
         m.momentum = momentum

@@ -17,6 +17,7 @@ from mcunas.search.nas.run import Batches, NasRun, sgd
 from mcunas.space.price import Expected
 from mcunas.space.sampling import Draw
 from mcunas.space.supernet import Gates, Supernet
+from mcunas.tasks import ddp
 from mcunas.tasks.training import LABEL_SMOOTHING, cosine
 
 Cost = Callable[[Gates], torch.Tensor]      # gates -> what is added to the task's loss
@@ -64,7 +65,7 @@ class Shared:
             for group in self.weights.param_groups:
                 group["lr"] = rate
             total += self.weight_step(images, labels, draw)
-        return total / steps
+        return ddp.mean(total / steps)
 
     def weight_step(self, images: torch.Tensor, labels: torch.Tensor, draw: Draw) -> float:
         with torch.no_grad():
@@ -81,14 +82,15 @@ class Shared:
         for parameter in self.weights_that_are():
             parameter.requires_grad_(False)
         task_loss = F.cross_entropy(self.net(images, gates), labels, label_smoothing=LABEL_SMOOTHING)
+        seen = ddp.mean(float(task_loss.detach()))
         if self.hinge.strengths is None:
-            self.hinge.begin(float(task_loss.detach()), self.expected(gates))
+            self.hinge.begin(seen, self.expected(gates))
         self.arch.zero_grad(set_to_none=True)
         (task_loss + cost(gates)).backward()
         self.arch.step()
         for parameter in self.weights_that_are():
             parameter.requires_grad_(True)
-        return float(task_loss.detach())
+        return seen
 
     def weights_that_are(self) -> list[torch.nn.Parameter]:
         return [p for group in self.weights.param_groups for p in group["params"]]

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two processes with half of each batch train as one process with all of it; in float64, so that rounding stays small."""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mcunas import tasks
+from mcunas.space import sampling
+from mcunas.space import space as spaces
+from mcunas.space.supernet import Supernet
+from mcunas.tasks import Schedule, ddp
+from mcunas.tasks.training import accuracy, batches, generator, recalibrate
+
+DRAWS = {"mixture": lambda block, random: sampling.mixture(block), "single": sampling.single, "binary": sampling.binary,
+         "gumbel": lambda block, random: sampling.gumbel(block, 1.0, random)}
+
+
+def curve(folder: Path, batch: int) -> dict[str, float]:
+    """Losses of a few steps of a supernet by each way of drawing gates; then a path's recalibrated statistics."""
+    task, random, found = tasks.load("digits").sealed(), generator(0, 1), {}
+    with ddp.group(folder) as out:
+        schedule = ddp.scaled(Schedule(batch=batch, epoch_samples=2 * len(DRAWS) * 16))
+        torch.manual_seed(0)
+        space = spaces.load("digits", {"stem": {"kernel": [3, 3], "channels": 4, "stride": [2, 2]}}, task.input_shape, 10)
+        net = Supernet(space).double()
+        optimizers = torch.optim.SGD(net.weights(), 0.05, 0.9), torch.optim.Adam(net.arch(), 0.01)
+        for step, (images, labels) in enumerate(batches(task, schedule, 0, 0)):
+            name, draw = list(DRAWS.items())[step % len(DRAWS)]
+            loss = F.cross_entropy(net(images.double(), net.gates(lambda block, draw=draw: draw(block, random))), labels)
+            loss.backward()
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+            found[f"{step} {name}"] = ddp.mean(float(loss.detach()))
+        path = net.extract(net.best()).float()
+        recalibrate(path, task, count=100, size=33)
+        found["variance"] = float(path.stem[2].running_var.sum())
+        found["accuracy"] = accuracy(path, task, task.validation)
+        (out / "curve.json").write_text(json.dumps(found))
+    return found
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory) -> tuple[dict[str, float], dict[str, float], Path]:
+    folder = tmp_path_factory.mktemp("two")
+    launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+                "-m", "tests.tasks.test_ddp", str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(launched, capture_output=True, text=True, env=environment, timeout=600)
+    assert done.returncode == 0, done.stderr
+    one = tmp_path_factory.mktemp("one")
+    return curve(one, 16), json.loads((folder / "curve.json").read_text()), folder
+
+
+def test_the_curve_is_that_of_one_process_with_the_doubled_batch(both):
+    one, two, _ = both
+    assert len(one) == 2 * len(DRAWS) + 2
+    assert two == pytest.approx(one, rel=1e-6, abs=1e-6)
+
+
+def test_only_the_first_process_writes(both):
+    assert [p.name for p in both[2].iterdir()] == ["curve.json"]
+
+
+def test_a_process_alone_keeps_everything_to_itself(tmp_path):
+    batch = torch.arange(5)
+    with ddp.group(tmp_path) as out:
+        assert out == tmp_path and ddp.is_first() and ddp.count() == 1 and ddp.mean(3.0) == 3.0
+        assert torch.equal(ddp.part(batch), batch) and ddp.scaled(Schedule(batch=7)).batch == 7
+
+
+if __name__ == "__main__":
+    curve(Path(sys.argv[1]), 8)
