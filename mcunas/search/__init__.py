@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 METHODS = {"diffprune": "mcunas.search.diffprune", "smcp": "mcunas.search.smcp", "uniform": "mcunas.search.uniform",
            "random": "mcunas.search.random_widths", "macs": "mcunas.search.macs", "greedy": "mcunas.search.greedy",
            "unsliced": "mcunas.search.unsliced", "scratch": "mcunas.search.scratch",
-           "fbnet": "mcunas.search.fbnet", "random-space": "mcunas.search.random_space", "always": "mcunas.search.always"}
+           "fbnet": "mcunas.search.fbnet", "random-space": "mcunas.search.random_space", "always": "mcunas.search.always",
+           "proxyless": "mcunas.search.proxyless", "rarts": "mcunas.search.rarts"}
 
 __all__ = ["METHODS", "search"]
 

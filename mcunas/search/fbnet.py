@@ -8,7 +8,6 @@ hard samples in the last fifth so that batch norms see single paths, an entropy 
 """
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
@@ -16,18 +15,17 @@ import torch
 
 from mcunas.errors import InputError
 from mcunas.search.nas.derive import derive
+from mcunas.search.nas.figures import of_epoch, probabilities, progress, say, scatter
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype, sampling
 from mcunas.space.sampling import Draw
 from mcunas.space.supernet import Gates
-from mcunas.tasks.training import accuracy, recalibrate
 
 # rate, decay: Adam's on alpha. tau: first and last temperature. hard_share: of the search epochs, at the end. entropy:
 # weight of the penalty there. placebo: "frozen" alpha, or a "shuffled" table of prices; such a search must gain nothing.
 SETTINGS = {"rate": 0.03, "decay": 5e-4, "tau": [5.0, 0.5], "hard_share": 0.2, "entropy": 0.3, "loss": "hinge",
             "placebo": ""}
-FIRST_ALPHA = 1e-3          # deviation
 PRODUCT = (0.2, 0.6)        # alpha, beta of the paper's loss, on megacycles
 
 
@@ -36,26 +34,17 @@ def choose(run: NasRun) -> Genotype:
     _demand(run.settings)
     shared = Shared(run, run.settings["rate"], run.settings["decay"])
     if not run.notes:
-        noise = run.noise(-1)
-        with torch.no_grad():
-            for alpha in shared.net.arch():
-                alpha.copy_(FIRST_ALPHA * torch.randn(alpha.shape, generator=noise))
+        scatter(run, shared.net)
     while run.epoch < run.search_epochs:
         _epoch(run, shared)
-    _say(run, shared)
-    return derive(run, _probs(shared, run.settings["tau"][1]))
+    say(run, shared, run.settings["tau"][1])
+    return derive(run, probabilities(shared.net, run.settings["tau"][1]))
 
 
 def _demand(settings: dict[str, Any]) -> None:
     for name, known in (("loss", ("hinge", "product")), ("placebo", ("", "frozen", "shuffled"))):
         if settings[name] not in known:
             raise InputError(f"fbnet has no {name} {settings[name]!r}", fix=f"use one of {', '.join(map(repr, known))}")
-
-
-def progress(run: NasRun, epoch: float) -> float:
-    """0..1 of the epochs in which alpha moves."""
-    first = run.schedule.warmup_epochs
-    return min(max((epoch - first) / max(run.search_epochs - first, 1), 0.0), 1.0)
 
 
 def temperature(run: NasRun, at: float) -> float:
@@ -85,8 +74,7 @@ def _epoch(run: NasRun, shared: Shared) -> None:
     if run.epoch >= run.schedule.warmup_epochs and settings["placebo"] != "frozen":
         arch_loss = _arch_epoch(run, shared, straight if is_hard else soft, is_hard)
         samples += run.arch_steps * run.schedule.batch
-    figures = {"loss": loss, "tau": tau, "entropy": shared.entropy(), **_priced(run, shared, tau),
-               "validation": _validation(run, shared)}
+    figures = {"loss": loss, "tau": tau, **of_epoch(run, shared, tau)}
     run.notes = {"shared": shared.notes()}
     run.end_epoch("search", started, figures | ({"arch_loss": arch_loss} if arch_loss is not None else {}), samples,
                   shared.net.option_forwards - ran)
@@ -116,34 +104,3 @@ def _shuffled(run: NasRun, gates: Gates) -> Gates:
         order = torch.randperm(len(gate.weights), generator=random)
         found[name] = sampling.Gate(gate.run, gate.weights[order])
     return found
-
-
-def _probs(shared: Shared, tau: float) -> dict[str, dict[str, float]]:
-    return {name: {block.names[k]: float(block.probs(tau).detach()[k]) for k in block.alive}
-            for name, block in shared.net.choices().items()}
-
-
-def _priced(run: NasRun, shared: Shared, tau: float) -> dict[str, float]:
-    """Expected cycles and flash without noise, and those of the argmax network by the compiler."""
-    exact = run.prices.exact(run.space.genotype(shared.net.best()))
-    with torch.no_grad():
-        expected = run.prices.expected(shared.net.probs(tau), shared.net.names())
-    return {"expected_cycles": float(expected.cycles), "expected_flash_bytes": float(expected.flash_bytes),
-            "cycles": exact.cycles, "flash_bytes": exact.flash_bytes, "ram_bytes": exact.ram_bytes}
-
-
-def _validation(run: NasRun, shared: Shared) -> float:
-    """Of the argmax network with the supernet's weights and batch norms of its own."""
-    net = shared.net.extract(shared.net.best())
-    recalibrate(net, run.task, 256)
-    return accuracy(net, run.task, run.task.validation[:1000])
-
-
-def _say(run: NasRun, shared: Shared) -> None:
-    """Into the facts: how decided the search ended, and how far its expectation was from the compiler's figure."""
-    tau = run.settings["tau"][1]
-    run.prices.anchor(run.space.genotype(shared.net.best()))
-    found = _priced(run, shared, tau)
-    gap = found["expected_cycles"] / found["cycles"] - 1
-    run.facts |= {"entropy": shared.entropy(), "expected_gap": gap if math.isfinite(gap) else None,
-                  "option_forwards": shared.net.option_forwards, **{k: round(v) for k, v in found.items()}}

@@ -4,6 +4,7 @@
     run.py       NasRun: space, prices, feasible options, splits, ledger, checkpoint, batches by epoch
     splits.py    train_w, train_alpha: two parts of the training split by hash; the test split is sealed
     shared.py    Shared: a supernet with its two optimizers, steps for weights and for alpha, and its resumable state
+    figures.py   first alpha, progress, and what an epoch shows
     hinge.py     the budget in the loss; derive.py: the most probable network that fits exactly
     driver.py    the road: delete what cannot fit, choose, train from scratch by one recipe, measure once
 """

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gradient searches have in common around their steps: first alpha, progress, and the figures that they show."""
+from __future__ import annotations
+
+import math
+
+import torch
+
+from mcunas.search.nas.run import NasRun
+from mcunas.search.nas.shared import Shared
+from mcunas.space.supernet import Supernet
+from mcunas.tasks.training import accuracy, recalibrate
+
+FIRST_ALPHA = 1e-3          # deviation
+
+
+def scatter(run: NasRun, net: Supernet) -> None:
+    """Give alpha its first values: nearly alike."""
+    noise = run.noise(-1)
+    with torch.no_grad():
+        for alpha in net.arch():
+            alpha.copy_(FIRST_ALPHA * torch.randn(alpha.shape, generator=noise))
+
+
+def progress(run: NasRun, epoch: float) -> float:
+    """0..1 of the epochs in which alpha moves."""
+    first = run.schedule.warmup_epochs
+    return min(max((epoch - first) / max(run.search_epochs - first, 1), 0.0), 1.0)
+
+
+def probabilities(net: Supernet, tau: float = 1.0) -> dict[str, dict[str, float]]:
+    """slot -> option -> probability, of options that are alive."""
+    return {name: {block.names[k]: float(block.probs(tau).detach()[k]) for k in block.alive}
+            for name, block in net.choices().items()}
+
+
+def of_epoch(run: NasRun, shared: Shared, tau: float = 1.0) -> dict[str, float]:
+    """Entropy, prices, and the argmax network's validation accuracy: with the supernet's weights, its own batch norms."""
+    net = shared.net.extract(shared.net.best())
+    recalibrate(net, run.task, 256)
+    return {"entropy": shared.entropy(), **_priced(run, shared.net, tau),
+            "validation": accuracy(net, run.task, run.task.validation[:1000])}
+
+
+def say(run: NasRun, shared: Shared, tau: float = 1.0) -> None:
+    """Into the facts: how decided the search ended, and how far its expectation was from the compiler's figure."""
+    run.prices.anchor(run.space.genotype(shared.net.best()))
+    found = _priced(run, shared.net, tau)
+    gap = found["expected_cycles"] / found["cycles"] - 1
+    run.facts |= {"entropy": shared.entropy(), "expected_gap": gap if math.isfinite(gap) else None,
+                  "option_forwards": run.ledger.option_forwards, **{k: round(v) for k, v in found.items()}}
+
+
+def _priced(run: NasRun, net: Supernet, tau: float) -> dict[str, float]:
+    """Expected cycles and flash without noise, and those of the argmax network by the compiler."""
+    exact = run.prices.exact(run.space.genotype(net.best()))
+    with torch.no_grad():
+        expected = run.prices.expected(net.probs(tau), net.names())
+    return {"expected_cycles": float(expected.cycles), "expected_flash_bytes": float(expected.flash_bytes),
+            "cycles": exact.cycles, "flash_bytes": exact.flash_bytes, "ram_bytes": exact.ram_bytes}
