@@ -14,7 +14,7 @@ import torch
 from mcunas.errors import DoesNotFit
 from mcunas.search.nas.run import NasRun, sgd
 from mcunas.space import Genotype
-from mcunas.space.price import usage
+from mcunas.space.price import SLACK, usage
 from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
 
 # least_use: of the scarcest resource, so that no draw is wasted on networks that are smaller than they may be.
@@ -49,7 +49,7 @@ def draw(run: NasRun, number: int, known: set[str]) -> Genotype:
                    for slot, options in run.feasible.items()}
         genotype = run.space.genotype(choices)
         share = _share(run, genotype)
-        if genotype.key in known or not most < share <= 1.03:
+        if genotype.key in known or not most < share <= SLACK:
             continue
         found = usage(run.prices.exact(genotype), run.budget)
         if max(found.values()) <= 1:

@@ -35,8 +35,9 @@ from mcunas.space.space import Slot, Space
 if TYPE_CHECKING:
     from mcunas.board import Board
 
-SUSPECT = 0.8           # of a limit, by the table, which is good to a few percent
-_RESOURCES = {"ram_bytes": "ram", "flash_bytes": "flash", "cycles": "latency"}      # of a row -> of `usage`
+SLACK = 1.03            # of a limit, which the table is good to
+SUSPECT = 0.8           # of the RAM, by the table: then the compiler is asked
+RESOURCES = {"ram_bytes": "ram", "flash_bytes": "flash", "cycles": "latency"}      # of a row -> of `usage`
 
 
 class _Head(nn.Module):
@@ -136,39 +137,52 @@ class Prices:
         return Expected(cycles + self._shift[0], flash_bytes + self._shift[1])
 
     def feasible(self, budget: Budget) -> dict[str, tuple[str, ...]]:
-        """slot -> options that fit when every other slot takes the option that is lightest in the scarce resource.
+        """slot -> options that may be part of a network that fits, as far as can be told without trying all networks.
 
-        Raises DoesNotFit when a slot is left without any, or when even the lightest network is too large.
+        An option goes when it exceeds a budget whatever simple network stands around it: one kind of block everywhere, or
+        the lightest in each slot. Cycles and flash are asked of the table, RAM of the compiler. Raises DoesNotFit when a
+        slot is left without any, or when even the lightest network is too large.
         """
-        rows = {s.name: self.row(s) for s in self.space.slots}
-        light = {what: {name: min(row, key=lambda o, row=row, what=what: row[o][what]) for name, row in rows.items()}
-                 for what in _RESOURCES}
-        least = {key: usage(self.exact(self.space.genotype(light[what])), budget).get(key, 0.0)
-                 for what, key in _RESOURCES.items()}
+        around = self._simple()
+        least = {key: usage(self.exact(self.space.genotype(self._lightest(around, what))), budget).get(key, 0.0)
+                 for what, key in RESOURCES.items()}
         if max(least.values()) > 1:
             over = ", ".join(f"{share:.2f} times the {what}" for what, share in least.items() if share > 1)
             raise DoesNotFit(f"even the lightest network of space {self.space.start!r} needs {over} that the budget has",
                              where=self.board.key, fix="raise the budget, or narrow the space's stem and stages")
         found = {}
         for slot in self.space.slots:
-            kept = tuple(o for o in slot.options if not any(
-                self._is_suspect(light[what], slot, o, what, budget)
-                and usage(self.exact(self.space.genotype({**light[what], slot.name: o})), budget).get(key, 0.0) > 1
-                for what, key in _RESOURCES.items()))
-            if not kept:
+            found[slot.name] = tuple(o for o in slot.options if self._can_fit(slot, o, around, budget))
+            if not found[slot.name]:
                 raise DoesNotFit(f"no option of slot {slot.name} fits", where=self.board.key,
                                  fix="raise the budget or give the slot lighter options")
-            found[slot.name] = kept
         return found
 
-    def _is_suspect(self, light: dict[str, str], slot: Slot, option: str, what: str, budget: Budget) -> bool:
-        """Whether the option comes near a limit by the table, so that the exact price is worth its time."""
+    def _simple(self) -> list[dict[str, str]]:
+        """Choices that are light in one way or another: the lightest of each slot, and one kind of block everywhere."""
+        rows = {s.name: self.row(s) for s in self.space.slots}
+        light = {what: {name: min(row, key=lambda o, row=row, what=what: row[o][what]) for name, row in rows.items()}
+                 for what in RESOURCES}
+        kinds = sorted({o for slot in self.space.slots for o in slot.options})
+        return [*light.values(), *({name: kind if kind in row else light["cycles"][name] for name, row in rows.items()}
+                                   for kind in kinds)]
+
+    def _lightest(self, around: list[dict[str, str]], what: str) -> dict[str, str]:
+        """Of simple choices the one that the table says is lightest in cycles or flash; for RAM the slots' lightest."""
         if what == "ram_bytes":
-            return self.row(slot)[option]["ram_bytes"] > SUSPECT * budget.ram_bytes
-        cycles, flash_bytes = self.added(self.space.genotype({**light, slot.name: option}))
-        if what == "flash_bytes":
-            return flash_bytes > SUSPECT * budget.flash_bytes
-        return budget.latency_us is not None and cycles / self.board.clock_hz * 1e6 > SUSPECT * budget.latency_us
+            return around[0]
+        return min(around, key=lambda c: self.added(self.space.genotype(c))[what == "flash_bytes"])
+
+    def _can_fit(self, slot: Slot, option: str, around: list[dict[str, str]], budget: Budget) -> bool:
+        added = [self.added(self.space.genotype({**c, slot.name: option})) for c in around]
+        if min(f for _, f in added) > SLACK * budget.flash_bytes:
+            return False
+        limit = (budget.latency_us or float("inf")) * self.board.clock_hz / 1e6
+        if min(c for c, _ in added) > SLACK * limit:
+            return False
+        if self.row(slot)[option]["ram_bytes"] <= SUSPECT * budget.ram_bytes:
+            return True
+        return self.exact(self.space.genotype({**around[0], slot.name: option})).ram_bytes <= budget.ram_bytes
 
 
 def usage(cost: Cost, budget: Budget) -> dict[str, float]:

@@ -40,7 +40,7 @@ def two_path(block: ChoiceBlock, random: torch.Generator) -> Gate:
     if len(block.alive) == 1:
         return mixture(block)
     pair = torch.multinomial(_drawable(block), 2, generator=random)
-    weights = torch.zeros(len(block.names)).index_put((pair,), torch.softmax(block.alpha[pair], 0))
+    weights = block.alpha.new_zeros(len(block.names)).index_put((pair,), torch.softmax(block.alpha[pair], 0))
     return Gate(tuple(pair.tolist()), weights)
 
 

@@ -14,11 +14,10 @@ from collections.abc import Iterator, Mapping
 from mcunas.errors import DoesNotFit
 from mcunas.search.nas.run import NasRun
 from mcunas.space import Genotype
-from mcunas.space.price import usage
+from mcunas.space.price import SLACK, usage
 
 LOOKED_AT = 50_000      # genotypes by the table
 PRICED = 60             # exactly
-SLACK = 1.03            # of a limit, by the table, within which the exact price is asked
 LEAST = 1e-6            # probability of an option that has none left: it may still repair
 
 

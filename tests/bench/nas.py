@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Searches in a space against their baselines: ``python -m tests.bench.nas --paper fbnet``. One file each: nas_*.py.
+
+An experiment is a module with ARMS (name -> Arm) and report(rows, extra) -> (Markdown, {file: SVG}); what is no search it
+measures in extra(folder, quick, stop) -> JSON. Each arm x seed is a folder under build/bench-nas/; what is finished is
+kept, what was interrupted goes on from its last epoch. Every arm ends as an int8 network that fits the budget exactly and
+runs in QEMU against tflite-micro. The report is written after every run: docs/results/nas-<paper>.json, .md, .svg.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import mcunas.search
+from mcunas.api import build
+from mcunas.board import Board
+from mcunas.cost import estimate
+from mcunas.device import validate
+from mcunas.errors import McunasError
+from mcunas.graph import read_tflite
+from mcunas.quantize import quantize
+from mcunas.space.price import usage
+from tests.bench import nas_contest as contest
+from tests.bench.measure import RESULTS, ROOT, environment
+from tests.bench.prune import TimeUp
+
+FOLDER = ROOT / "build" / "bench-nas"
+PAPERS = ("fbnet", "proxyless", "prunet", "padnas", "rarts", "random")
+INPUTS = 5          # random ones, in QEMU
+
+
+@dataclass(frozen=True)
+class Arm:
+    """method, settings: of mcunas.search. changes: of the contest's schedule. note: one line for the table."""
+
+    method: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    board: str = contest.M4
+    changes: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+def one(folder: Path, name: str, arm: Arm, seed: int, quick: bool, stop: Any) -> dict[str, Any]:
+    """Run an arm, or go on with it, or take what it left. Raises TimeUp from `stop`, which is called every epoch."""
+    out = folder / f"{name}-{seed}"
+    done = out / "row.json"
+    if not done.exists():
+        row = {"arm": name, "seed": seed, "board": arm.board, **_run(arm, seed, quick, out, stop)}
+        done.write_text(json.dumps(row, indent=1) + "\n")
+    return json.loads(done.read_text())
+
+
+def _run(arm: Arm, seed: int, quick: bool, out: Path, stop: Any) -> dict[str, Any]:
+    board, limits = Board.load(arm.board), contest.budget(arm.board)
+    schedule = replace(contest.SEARCH, **arm.changes)
+    if quick:
+        schedule = replace(schedule, prune_epochs=3, finetune_epochs=1, qat_epochs=1, epoch_samples=640, measured_images=100)
+    result = mcunas.search.search(contest.TASK, board, limits, arm.method, out, seed, start="images", options=contest.SPACE,
+                                  schedule=schedule, settings=arm.settings, progress=stop)
+    model = quantize(result, progress=stop)
+    exported = estimate(read_tflite(out / "model.tflite"), board, ram_bytes=limits.ram_bytes)
+    report = validate(build(out / "model.tflite", board, out / "firmware", budget=limits), n_random=INPUTS)
+    metrics, ledger = result.metrics, result.metrics["ledger"]
+    return {"choices": result.genotype.choices, "genotype": result.genotype.fields(), "use": metrics["budget_use"],
+            "exported_use": usage(exported, limits),
+            "latency_us": exported.latency_us, "cycles": exported.cycles,
+            "mismatches": report.mismatches, "inputs": report.inputs,
+            "measured_ram_bytes": report.measured.ram_bytes, "promised_ram_bytes": exported.ram_bytes,
+            "validation_accuracy": metrics["validation_accuracy"], "float_accuracy": metrics["float_accuracy"],
+            "int8_accuracy": model.metrics["int8_accuracy"], "test_images": model.metrics["test_images"],
+            "samples": ledger["samples"] + model.metrics["ledger"]["samples"], "option_forwards": ledger["option_forwards"],
+            "cpu_seconds": {**ledger["cpu_seconds"], "quantize": model.metrics["ledger"]["cpu_seconds"]},
+            "facts": metrics["facts"]}
+
+
+def write(paper: str, module: ModuleType, folder: Path, extra: dict[str, Any], quick: bool) -> None:
+    """What the finished runs in `folder` say; a quick one's into `folder` itself."""
+    found = [folder / f"{name}-{seed}" / "row.json" for name in module.ARMS for seed in range(10)]
+    rows = [json.loads(path.read_text()) for path in found if path.exists()]
+    target = folder if quick else RESULTS
+    target.mkdir(parents=True, exist_ok=True)
+    text, pictures = module.report(rows, extra)
+    (target / f"nas-{paper}.md").write_text(text)
+    for name, picture in pictures.items():
+        (target / name).write_text(picture)
+    saved = {"environment": environment(), "rows": rows, "extra": extra}
+    (target / f"nas-{paper}.json").write_text(json.dumps(saved, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--paper", required=True, choices=PAPERS)
+    parser.add_argument("--arms", nargs="*", metavar="ARM")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--minutes", type=float, default=1e9, help="stop at the end of the epoch that passes this")
+    parser.add_argument("--quick", action="store_true", help="seconds per arm: shows that all of it runs")
+    parser.add_argument("--report-only", action="store_true")
+    asked = parser.parse_args()
+    module, end = import_module(f"tests.bench.nas_{asked.paper}"), time.monotonic() + 60 * asked.minutes
+    folder = FOLDER / asked.paper / ("quick" if asked.quick else "full")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def stop(*unused: object) -> None:
+        if time.monotonic() > end:
+            raise TimeUp
+
+    extra: dict[str, Any] = {}
+    try:
+        for seed in [] if asked.report_only else asked.seeds:
+            for name in asked.arms or module.ARMS:
+                stop()
+                started = time.process_time()
+                try:
+                    row = one(folder, name, module.ARMS[name], seed, asked.quick, stop)
+                except McunasError as error:
+                    print(f"{name} {seed}: {error}", flush=True)
+                    continue
+                print(f"{name} {seed}: int8 {row['int8_accuracy']:.4f} use "
+                      f"{ {k: round(v, 3) for k, v in row['exported_use'].items()} } mismatches {row['mismatches']} "
+                      f"{time.process_time() - started:.0f} s", flush=True)
+                write(asked.paper, module, folder, extra, asked.quick)
+        if hasattr(module, "extra"):
+            extra = module.extra(folder, asked.quick, stop)
+    except TimeUp:
+        print("time is up; start again to go on", flush=True)
+    write(asked.paper, module, folder, extra, asked.quick)
+
+
+if __name__ == "__main__":
+    main()

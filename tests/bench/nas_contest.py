@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the searches of tests/bench/nas.py have in common: the task, the space, budgets that bind, the recipe.
+
+Fashion-MNIST, of whose training split the 12,000 images of lowest SHA-256 are used, and the whole test split. The budget on
+a board is a share of what a net of conv3x3 alone takes there, so that boards of different speed are asked alike.
+"""
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+from mcunas.board import Board
+from mcunas.budget import Budget
+from mcunas.space import space as spaces
+from mcunas.space.price import Prices
+from mcunas.tasks import Schedule, Task
+
+TASK = "tests.bench.nas_contest:fashion_mnist"
+TRAINING_IMAGES, VALIDATION_IMAGES = 12_000, 2_000
+M4, M0PLUS = "mps2-an386", "mps2-an385-m0plus"
+SPACE = {"options": ["conv3x3", "ds3", "ds5", "mb3_e3", "conv1x1", "skip"],
+         "stages": [{"channels": 16, "stride": 1, "slots": 2}, {"channels": 32, "stride": 2, "slots": 2},
+                    {"channels": 48, "stride": 2, "slots": 1}]}
+SHARES = {"latency": 0.45, "flash": 0.8}        # of the net of conv3x3 alone
+SEARCH = Schedule(prune_epochs=10, finetune_epochs=20, qat_epochs=2, warmup_epochs=1, batch=64, rate=0.05,
+                  epoch_samples=6_000, measured_images=None)
+RAM_BYTES = 10 * 1024
+
+
+def fashion_mnist() -> Task:
+    """The task with a part of its training and validation splits; both are sorted by SHA-256."""
+    from mcunas import tasks
+
+    task = tasks.load("fashion-mnist")
+    return replace(task, train=task.train[:TRAINING_IMAGES], validation=task.validation[:VALIDATION_IMAGES])
+
+
+@cache
+def space() -> spaces.Space:
+    return spaces.load("images", SPACE, (28, 28, 1), 10)
+
+
+@cache
+def budget(board: str) -> Budget:
+    chosen = Board.load(board)
+    cost = Prices(space(), chosen, RAM_BYTES).exact(space().uniform("conv3x3"))
+    return Budget(RAM_BYTES, int(SHARES["flash"] * cost.flash_bytes), SHARES["latency"] * cost.latency_us)
