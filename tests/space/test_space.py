@@ -103,11 +103,9 @@ def test_the_expected_price_is_exact_at_its_anchor_and_near_elsewhere(space: spa
     assert float(at.cycles) == pytest.approx(cost.cycles, rel=1e-5)
     assert float(at.flash_bytes) == pytest.approx(cost.flash_bytes, rel=1e-5)
     for option in ("conv3x3", "ds3", "mb3_e2", "skip"):
-        genotype = space.uniform(option)
-        at = prices.expected(dict(zip(net.slots, net.weights_of(net.path(genotype)))))
-        exact = prices.exact(genotype)
-        assert float(at.cycles) == pytest.approx(exact.cycles, rel=0.08)
-        assert float(at.flash_bytes) == pytest.approx(exact.flash_bytes, rel=0.05)
+        exact, (cycles, flash_bytes) = prices.exact(space.uniform(option)), prices.added(space.uniform(option))
+        assert cycles == pytest.approx(exact.cycles, rel=0.08)          # but for what the compiler does across borders
+        assert flash_bytes == pytest.approx(exact.flash_bytes, rel=0.02)
     p = {name: block.probs() for name, block in net.choices().items()}
     prices.expected(p).cycles.backward()
     slope = net.slots["s0_0"].alpha.grad
