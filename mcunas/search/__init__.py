@@ -20,7 +20,8 @@ METHODS = {"diffprune": "mcunas.search.diffprune", "smcp": "mcunas.search.smcp",
            "random": "mcunas.search.random_widths", "macs": "mcunas.search.macs", "greedy": "mcunas.search.greedy",
            "unsliced": "mcunas.search.unsliced", "scratch": "mcunas.search.scratch",
            "fbnet": "mcunas.search.fbnet", "random-space": "mcunas.search.random_space", "always": "mcunas.search.always",
-           "proxyless": "mcunas.search.proxyless", "rarts": "mcunas.search.rarts"}
+           "proxyless": "mcunas.search.proxyless", "rarts": "mcunas.search.rarts", "prunet": "mcunas.search.prunet",
+           "padnas": "mcunas.search.padnas"}
 
 __all__ = ["METHODS", "search"]
 

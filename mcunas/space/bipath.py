@@ -98,6 +98,10 @@ class BiPath(nn.Module):
         return self.bracket.chosen is not None
 
     @property
+    def runs_both(self) -> bool:
+        return not self.is_done and not isinstance(self.gate, int)
+
+    @property
     def widths(self) -> tuple[int, int]:
         return self.bracket.lo, self.bracket.hi
 
@@ -134,7 +138,7 @@ class BiPath(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.is_done:
             return self.paths[HI](x)
-        if isinstance(self.gate, int):
+        if not self.runs_both:
             return self.paths[HI if self.gate else LO](x)
         return self.gate[0] * self.paths[LO](x) + self.gate[1] * self.paths[HI](x)
 

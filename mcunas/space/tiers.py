@@ -22,19 +22,29 @@ def threshold(progress: float, count: int) -> float:
 
 
 def rare(averages: Mapping[str, float], limit: float) -> list[str]:
-    """Options below the limit, in their order; never the likeliest."""
-    best = max(averages, key=lambda o: averages[o])
-    return [o for o, p in averages.items() if p < limit and o != best]
+    """Options to take away, the least likely first: one at a time, each time renormalised over those that stay, while the
+    least is below the limit. Never the likeliest. So options that are all alike do not go at once."""
+    order = sorted(averages, key=lambda o: averages[o])
+    left, gone = sum(averages.values()), []
+    for option in order[:-1]:
+        if averages[option] / left > limit:
+            break
+        gone.append(option)
+        left -= averages[option]
+    return gone
 
 
 def ends(averages: Sequence[float], limit: float) -> tuple[int, int]:
-    """(least, most) depths that stay of depths 0..m: the ends go while they are below the limit, never the likeliest."""
+    """(least, most) depths that stay of depths 0..m: the less likely end goes, renormalised as above, while it is below the
+    limit; never the likeliest depth."""
     best = max(range(len(averages)), key=lambda d: averages[d])
     least, most = 0, len(averages) - 1
-    while most > best and averages[most] < limit:
-        most -= 1
-    while least < best and averages[least] < limit:
-        least += 1
+    while least < most:
+        left = sum(averages[least:most + 1])
+        end = min((d for d in (least, most) if d != best), key=lambda d: averages[d])
+        if averages[end] / left > limit:
+            break
+        least, most = (least + 1, most) if end == least else (least, most - 1)
     return least, most
 
 

@@ -9,8 +9,9 @@ def test_the_threshold_rises_until_one_option_is_left() -> None:
     averages = {"a": 0.4, "b": 0.35, "c": 0.25}
     assert rare(averages, threshold(0.0, 3)) == []
     assert rare(averages, 0.3) == ["c"]
-    assert rare(averages, threshold(1.0, 3)) == ["b", "c"]
-    assert rare({"a": 0.5, "b": 0.5}, 0.51) == ["b"]
+    assert rare(averages, threshold(1.0, 3)) == ["c", "b"]
+    assert len(rare({"a": 0.5, "b": 0.5}, threshold(1.0, 2))) == 1
+    assert len(rare(dict.fromkeys("abcde", 0.2), 0.2)) == 1                 # of equals one at a time
 
 
 def test_a_stage_loses_slots_from_its_end_and_never_its_likeliest_depth() -> None:

@@ -24,15 +24,16 @@ Cost = Callable[[Gates], torch.Tensor]      # gates -> what is added to the task
 
 
 class Shared:
-    """net: of the run's feasible options. `notes()` goes into NasRun.notes; what a checkpoint left there is taken.
+    """net: of the run's feasible options, or the one that is given. `notes()` goes into NasRun.notes; what a checkpoint left
+    there is taken.
 
     arch_rate, arch_decay: of Adam on alpha. arch_betas: the paper's (0.5, 0.999) or (0, 0.999).
     """
 
     def __init__(self, run: NasRun, arch_rate: float, arch_decay: float = 0.0,
-                 arch_betas: tuple[float, float] = (0.5, 0.999)) -> None:
+                 arch_betas: tuple[float, float] = (0.5, 0.999), net: Supernet | None = None) -> None:
         torch.manual_seed(run.seed)
-        self.run, self.net = run, Supernet(run.space, run.feasible)
+        self.run, self.net = run, net or Supernet(run.space, run.feasible)
         self.hinge = Hinge(run.budget, run.board)
         kept = run.notes.get("shared")
         if kept:

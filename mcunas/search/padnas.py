@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PAD-NAS: a space that shrinks by stages, operations pruned slot by slot (Xia et al., arXiv 2005.07564).
+
+From the paper: each stage trains a one-shot supernet on single paths, runs NSGA-II on its accuracy against the cost under
+the hard budget, and takes away in every slot the operations that the good networks do not use; weights are inherited.
+Ours (nas-methods.md, paper 6): fair sampling by permutations, one update per path; the confidence bound in
+space/evidence.py; after the first stage, options that another beats in every price and in error go as well. Networks are
+scored with the batch's own statistics, since those of a supernet belong to no network.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from mcunas.errors import InputError
+from mcunas.search.nas.run import NasRun
+from mcunas.search.nas.shared import Shared
+from mcunas.space import Genotype, sampling
+from mcunas.space.evidence import Z, to_drop
+from mcunas.space.evolution import Scored, evolve, rank
+from mcunas.space.price import usage
+from mcunas.tasks.training import tensors
+
+# stages: of training and pruning; the search epochs are shared out among them. evidence: "population", "random" for as
+# many options per slot chosen by lot (a placebo), "none" for the one-shot search that prunes nothing. population,
+# generations: of NSGA-II, in each stage. scored_images: of the validation split. quality: random networks that measure a
+# stage's space. drop, least: the largest share that goes in a stage, and the fewest options that stay.
+SETTINGS = {"stages": 3, "evidence": "population", "population": 24, "generations": 6, "scored_images": 256, "quality": 12,
+            "drop": 1 / 3, "least": 2}
+LOT_STREAM, QUALITY_STREAM = 1_000, 2_000       # of NasRun.noise: what is dropped by lot, what measures a space
+SURELY_OVER = 1.1       # times the budget by the table, which is good to a few percent: then nobody asks the compiler
+LEAST_USE = 0.85        # of the scarcest resource, of networks that measure a space: so that spaces compare at equal cost
+DRAWS = 2_000
+
+
+def choose(run: NasRun) -> Genotype:
+    """The most accurate network of the last stage's front. Resumes at an epoch."""
+    if run.settings["evidence"] not in ("population", "random", "none"):
+        raise InputError(f"padnas has no evidence {run.settings['evidence']!r}", fix="use population, random or none")
+    return _Search(run).run_stages()
+
+
+class _Search:
+    """nets: the last stage's networks that are known to be good, with which evolution begins."""
+
+    def __init__(self, run: NasRun) -> None:
+        self.run = run
+        self.shared = Shared(run, arch_rate=0.0)
+        self.net = self.shared.net
+        self.stage: int = run.notes.get("stage", 0)
+        self.nets: list[dict[str, str]] = run.notes.get("nets", [])
+        self.slot_of = {id(block): slot for slot, block in self.net.slots.items()}
+        self.images, self.labels = tensors(run.task, run.task.validation[:run.settings["scored_images"]])
+        self.scored = 0
+
+    def run_stages(self) -> Genotype:
+        run, stages = self.run, self.run.settings["stages"]
+        while True:
+            until = run.search_epochs * (self.stage + 1) // stages
+            while run.epoch < until:
+                self._train_epoch()
+            started, ran, self.scored = time.process_time(), self.net.option_forwards, 0
+            seen = self._evolve()
+            quality = self._quality()
+            said = {"options": sum(map(len, self.net.alive().values())), "seen": len(seen), **quality}
+            run.facts["stages"] = [*run.facts.get("stages", [])[:self.stage], said]
+            last = self.stage + 1 == stages
+            if not last and run.settings["evidence"] != "none":
+                dropped = self._dropped(seen)
+                run.facts["stages"][-1]["dropped"] = dropped
+                self._prune(dropped)
+            run.ledger.charge("search", time.process_time() - started, self.scored * len(self.images),
+                              self.net.option_forwards - ran)
+            if last:
+                best = rank(seen)[0]
+                run.facts |= {"front": [[n.values[0], n.values[1]] for n in best], "options_left": self.net.alive()}
+                return run.space.genotype(min(best, key=lambda n: n.values).choices)
+            self.stage += 1
+            run.notes = self._notes()
+            run.save()
+
+    def _notes(self) -> dict[str, Any]:
+        return {"shared": self.shared.notes(), "stage": self.stage, "nets": self.nets}
+
+    def _train_epoch(self) -> None:
+        run, ran = self.run, self.net.option_forwards
+        started, paths = time.process_time(), fair_paths(self.net.alive(), run.noise(run.epoch))
+        path: dict[str, str] = {}
+
+        def fixed(block: Any) -> sampling.Gate:
+            slot = self.slot_of[id(block)]
+            if slot == self.run.space.slots[0].name:        # gates are drawn in the slots' order
+                path.update(next(paths))
+            return sampling.fixed(block, path[slot])
+
+        loss = self.shared.weight_epoch(run.weight_batches(run.epoch), run.weight_steps, fixed)
+        run.notes = self._notes()
+        run.end_epoch("search", started, {"loss": loss, "options": sum(map(len, self.net.alive().values()))},
+                      run.weight_steps * run.schedule.batch, self.net.option_forwards - ran)
+
+    def _score(self, choices: Mapping[str, str]) -> Scored:
+        """Error and cycles of one path; of networks over the budget only by how much they are."""
+        run, genotype = self.run, self.run.space.genotype(choices)
+        moved = genotype.choices            # equal networks share one path, where its options are still alive
+        path = moved if all(o in self.net.slots[s].options for s, o in moved.items()) else dict(choices)
+        share, cycles = self._by_table(genotype)
+        if share <= SURELY_OVER:
+            cost = run.prices.exact(genotype)
+            share, cycles = max(usage(cost, run.budget).values()), float(cost.cycles)
+        return Scored(path, (1.0 if share > 1 else 1 - self._accuracy(path), cycles), max(share - 1, 0.0))
+
+    def _by_table(self, genotype: Genotype) -> tuple[float, float]:
+        """(share of the scarcer of cycles and flash, cycles), without the compiler."""
+        budget, (cycles, flash_bytes) = self.run.budget, self.run.prices.added(genotype)
+        latency = cycles / self.run.board.clock_hz * 1e6 / budget.latency_us if budget.latency_us else 0.0
+        return max(latency, flash_bytes / budget.flash_bytes), cycles
+
+    def _accuracy(self, path: Mapping[str, str]) -> float:
+        """On the scored images, by batch statistics."""
+        self.scored += 1
+        self.net.train()
+        with torch.no_grad():
+            gates = self.net.path(path)
+            right = sum(int((self.net(x, gates).argmax(1) == y).sum())
+                        for x, y in zip(self.images.split(256), self.labels.split(256)))
+        return right / len(self.labels)
+
+    def _evolve(self) -> list[Scored]:
+        """Networks seen by NSGA-II on (error, cycles)."""
+        run, alive = self.run, self.net.alive()
+        rows = {slot: run.prices.row(slot) for slot in alive}
+        lightest = {slot: min(options, key=lambda o, row=rows[slot]: row[o]["cycles"]) for slot, options in alive.items()}
+        seen = evolve(alive, self._score, run.settings["population"], run.settings["generations"],
+                      run.seed * 100 + self.stage, [*self.nets, lightest])
+        self.nets = [n.choices for n in rank(seen)[0] if n.violation <= 0][:run.settings["population"] // 2]
+        return seen
+
+    def _quality(self) -> dict[str, float]:
+        """Of the space as it stands: mean accuracy of random networks that fit and use the budget. It chooses nothing."""
+        run, alive, random = self.run, self.net.alive(), self.run.noise(QUALITY_STREAM + self.stage)
+        found: list[Scored] = []
+        for _ in range(DRAWS):
+            choices = {slot: options[int(torch.randint(len(options), (), generator=random))]
+                       for slot, options in alive.items()}
+            if len(found) == run.settings["quality"]:
+                break
+            if not LEAST_USE <= self._by_table(run.space.genotype(choices))[0] <= SURELY_OVER:
+                continue
+            scored = self._score(choices)
+            if scored.violation <= 0:
+                found.append(scored)
+        count = max(len(found), 1)
+        return {"quality": sum(1 - n.values[0] for n in found) / count, "quality_nets": len(found),
+                "quality_cycles": sum(n.values[1] for n in found) / count}
+
+    def _dropped(self, seen: Sequence[Scored]) -> dict[str, list[str]]:
+        """slot -> options to take away, by the better half of what fits; by lot, as many, for the placebo.
+
+        Not by the front alone: its cheap end is no evidence of accuracy, and so few networks prove nothing.
+        """
+        run, alive = self.run, self.net.alive()
+        good = sorted((n for n in seen if n.violation <= 0), key=lambda n: n.values)
+        good = good[:max(len(good) // 2, 2 * run.settings["population"])]
+        if not good:
+            return {}
+        found = to_drop(alive, [n.choices for n in good], run.settings["drop"], run.settings["least"])
+        if self.stage == 0:
+            for slot, gone in self._beaten(seen).items():
+                room = len(alive[slot]) - run.settings["least"] - len(found[slot])
+                found[slot] += [o for o in gone if o not in found[slot]][:max(room, 0)]
+        if run.settings["evidence"] == "random":
+            random = run.noise(LOT_STREAM + self.stage)
+            for slot, gone in found.items():
+                order = torch.randperm(len(alive[slot]), generator=random)[:len(gone)].tolist()
+                found[slot] = [alive[slot][k] for k in order]
+        best = good[0].choices              # stays whole, so that something fits in what is left
+        return {slot: [o for o in gone if o != best[slot]] for slot, gone in found.items()}
+
+    def _beaten(self, seen: Sequence[Scored]) -> dict[str, list[str]]:
+        """Options that another of the slot beats in cycles, flash and RAM, and in mean error beyond the noise of both."""
+        fitting, found = [n for n in seen if n.violation <= 0], {}
+        for slot, options in self.net.alive().items():
+            rows = {}
+            for option in options:
+                errors = torch.tensor([n.values[0] for n in fitting if n.choices[slot] == option])
+                if len(errors) > 2:
+                    noise = Z * float(errors.std()) / len(errors) ** 0.5
+                    rows[option] = {**self.run.prices.row(slot)[option], "error": float(errors.mean()), "noise": noise}
+            found[slot] = [o for o, own in rows.items() if any(_beats(other, own) for other in rows.values())]
+        return found
+
+    def _prune(self, dropped: Mapping[str, Sequence[str]]) -> None:
+        for slot, options in dropped.items():
+            for option in options:
+                self.shared.kill(slot, option)
+        for module in self.net.modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.reset_running_stats()
+
+
+def _beats(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
+    return (all(a[what] <= b[what] for what in ("cycles", "flash_bytes", "ram_bytes"))
+            and a["error"] + a["noise"] < b["error"] - b["noise"])
+
+
+def fair_paths(alive: Mapping[str, Sequence[str]], random: torch.Generator) -> Iterator[dict[str, str]]:
+    """Paths without end in which every slot takes each of its options once before any of them again."""
+    waiting: dict[str, list[str]] = {slot: [] for slot in alive}
+    while True:
+        for slot, options in alive.items():
+            if not waiting[slot]:
+                waiting[slot] = [options[k] for k in torch.randperm(len(options), generator=random).tolist()]
+        yield {slot: left.pop() for slot, left in waiting.items()}

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""prunet and padnas on a space of a few options: what they leave, and that an interrupted search ends the same."""
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import mcunas.search
+from mcunas.board import Board
+from mcunas.budget import Budget
+from mcunas.search.result import Result
+from mcunas.space.space import INLINE
+from mcunas.tasks import Schedule
+
+SPACE = {"options": ["conv1x1", "conv3x3", "ds3", "mb3_e4", "skip"],
+         "stem": {"kernel": [3, 3], "channels": 8, "stride": [2, 2]}, "stages": [{"channels": 8, "stride": 1, "slots": 3}]}
+SCHEDULE = Schedule(prune_epochs=6, finetune_epochs=1, warmup_epochs=1, batch=32, epoch_samples=160)
+PADNAS = {"stages": 2, "population": 8, "generations": 2, "scored_images": 32, "quality": 2, "least": 1}
+
+
+class Interrupted(Exception):
+    pass
+
+
+def _search(method: str, out: Path, settings: dict | None = None, progress: Callable | None = None) -> Result:
+    return mcunas.search.search("digits", Board.load("mps2-an386"), Budget(latency="8 ms"), method, out, start=INLINE,
+                                options=SPACE, schedule=SCHEDULE, settings=settings, progress=progress)
+
+
+@pytest.mark.parametrize("method, settings", [("prunet", {}), ("padnas", PADNAS)])
+def test_an_interrupted_search_ends_the_same(method: str, settings: dict, tmp_path: Path) -> None:
+    whole = _search(method, tmp_path / "whole", settings)
+    epochs = iter(range(100))
+
+    def stop(*unused: object) -> None:
+        if next(epochs) == 3:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        _search(method, tmp_path / "cut", settings, stop)
+    again = _search(method, tmp_path / "cut", settings)
+    asked = {"exact_prices": None}          # how often the compiler was asked: again after a resume
+    assert again.genotype == whole.genotype and again.metrics["facts"] | asked == whole.metrics["facts"] | asked
+    assert again.metrics["float_accuracy"] == whole.metrics["float_accuracy"]
+    assert max(again.metrics["budget_use"].values()) <= 1
+
+
+def test_prunet_ends_with_one_network_and_runs_fewer_options(tmp_path: Path) -> None:
+    shrunk = _search("prunet", tmp_path / "shrunk").metrics
+    full = _search("prunet", tmp_path / "full", {"options": False, "layers": False}).metrics
+    assert all(len(left) == 1 for left in shrunk["facts"]["options_left"].values())
+    assert shrunk["facts"]["entropy"] == 0 and max(shrunk["budget_use"].values()) <= 1
+    assert sum(map(len, full["facts"]["options_left"].values())) == 15
+    assert shrunk["ledger"]["option_forwards"] < full["ledger"]["option_forwards"]
+    assert shrunk["ledger"]["samples"] == full["ledger"]["samples"]
