@@ -2,33 +2,59 @@
 """Files that exist whole or not at all: written beside their name, flushed to the disk, then renamed over it."""
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+_UNFINISHED = ".part"
 
 
 def write_file(path: Path, content: str | bytes) -> None:
     """Write one file. After a crash or a full disk the old content, or none, is there; never half. Raises OSError."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_UMASK)      # mkstemp's 0600 is for secrets
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with errors_naming(path):
+        handle, temporary = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o666 & ~_UMASK)      # mkstemp's 0600 is for secrets
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
 
 def write_files(folder: Path, contents: Mapping[str, str | bytes]) -> None:
     """Write several files of one folder, each whole."""
     for name, content in contents.items():
         write_file(folder / name, content)
+
+
+def own_folder(folder: Path) -> None:
+    """Make sure that this process, and no other, can write files there; what a killed one left unfinished is removed.
+
+    Raises OSError that names the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    for left in folder.glob(f".*{_UNFINISHED}"):
+        left.unlink(missing_ok=True)
+
+
+@contextmanager
+def errors_naming(path: Path) -> Iterator[None]:
+    """An OSError inside names `path`: that of a write to an open file names nothing, that of a rename names our own file."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _umask() -> int:

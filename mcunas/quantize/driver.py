@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from mcunas import tasks
-from mcunas.atomic import write_file
+from mcunas.atomic import own_folder, write_file
 from mcunas.errors import InputError
 from mcunas.graph import read_tflite
 from mcunas.quantize.model import QuantizedModel, accuracy
@@ -36,6 +36,7 @@ def run_quantize(result: Any, progress: Any, resume: bool) -> QuantizedModel:
         metrics = json.loads(report.read_text())
         if metrics.get("fingerprint") == fingerprint:
             return QuantizedModel(read_tflite(out / "model.tflite"), metrics)
+    own_folder(out)
     torch.set_num_threads(THREADS)
     torch.manual_seed(result.seed)
     started, task = time.process_time(), tasks.load(result.task)

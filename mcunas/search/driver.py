@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from mcunas import tasks
+from mcunas.atomic import own_folder
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.cost import estimate
@@ -62,6 +63,7 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     if not (resume and run.load()):
         run.ledger.charge("setup", time.process_time() - started)
     demand_feasible(run)
+    own_folder(out)         # before hours of training, not after
     _shape(run, method)
     _train_rest(run)
     return _measure(run, task, asdict(dense))

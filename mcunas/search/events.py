@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mcunas.atomic import errors_naming
+
 FOLDER = "events"
 _POLYNOMIAL = 0x82F63B78        # Castagnoli, reflected
 
@@ -74,7 +76,7 @@ class Events:
         if not self._started:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             data = _event(0, _field(3, b"brain.Event:2")) + data
-        with open(self.path, "ab" if self._started else "wb") as file:
+        with errors_naming(self.path), open(self.path, "ab" if self._started else "wb") as file:
             file.write(data)
         self._started = True
 

@@ -2,6 +2,7 @@
 """What a search leaves behind: genotype.json, model.pt, history.json, metrics.json; and how to read it back."""
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,13 +84,12 @@ def finish(run: State, cost: Cost, metrics: dict[str, Any]) -> Result:
              "method": run.method, "seed": run.seed, "schedule": asdict(run.schedule), "settings": run.settings,
              "fingerprint": run.fingerprint()}
     metrics = {"asked": asked, "cost": asdict(cost), **metrics}
-    run.out.mkdir(parents=True, exist_ok=True)
     genotype = run.genotype()
     genotype.save(run.out / "genotype.json")
     write_file(run.out / "history.json", json.dumps(run.history, indent=1) + "\n")
-    temporary = run.out / "model.pt.tmp"
-    torch.save(run.net.state_dict(), temporary)
-    temporary.replace(run.out / "model.pt")
+    weights = io.BytesIO()
+    torch.save(run.net.state_dict(), weights)
+    write_file(run.out / "model.pt", weights.getvalue())
     write_file(run.out / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     return Result(genotype, cost, metrics, run.net.eval(), run.task.name, run.board, run.budget, run.seed, run.schedule,
                   run.out)
