@@ -15,24 +15,25 @@ from mcunas.errors import InputError
 def explain(
     model: Annotated[Path | None, typer.Argument(metavar="[MODEL.tflite]", help="An int8 .tflite file; or a task instead.",
                                                  show_default=False)] = None,
-    task: Annotated[str | None, typer.Option("--task", "-t", metavar="TASK", help="The start net of a task, or of "
-                                             "module:function.", show_default=False)] = None,
-    start: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Another start net for the task, or your "
-                                              "own: module:function.", show_default=False)] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", metavar="TASK", help="The network that a search of this task "
+                                             "starts from.", show_default=False)] = None,
+    data: options.Data = None,
+    start: options.Start = None,
     board: options.Board = "mps2-an386",
     json: options.Json = False,
 ) -> None:
     """Print every coupled channel group of a network, and what one channel of it costs in flash, cycles and RAM.
 
-    Example: mcunas explain --task digits --board mps2-an386
+    Example: mcunas explain --model my_module:build --data my_module:loaders --board mps2-an386
     """
     from mcunas.board import Board
     from mcunas.prune.explain import explain as price
 
     chosen = Board.load(board)
-    if (model is None) == (task is None):
-        raise InputError("explain needs a .tflite file or a task", fix="give one of them: mcunas explain --task digits")
-    found = price(*(_of_task(task, start) if task else _of_file(model)), chosen)
+    if (model, task, data).count(None) != 2 or model and start:
+        raise InputError("explain needs a .tflite file, --task or --data, one of them",
+                         fix="for example: mcunas explain --task digits")
+    found = price(*(_of_file(model) if model else _of_task(data or task, start)), chosen)
     if json:
         print_json(found)
         return
@@ -54,11 +55,14 @@ def _of_task(name: str, start: str | None) -> tuple:
     from mcunas.graph.torch_lower import lower
     from mcunas.prune.groups import find_groups
     from mcunas.prune.skeleton import skeleton_of
+    from mcunas.search.own import demand_matching
     from mcunas.space import Genotype
 
     task = tasks.load(name)
     options_of = {} if start else task.options
-    net = Genotype(start or task.start, options_of, task.input_shape, task.classes, {}).build_dense().eval()
+    start = start or task.start
+    net = Genotype(start, options_of, task.input_shape, task.classes, {}).build_dense().eval()
+    demand_matching(net, task, start)
     height, width, depth = task.input_shape
     example = torch.zeros(1, depth, height, width)
     channels = find_groups(net, example)
@@ -76,9 +80,9 @@ def _show(found: dict[str, Any]) -> None:
                      f"{group['cycles']:,.0f}", f"{group['peak_ram_bytes']:,.0f}", shown or "–",
                      ", ".join(group["members"][1:]) or "–"))
     use = found["use"]
-    print_table(("group", "width", "flash B", "cycles", "peak RAM B", "RAM B at op", "goes with"), rows,
-                f"per channel removed, on {found['board']}; in all {use['ram_bytes']:,} B RAM, {use['flash_bytes']:,} B "
-                f"flash, {use['latency_us'] / 1000:,.2f} ms (modelled)")
+    print(f"per channel removed, on {found['board']}; in all {use['ram_bytes']:,} B RAM, {use['flash_bytes']:,} B flash, "
+          f"{use['latency_us'] / 1000:,.2f} ms (modelled)")
+    print_table(("group", "width", "flash B", "cycles", "peak RAM B", "RAM B at op", "goes with"), rows)
     for one in found["frozen"]:
         print(f"frozen: {', '.join(one['members'])}: {one['reason']}")
     print("RAM B at op: bytes live there per channel, by index of the op; * where the peak is. Ops: "

@@ -25,10 +25,8 @@ QUICKSTART = {"ram": "2 KiB", "flash": "10 KiB", "latency": "60 ms"}
 def search(
     out: options.Out,
     task: Annotated[str, typer.Option("--task", "-t", metavar="TASK", help="What to learn.")] = "digits",
-    data: Annotated[str | None, typer.Option("--data", metavar="MODULE:FUNCTION", help="Your own task: a function that "
-                                             "returns (train, validation, test) loaders.", show_default=False)] = None,
-    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The network to start from: module:function "
-                                              "that returns yours, or a known one.", show_default=False)] = None,
+    data: options.Data = None,
+    model: options.Start = None,
     board: options.Board = "mps2-an386",
     method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD", help="How to search.")] = "diffprune",
     ram: options.Ram = None,

@@ -8,7 +8,6 @@ understood are frozen: their width stays.
 """
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from mcunas.cost.skeleton import Axis
-from mcunas.graph.torch_lower import shape_of, trace
+from mcunas.graph.torch_lower import ELEMENTWISE, shape_of, trace
 from mcunas.prune.sets import Segments, Sets
 
 
@@ -49,9 +48,9 @@ _PASS_MODULES = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardtanh, nn.Sigmoid, nn.Ta
                  nn.Dropout2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.ZeroPad2d, nn.Upsample, nn.Softmax)
 _PASS_CALLS = {F.relu, F.relu6, torch.relu, F.hardswish, F.hardtanh, torch.sigmoid, F.sigmoid, torch.tanh, F.tanh,
                F.leaky_relu, F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.pad, F.dropout, F.interpolate,
-               torch.mean, torch.max_pool2d, "relu", "sigmoid", "tanh", "mean", "contiguous", "clone", "relu_"}
-_JOINS = {operator.add, torch.add, operator.iadd, "add", "add_", operator.sub, torch.sub, "sub", operator.mul, torch.mul,
-          operator.imul, "mul", torch.maximum, torch.minimum}
+               torch.mean, torch.max_pool2d, "relu", "sigmoid", "tanh", "mean", "contiguous", "clone", "relu_", torch.relu_,
+               "detach", F.softmax, torch.softmax, "softmax"}
+_JOINS = set(ELEMENTWISE)
 _FLATTENS = {torch.flatten, "flatten", "view", "reshape", torch.reshape, "squeeze", torch.squeeze}
 
 
