@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from mcunas.errors import InputError
-from mcunas.graph.torch_lower import Lowering, Value, handles, nhwc, shape_of
+from mcunas.graph.torch_lower import Lowering, Value, handles, nhwc
+from mcunas.graph.torch_trace import shape_of
 
 
 def pair(value: Any) -> tuple[int, int]:

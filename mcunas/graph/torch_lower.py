@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 
 from mcunas.errors import InputError
 from mcunas.graph.ir import Graph, Op, Tensor
+from mcunas.graph.torch_trace import is_number, shape_of, trace
 
 FUSABLE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "ADD", "SUB", "MUL")
 HANDLERS: dict[Any, Callable] = {}          # module type, function or method name -> handler(lowering, node, args)
@@ -136,25 +136,6 @@ def nhwc(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[0], shape[2], shape[3], shape[1]) if len(shape) == 4 else tuple(shape)
 
 
-def shape_of(node: fx.Node) -> tuple[int, ...]:
-    """The node's torch shape, from shape propagation."""
-    return tuple(int(d) for d in node.meta["tensor_meta"].shape)
-
-
-def trace(module: nn.Module, example: torch.Tensor) -> fx.GraphModule:
-    """Trace with torch.fx and record every shape. The module is traced as it is; put it in eval mode first."""
-    try:
-        traced = module if isinstance(module, fx.GraphModule) else fx.symbolic_trace(module)
-        with torch.no_grad():
-            ShapeProp(traced).propagate(example)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"torch.fx cannot trace it ({type(error).__name__}: {error})", where=type(module).__name__,
-                         fix="remove control flow that depends on tensor values") from error
-    return traced
-
-
 def lower(module: nn.Module, example: torch.Tensor, name: str = "model") -> Lowered:
     """Lower `module` for inputs shaped like `example` (NCHW or (N, F), N = 1) to a float Graph.
 
@@ -182,6 +163,8 @@ def lower(module: nn.Module, example: torch.Tensor, name: str = "model") -> Lowe
 
 
 def _lower_node(state: Lowering, node: fx.Node, traced: fx.GraphModule) -> None:
+    if is_number(node):
+        return
     if node.op == "get_attr":
         owner, _, leaf = node.target.rpartition(".")
         state.values[node] = getattr(traced.get_submodule(owner), leaf).detach()

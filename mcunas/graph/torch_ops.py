@@ -11,7 +11,8 @@ from torch import fx, nn
 
 from mcunas.errors import InputError
 from mcunas.graph.torch_layers import argument, pair, same_before
-from mcunas.graph.torch_lower import ELEMENTWISE, Lowering, Value, as_constant, handles, nhwc, shape_of
+from mcunas.graph.torch_lower import ELEMENTWISE, Lowering, Value, as_constant, handles, nhwc
+from mcunas.graph.torch_trace import shape_of
 
 
 def _activation(state: Lowering, node: fx.Node, fused: str | None, alone: str, **attrs: Any) -> Value | None:

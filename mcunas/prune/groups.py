@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from mcunas.cost.skeleton import Axis
-from mcunas.graph.torch_lower import ELEMENTWISE, shape_of, trace
+from mcunas.graph.torch_lower import ELEMENTWISE
+from mcunas.graph.torch_trace import RESHAPES, is_number, shape_of, trace, written_length
 from mcunas.prune.sets import Segments, Sets
 
 
@@ -69,7 +70,7 @@ class _Tracer:
             elif node.op == "output":
                 for source in node.all_input_nodes:
                     self.sets.freeze(self.segments.get(source, ()), "network output")
-            elif node.op in ("call_module", "call_function", "call_method"):
+            elif node.op in ("call_module", "call_function", "call_method") and not is_number(node):
                 is_module = node.op == "call_module"
                 found = self._module(node, self.modules[node.target]) if is_module else self._call(node)
                 self.segments[node] = found if self._fits(node, found) else self._opaque(node, f"{node.name} is reshaped")
@@ -126,6 +127,8 @@ class _Tracer:
 
     def _flatten(self, node: fx.Node, source: Segments) -> Segments:
         shape, out = shape_of(node.args[0]), shape_of(node)
+        if node.target in RESHAPES and shape != out and written_length(node):
+            return self._opaque(node, f"{node.name} says its length as a number")
         if len(shape) == 4 and len(out) == 2 and out[0] == shape[0]:
             return tuple((s, r * shape[2] * shape[3]) for s, r in source)
         return source if shape == out else self._opaque(node, f"{node.name} reshapes to {out}")

@@ -16,7 +16,7 @@ def fold(net: nn.Module, example: torch.Tensor) -> fx.GraphModule:
 
     Batch norms elsewhere stay; the Graph reader names them. example: (1, C, H, W).
     """
-    from mcunas.graph.torch_lower import trace
+    from mcunas.graph.torch_trace import trace
 
     traced = trace(copy.deepcopy(net).eval(), example)
     modules = dict(traced.named_modules())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from mcunas.prune.groups import find_groups
 from mcunas.prune.masks import Gates, Widths
@@ -38,6 +39,30 @@ def test_a_reused_layer_is_frozen_with_a_reason() -> None:
     channels = find_groups(Reused().eval(), EXAMPLE)
     assert not channels.groups
     assert any("twice is shared" in reason for _, reason in channels.frozen)
+
+
+class Viewed(nn.Module):
+    def __init__(self, view) -> None:
+        super().__init__()
+        self.stem, self.head, self.view = nn.Conv2d(1, 6, 3, padding=1), nn.Linear(6 * 64, 3), view
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.view(self.stem(x)))
+
+
+@pytest.mark.parametrize("view", [lambda x: x.view(x.size(0), -1), lambda x: torch.reshape(x, (x.shape[0], -1)),
+                                  lambda x: x.flatten(1)])
+def test_a_flatten_by_sizes_is_followed(view) -> None:
+    net = Viewed(view).eval()
+    channels = find_groups(net, EXAMPLE)
+    assert [g.name for g in channels.groups] == ["stem"]
+    slice_channels(net, channels, [torch.arange(2)])
+    assert net(torch.zeros(4, 1, 8, 8)).shape == (4, 3)
+
+
+def test_a_flatten_by_numbers_keeps_its_width() -> None:
+    channels = find_groups(Viewed(lambda x: x.view(-1, 384)).eval(), EXAMPLE)
+    assert channels.groups == () and dict(channels.frozen)["stem",] == "view says its length as a number"
 
 
 @pytest.mark.parametrize("make", [residual, Separable, Concatenated])
