@@ -149,11 +149,21 @@ def _pool(state: Lowering, node: fx.Node, kind: str) -> Value:
         mode = "VALID"
     elif same == list(padding):
         mode = "SAME"
+    elif kind == "MAX_POOL_2D" and not ceil_mode and _is_never_negative(state, x):
+        top, left = padding         # zeros, which win over nothing
+        x, mode = state.pad(state.values[node.args[0]], (top, top, left, left), node).tensor, "VALID"
     else:
         raise InputError(f"pooling with padding {padding}, ceil_mode={ceil_mode} is neither SAME nor VALID in TFLite",
-                         fix="choose kernel, stride and padding so that the output is input/stride rounded up")
+                         fix="choose kernel, stride and padding so that the output is input/stride rounded up"
+                             + (", or put a ReLU before it" if kind == "MAX_POOL_2D" else ""))
     return state.emit(kind, (x,), nhwc(out), node, filter_h=kernel[0], filter_w=kernel[1], stride_h=stride[0],
                       stride_w=stride[1], padding=mode, activation="NONE")
+
+
+def _is_never_negative(state: Lowering, tensor: int) -> bool:
+    maker = state.producer(tensor)
+    op = state.ops[maker] if maker is not None else None
+    return op is not None and (op.kind in ("RELU", "RELU6", "LOGISTIC") or op.attrs.get("activation") in ("RELU", "RELU6"))
 
 
 @handles(nn.MaxPool2d, F.max_pool2d, torch.max_pool2d)

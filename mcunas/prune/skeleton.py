@@ -2,6 +2,7 @@
 """The Skeleton of a torch network: its int8 Graph with the channel groups as open widths (cost/skeleton.py prices it)."""
 from __future__ import annotations
 
+from mcunas.compiler.passes.pad_folding import folded_ops
 from mcunas.cost.skeleton import Axis, Skeleton
 from mcunas.graph.from_torch import FIXED, to_int8
 from mcunas.graph.torch_lower import Lowered
@@ -26,4 +27,5 @@ def skeleton_of(lowered: Lowered, channels: Channels) -> Skeleton:
     for b, (_, w) in lowered.bias_of.items():
         axes[b] = {0: channels.outputs[lowered.weight_of[w][0]]}
     graph = to_int8(lowered, quants, compacted=False)
+    graph = graph.with_(ops=folded_ops(graph))      # as the compiler does, whatever the weights
     return Skeleton(graph, axes, tuple(g.channels for g in channels.groups))

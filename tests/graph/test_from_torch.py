@@ -37,6 +37,7 @@ LAYERS = {
     "valid": Apply(F.relu, padding=0), "wide padding": Apply(F.relu, padding=2), "numbers": Apply(_plus_scaled),
     "maximum": Apply(lambda x: torch.maximum(x, x * x)), "branch": Apply(lambda x: torch.cat([x, F.relu(x)], 1)),
     "max pool": Apply(F.relu, tail=nn.MaxPool2d(2)), "max pool, same": Apply(F.relu, tail=nn.MaxPool2d(3, 1, 1)),
+    "max pool, zeros": Apply(F.relu, tail=nn.MaxPool2d(3, 2, 1)),
     "average pool": Apply(F.relu, tail=nn.AvgPool2d(2)), "adaptive": Apply(F.relu, tail=nn.AdaptiveAvgPool2d(2)),
     "mean": Apply(lambda x: x.mean((2, 3))), "mean kept": Apply(F.relu, tail=nn.AdaptiveAvgPool2d(1)),
     "nearest": Apply(F.relu, tail=nn.Upsample(scale_factor=2)),

@@ -47,6 +47,20 @@ class Concatenated(nn.Module):
         return self.head((self.mix(y) + x).mean((2, 3)))
 
 
+class Strided(nn.Module):
+    """Strides with torch's symmetric padding, which TFLite says as a PAD."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.pool = nn.Conv2d(1, 6, 3, padding=1), nn.MaxPool2d(3, 2, 1)
+        self.dw, self.pw = nn.Conv2d(6, 6, 3, stride=2, padding=1, groups=6), nn.Conv2d(6, 9, 1)
+        self.head = nn.Linear(9, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.dw(self.pool(F.relu(self.stem(x)))))
+        return self.head(F.relu(self.pw(x)).mean((2, 3)))
+
+
 class Reused(nn.Module):
     """A layer that is called twice: its width must stay."""
 

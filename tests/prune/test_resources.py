@@ -13,7 +13,7 @@ from mcunas.graph.torch_lower import lower
 from mcunas.prune.groups import find_groups
 from mcunas.prune.resources import Resources
 from mcunas.prune.skeleton import skeleton_of
-from tests.prune.nets import EXAMPLE, Concatenated, Separable, residual, settled
+from tests.prune.nets import EXAMPLE, Concatenated, Separable, Strided, residual, settled
 
 
 def _resources(net: torch.nn.Module) -> Resources:
@@ -21,7 +21,7 @@ def _resources(net: torch.nn.Module) -> Resources:
     return Resources(skeleton_of(lower(net, EXAMPLE), find_groups(net, EXAMPLE)), Board.load("mps2-an386"))
 
 
-@pytest.mark.parametrize("make", [residual, Separable, Concatenated])
+@pytest.mark.parametrize("make", [residual, Separable, Concatenated, Strided])
 def test_the_skeleton_at_any_widths_costs_what_the_network_of_these_widths_costs(make) -> None:
     resources = _resources(make())
     widths = [max(1, w - 2) for w in resources.skeleton.full]
@@ -34,7 +34,15 @@ def test_the_skeleton_at_any_widths_costs_what_the_network_of_these_widths_costs
     assert usage.latency_us == pytest.approx(cost.latency_us)
 
 
-@pytest.mark.parametrize("make", [residual, Separable, Concatenated])
+def test_the_skeleton_has_no_paddings_that_the_compiler_takes_away() -> None:
+    resources = _resources(Strided())
+    deployed = estimate(resources.skeleton.graph, resources.board)
+    usage = resources.exact(resources.skeleton.full)
+    assert "PAD" not in {op.kind for op in resources.skeleton.graph.ops}
+    assert (usage.ram_bytes, usage.flash_bytes) == (deployed.ram_bytes, deployed.flash_bytes)
+
+
+@pytest.mark.parametrize("make", [residual, Separable, Concatenated, Strided])
 def test_the_soft_resources_equal_the_exact_ones_where_refreshed(make) -> None:
     resources = _resources(make())
     widths = [max(1, w - 1) for w in resources.skeleton.full]

@@ -23,6 +23,12 @@ Sides = tuple[tuple[int, int], tuple[int, int]]
 
 def pad_folding(graph: Graph) -> Graph:
     """The graph without the PADs that all their readers can take over."""
+    ops = folded_ops(graph)
+    return graph if ops == graph.ops else compact(graph.with_(ops=ops))
+
+
+def folded_ops(graph: Graph) -> tuple[Op, ...]:
+    """The graph's ops without those PADs, on the tensors as they are numbered."""
     ops, readers = list(graph.ops), graph.consumers()
     ranges = None
     for pad in graph.ops:
@@ -39,9 +45,8 @@ def pad_folding(graph: Graph) -> Graph:
         if folded and all(op is not None for op in folded.values()):
             for r, op in folded.items():
                 ops[r] = op
-    if all(new is old for new, old in zip(ops, graph.ops)):
-        return graph
-    return compact(graph.with_(ops=tuple(ops)))
+            ops[graph.ops.index(pad)] = None
+    return tuple(op for op in ops if op is not None)
 
 
 def _folded(graph: Graph, pad: Op, op: Op, amounts: list[list[int]], never_below: bool) -> Op | None:
