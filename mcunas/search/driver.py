@@ -82,6 +82,7 @@ def _run_nas(task: Task, board: Board, budget: Budget, method: str, choose: Choo
         return finished
     if not resume:
         _forget(out)
+    own_folder(out)
     return run_nas(run, task, choose, resume)
 
 

@@ -18,7 +18,7 @@ from torch import nn
 
 import mcunas
 from mcunas.cli import explain
-from mcunas.search.run import CHECKPOINT
+from mcunas.search.state import CHECKPOINT
 from mcunas.tasks import Schedule
 
 SCHEDULE = Schedule(prune_epochs=5, finetune_epochs=4, qat_epochs=1, warmup_epochs=1, batch=32, width_rate=0.3,
