@@ -12,6 +12,7 @@ alone writes into the run's folder, and it alone goes on when the search is over
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from mcunas.tasks.schedule import Schedule
 
 _own_batch_norm = F.batch_norm
+_groups = itertools.count()
 
 
 def is_started() -> bool:
@@ -51,7 +53,9 @@ def group(out: Path) -> Iterator[Path]:
     if not is_started():
         yield out
         return
-    dist.init_process_group("gloo")
+    store, rank, world = next(dist.rendezvous("env://"))
+    # a prefix of its own: the store still holds the addresses of an earlier group
+    dist.init_process_group("gloo", store=dist.PrefixStore(f"mcunas{next(_groups)}", store), rank=rank, world_size=world)
     hook = register_optimizer_step_pre_hook(_average_gradients)
     try:
         with tempfile.TemporaryDirectory() as folder, _shared_norms():

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two processes with half of each batch train as one process with all of it; in float64, so that rounding stays small."""
+"""Two processes with half of each batch train as one process with all of it.
+
+Step by step in float64, where rounding stays small; and a whole search in float32, short enough for it to stay so.
+"""
 from __future__ import annotations
 
 import json
@@ -12,7 +15,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import mcunas.search
 from mcunas import tasks
+from mcunas.board import Board
+from mcunas.budget import Budget
 from mcunas.space import sampling
 from mcunas.space import space as spaces
 from mcunas.space.supernet import Supernet
@@ -48,6 +54,15 @@ def curve(folder: Path, batch: int) -> dict[str, float]:
     return found
 
 
+def history(folder: Path, batch: int) -> list[dict[str, float]]:
+    """Of a whole small search, in float32."""
+    schedule = Schedule(prune_epochs=2, finetune_epochs=1, warmup_epochs=0, batch=batch, rate=0.02, epoch_samples=96)
+    mcunas.search.search("digits", Board.load("mps2-an386"), Budget("16 KiB", "32 KiB", "12 ms"), "proxyless",
+                         folder / "search", schedule=schedule)
+    found = json.loads((folder / "search" / "history.json").read_text()) if ddp.is_first() else []
+    return [{key: epoch[key] for key in ("loss", "arch_loss", "validation") if key in epoch} for epoch in found]
+
+
 @pytest.fixture(scope="module")
 def both(tmp_path_factory) -> tuple[dict[str, float], dict[str, float], Path]:
     folder = tmp_path_factory.mktemp("two")
@@ -56,8 +71,7 @@ def both(tmp_path_factory) -> tuple[dict[str, float], dict[str, float], Path]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(launched, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr
-    one = tmp_path_factory.mktemp("one")
-    return curve(one, 16), json.loads((folder / "curve.json").read_text()), folder
+    return curve(tmp_path_factory.mktemp("one"), 16), json.loads((folder / "curve.json").read_text()), folder
 
 
 def test_the_curve_is_that_of_one_process_with_the_doubled_batch(both):
@@ -66,8 +80,16 @@ def test_the_curve_is_that_of_one_process_with_the_doubled_batch(both):
     assert two == pytest.approx(one, rel=1e-6, abs=1e-6)
 
 
+def test_a_search_is_that_of_one_process_with_the_doubled_batch(both, tmp_path):
+    two = json.loads((both[2] / "history.json").read_text())
+    assert two == [pytest.approx(epoch, abs=1e-4) for epoch in history(tmp_path, 16)] and len(two) == 3
+    asked = [json.loads((folder / "search" / "metrics.json").read_text())["asked"] for folder in (both[2], tmp_path)]
+    assert asked[0]["fingerprint"] == asked[1]["fingerprint"]       # so either goes on with what the other left
+
+
 def test_only_the_first_process_writes(both):
-    assert [p.name for p in both[2].iterdir()] == ["curve.json"]
+    assert sorted(p.name for p in both[2].iterdir()) == ["curve.json", "history.json", "search"]
+    assert len(json.loads((both[2] / "search" / "test_reads.json").read_text())) == 1
 
 
 def test_a_process_alone_keeps_everything_to_itself(tmp_path):
@@ -79,3 +101,6 @@ def test_a_process_alone_keeps_everything_to_itself(tmp_path):
 
 if __name__ == "__main__":
     curve(Path(sys.argv[1]), 8)
+    told = history(Path(sys.argv[1]), 8)
+    if ddp.is_first():
+        (Path(sys.argv[1]) / "history.json").write_text(json.dumps(told))
