@@ -7,6 +7,10 @@
     choice.py      ChoiceBlock and Gate; sampling.py: how gates are drawn; width.py: WidthChoice
     supernet.py    Supernet: all choices at once, shared weights, extract, kill
     price.py       exact and expected prices on a board
+    bipath.py      a width searched by two copies of a block; hidden.py: cutting and growing the axis inside it
+    tiered.py      the supernet with such widths and one depth per stage; tiers.py: what may go while a search runs;
+                   inner_price.py: what those widths cost
+    evolution.py   NSGA-II over options; evidence.py: what a population says about them
 """
 from mcunas.space.genotype import STARTS, Genotype
 

@@ -111,7 +111,7 @@ def search(problem: Problem, widest: int, price: float, seed: int, is_placebo: b
 def saved_bytes(sizes: int, widest: int = 64) -> dict[str, int]:
     """Bytes kept for the backward pass with `sizes` widths to choose from: at most by bi-path, and by a mixture of paths."""
     problem = Problem(24, 0)
-    x, y = problem.x[:BATCH], problem.y[:BATCH]
+    x, y = problem.x[:BATCH].clone(), problem.y[:BATCH].clone()         # not the storage of all inputs
     path = BiPath(problem.student(widest), _hidden, least=widest // sizes, grain=widest // sizes)
     most = 0
     while not path.is_done:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """prunet and padnas on a space of a few options: what they leave, and that an interrupted search ends the same."""
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ import pytest
 import mcunas.search
 from mcunas.board import Board
 from mcunas.budget import Budget
+from mcunas.search.padnas import fair_paths
 from mcunas.search.result import Result
 from mcunas.space.space import INLINE
 from mcunas.tasks import Schedule
+from mcunas.tasks.training import generator
 
 SPACE = {"options": ["conv1x1", "conv3x3", "ds3", "mb3_e4", "skip"],
          "stem": {"kernel": [3, 3], "channels": 8, "stride": [2, 2]}, "stages": [{"channels": 8, "stride": 1, "slots": 3}]}
@@ -43,6 +46,15 @@ def test_an_interrupted_search_ends_the_same(method: str, settings: dict, tmp_pa
     assert again.genotype == whole.genotype and again.metrics["facts"] | asked == whole.metrics["facts"] | asked
     assert again.metrics["float_accuracy"] == whole.metrics["float_accuracy"]
     assert max(again.metrics["budget_use"].values()) <= 1
+
+
+def test_paths_are_fair() -> None:
+    alive = {"s0_0": ["a", "b", "c"], "s0_1": ["a", "b"]}
+    paths = list(islice(fair_paths(alive, generator(0, 0)), 12))
+    for start in range(0, 12, 3):
+        assert sorted(path["s0_0"] for path in paths[start:start + 3]) == ["a", "b", "c"]
+    assert sum(path["s0_1"] == "a" for path in paths) == 6
+    assert len({(path["s0_0"], path["s0_1"]) for path in paths}) > 3
 
 
 def test_prunet_ends_with_one_network_and_runs_fewer_options(tmp_path: Path) -> None:
