@@ -14,4 +14,16 @@ static inline void mn_clamp_bytes(int8_t *x, int32_t count, int32_t low, int32_t
   }
 }
 
+// The same for pixels of `channels` bytes that lie `step` bytes apart.
+static inline void mn_clamp_pixels(int8_t *x, int32_t pixels, int32_t channels, int32_t step, int32_t low, int32_t high)
+{
+  if (step == channels) {
+    mn_clamp_bytes(x, pixels * channels, low, high);
+    return;
+  }
+  for (; pixels > 0; pixels--, x += step) {
+    mn_clamp_bytes(x, channels, low, high);
+  }
+}
+
 #endif

@@ -27,8 +27,8 @@ static void find_runs(const struct mn_conv_s8 *p, struct patch *a)
   a->w_row = p->kernel_w * p->group_c;
   a->w_first = a->rows.from * a->w_row + a->cols.from * p->group_c;
   a->calls = height;
-  if (p->dilation_w != 1 || p->group_c != p->in_c) {
-    a->runs = (struct mn_runs){width, p->group_c, p->dilation_w * p->in_c, p->group_c};
+  if (p->dilation_w != 1 || p->group_c != p->in_step) {
+    a->runs = (struct mn_runs){width, p->group_c, p->dilation_w * p->in_step, p->group_c};
   } else if (a->lines.wrap >= 0) {
     a->runs = (struct mn_runs){1, width * p->group_c, 0, 0};
   } else {
@@ -94,20 +94,20 @@ void mn_conv_s8(const struct mn_conv_s8 *p, const int8_t *in, int8_t *out, int32
 
   for (int32_t oy = rows.first; oy != rows.end; oy += rows.step) {
     const int32_t y = oy * p->stride_h - p->pad_top;
-    int8_t *const result = out + mn_slot(oy, p->out_ring) * p->out_w * p->out_c;
+    int8_t *const result = out + mn_slot(oy, p->out_ring) * p->out_w * p->out_step;
 
     a.rows = mn_taps_inside(y, p->in_h, p->kernel_h, p->dilation_h);
     a.lines = mn_lines(y + a.rows.from * p->dilation_h, a.rows.to - a.rows.from, p->dilation_h, p->in_ring,
-                       p->in_w * p->in_c);
+                       p->in_w * p->in_step);
     for (int32_t ox = cols.first; ox != cols.end; ox += cols.step) {
       const int32_t x = ox * p->stride_w - p->pad_left;
 
       a.cols = mn_taps_inside(x, p->in_w, p->kernel_w, p->dilation_w);
       const bool misses = a.rows.from == a.rows.to || a.cols.from == a.cols.to;
-      const int32_t at = misses ? 0 : a.lines.first + (x + a.cols.from * p->dilation_w) * p->in_c;
+      const int32_t at = misses ? 0 : a.lines.first + (x + a.cols.from * p->dilation_w) * p->in_step;
 
       find_runs(p, &a);
-      pixel(p, &a, in + at, result + ox * p->out_c);
+      pixel(p, &a, in + at, result + ox * p->out_step);
     }
   }
 }

@@ -144,9 +144,10 @@ static const int8_t *mn_conv_sums_m0(const int32_t *x, const int8_t *stream, uin
 void mn_conv_s8_m0(const struct mn_conv_s8_m0 *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                    int32_t to)
 {
-  const struct mn_gather window = {p->in_h, p->in_w * p->in_c, p->in_ring, p->kernel_h, p->dilation_h, p->run_bytes,
+  const struct mn_gather window = {p->in_h, p->in_w * p->in_step, p->in_ring, p->kernel_h, p->dilation_h, p->run_bytes,
                                    p->input_zero_point};
   const int32_t step = from < to ? 1 : -1, last_x = p->out_w - 1, words = MN_STAIRCASE_WORDS(p->signs);
+  const int32_t pixel = p->out_step;
   int32_t *const x = scratch;
   int32_t left = (to - from) * step * p->out_w, oy = from < to ? from : from - 1, ox = from < to ? 0 : last_x;
 
@@ -158,8 +159,8 @@ void mn_conv_s8_m0(const struct mn_conv_s8_m0 *p, const int8_t *in, int8_t *out,
     int8_t *write[PIXELS];
 
     for (int32_t k = 0; k < PIXELS; k++) {
-      places[k] = (struct mn_place){oy * p->stride_h - p->pad_top, (ox * p->stride_w - p->pad_left) * p->in_c};
-      write[k] = out + (mn_slot(oy, p->out_ring) * p->out_w + ox) * p->out_c;
+      places[k] = (struct mn_place){oy * p->stride_h - p->pad_top, (ox * p->stride_w - p->pad_left) * p->in_step};
+      write[k] = out + (mn_slot(oy, p->out_ring) * p->out_w + ox) * pixel;
       if (left <= k + 1) {                  // the last one is computed again
         continue;
       }

@@ -142,7 +142,7 @@ static void mn_conv_pixels_m3(const int32_t *x, const int8_t *stream, const int3
 void mn_conv_s8_m3(const struct mn_conv_s8_m3 *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                    int32_t to)
 {
-  const struct mn_gather window = {p->in_h, p->in_w * p->in_c, p->in_ring, p->kernel_h, p->dilation_h, p->run_bytes,
+  const struct mn_gather window = {p->in_h, p->in_w * p->in_step, p->in_ring, p->kernel_h, p->dilation_h, p->run_bytes,
                                    p->input_zero_point};
   const int32_t step = from < to ? 1 : -1, last_x = p->out_w - 1;
   const uint32_t zero2 = (uint32_t)(2 * p->output_zero_point + 1);
@@ -154,8 +154,8 @@ void mn_conv_s8_m3(const struct mn_conv_s8_m3 *p, const int8_t *in, int8_t *out,
     int8_t *write[PIXELS];
 
     for (int32_t k = 0; k < PIXELS; k++) {
-      places[k] = (struct mn_place){oy * p->stride_h - p->pad_top, (ox * p->stride_w - p->pad_left) * p->in_c};
-      write[k] = out + (mn_slot(oy, p->out_ring) * p->out_w + ox) * p->out_c;
+      places[k] = (struct mn_place){oy * p->stride_h - p->pad_top, (ox * p->stride_w - p->pad_left) * p->in_step};
+      write[k] = out + (mn_slot(oy, p->out_ring) * p->out_w + ox) * p->out_step;
       if (left <= k + 1) {                  // the last one is computed again
         continue;
       }

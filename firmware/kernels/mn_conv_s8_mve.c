@@ -20,7 +20,7 @@ static struct band band_of(const struct mn_conv_s8_mve *p, int32_t oy)
   const int32_t y = oy * p->stride_h - p->pad_top;
   const struct mn_taps taps = mn_taps_inside(y, p->in_h, p->kernel_h, p->dilation_h);
   const struct band band = {taps, mn_lines(y + taps.from * p->dilation_h, taps.to - taps.from, p->dilation_h, p->in_ring,
-                                           p->in_w * p->in_c)};
+                                           p->in_w * p->in_step)};
 
   return band;
 }
@@ -117,8 +117,8 @@ void mn_conv_s8_mve(const struct mn_conv_s8_mve *p, const int8_t *in, int8_t *ou
 {
   const struct mn_span rows = mn_span(from, to), cols = mn_across(&rows, p->out_w);
   const int32_t steps = (p->kernel_h * p->run_bytes + MN_STEP - 1) / MN_STEP, run = p->run_bytes;
-  const int32_t row_bytes = p->in_w * p->in_c, first = (cols.first * p->stride_w - p->pad_left) * p->in_c;
-  const int32_t x_step = rows.step * p->stride_w * p->in_c, out_step = rows.step * p->out_c;
+  const int32_t row_bytes = p->in_w * p->in_step, first = (cols.first * p->stride_w - p->pad_left) * p->in_step;
+  const int32_t x_step = rows.step * p->stride_w * p->in_step, out_step = rows.step * p->out_step;
   struct mn_job4_mve job = {.x0 = scratch, .steps = steps, .ties = p->ties, .weights = p->weights, .requant = p->requant,
                             .zero_point = p->output_zero_point};
   int8_t *u[2];
@@ -126,7 +126,7 @@ void mn_conv_s8_mve(const struct mn_conv_s8_mve *p, const int8_t *in, int8_t *ou
 
   for (int32_t oy = rows.first; oy != rows.end; oy += rows.step) {
     const struct band band = band_of(p, oy);
-    int8_t *to_write = out + (mn_slot(oy, p->out_ring) * p->out_w + cols.first) * p->out_c;
+    int8_t *to_write = out + (mn_slot(oy, p->out_ring) * p->out_w + cols.first) * p->out_step;
     int32_t at = first;
 
     for (int32_t left = p->out_w; left > 0; left--, at += x_step, to_write += out_step) {

@@ -40,8 +40,8 @@ static inline uint32_t border(const int8_t *row, int32_t at, int32_t last, uint3
 static MN_PER_PIXEL void put_window(const struct walk *w, int32_t oy, int32_t ox, uint32_t *to)
 {
   const struct MN_CONV_MEMBERS *const p = w->p;
-  const int32_t row_bytes = p->in_w * p->in_c, run = p->run_bytes, quads = run & ~3;
-  const int32_t at = (ox * p->stride_w - p->pad_left) * p->in_c;
+  const int32_t row_bytes = p->in_w * p->in_step, run = p->run_bytes, quads = run & ~3;
+  const int32_t at = (ox * p->stride_w - p->pad_left) * p->in_step;
   const uint32_t zeros = (uint8_t)p->input_zero_point * 0x01010101u;
   int16_t *rest = (int16_t *)(to + p->kernel_h * quads);
   int32_t y = oy * p->stride_h - p->pad_top;
@@ -94,11 +94,11 @@ static MN_PER_PIXEL void one_pixel(struct walk *w, int32_t oy, int32_t ox, int8_
 static MN_PER_ROW void inner_pairs(struct walk *w, int32_t oy, int32_t ox, int8_t *out, int32_t pairs)
 {
   const struct MN_CONV_MEMBERS *const p = w->p;
-  const int32_t dilation = p->dilation_h, top = oy * p->stride_h - p->pad_top, row_bytes = p->in_w * p->in_c;
+  const int32_t dilation = p->dilation_h, top = oy * p->stride_h - p->pad_top, row_bytes = p->in_w * p->in_step;
   const int32_t above = top < 0 ? (-top + dilation - 1) / dilation : 0;
   const int32_t inside = p->in_h - top <= 0 ? 0 : (p->in_h - top + dilation - 1) / dilation;
   const int32_t below = inside < p->kernel_h ? inside : p->kernel_h, rest = p->run_bytes & 3;
-  const int32_t slot = (top + above * dilation) % p->in_ring, in_step = w->step * p->stride_w * p->in_c;
+  const int32_t slot = (top + above * dilation) % p->in_ring, in_step = w->step * p->stride_w * p->in_step;
   struct mn_conv_run *const r = &w->run;
 
   if (above > 0 || below < p->kernel_h) {
@@ -110,11 +110,11 @@ static MN_PER_ROW void inner_pairs(struct walk *w, int32_t oy, int32_t ox, int8_
   r->to = w->x + above * (p->run_bytes & ~3);
   r->rest_to = (uint32_t *)((uint16_t *)(w->x + p->kernel_h * (p->run_bytes & ~3) + above * rest / 2 * 2) +
                             above * rest % 2);
-  r->x0 = w->in + slot * row_bytes + (ox * p->stride_w - p->pad_left) * p->in_c;
+  r->x0 = w->in + slot * row_bytes + (ox * p->stride_w - p->pad_left) * p->in_step;
   r->x1 = r->x0 + in_step;
   r->in_step = 2 * in_step;
   r->wrap = r->runs - (p->in_ring - slot + dilation - 1) / dilation;
-  compute(w, out, w->step * p->out_c, pairs);
+  compute(w, out, w->step * p->out_step, pairs);
 }
 
 // All pixels of a row of `width`.
@@ -126,10 +126,10 @@ static MN_PER_ROW void row(struct walk *w, int32_t oy, int32_t width, int32_t fi
     const int32_t ox = w->step > 0 ? i : width - 1 - i, pairs = i >= begin && w->held == 0 ? (end - i) / 2 : 0;
 
     if (pairs > 0) {
-      inner_pairs(w, oy, ox, out + ox * w->p->out_c, pairs);
+      inner_pairs(w, oy, ox, out + ox * w->p->out_step, pairs);
       i += 2 * pairs;
     } else {
-      one_pixel(w, oy, ox, out + ox * w->p->out_c);
+      one_pixel(w, oy, ox, out + ox * w->p->out_step);
       i++;
     }
   }
@@ -139,7 +139,7 @@ static MN_PER_ROW void mn_conv_walk(const struct MN_CONV_MEMBERS *p, const int8_
                                 int32_t from, int32_t to)
 {
   const int32_t quads = p->run_bytes / 4, step = from < to ? 1 : -1;
-  const int32_t low = from < to ? from : to, rows = (to - from) * step, line = p->out_w * p->out_c;
+  const int32_t low = from < to ? from : to, rows = (to - from) * step, line = p->out_w * p->out_step;
   struct walk w;
   struct mn_conv_run *const r = &w.run;
 
@@ -156,13 +156,13 @@ static MN_PER_ROW void mn_conv_walk(const struct MN_CONV_MEMBERS *p, const int8_
   r->exact = p->exact;
   r->rounding = (uint32_t)(2 * p->output_zero_point + 1) << (p->exact ? 0 : MN_LINE_POINT - 1);
   r->weights = p->weights;
-  r->row_step = p->dilation_h * p->in_w * p->in_c - p->run_bytes;
+  r->row_step = p->dilation_h * p->in_w * p->in_step - p->run_bytes;
   r->quad_entry = MN_CONV_QUAD_ENTRY(quads);
   r->quad_rounds = quads == 0 ? 1 : (quads + 3) / 4;
   r->rest = p->run_bytes & 3;
-  r->wrap_bytes = p->in_ring * p->in_w * p->in_c;
+  r->wrap_bytes = p->in_ring * p->in_w * p->in_step;
   r->tail = p->out_c & 3;
-  r->out_step = 2 * step * p->out_c;
+  r->out_step = 2 * step * p->out_step;
   r->block_bytes = p->out_c & ~3;
   if (p->linear && low % p->in_ring + rows <= p->in_ring && low % p->out_ring + rows <= p->out_ring) {
     row(&w, low, rows * p->out_w, 0, rows * p->out_w, out + low % p->out_ring * line);
@@ -179,7 +179,7 @@ static MN_PER_ROW void mn_conv_walk(const struct MN_CONV_MEMBERS *p, const int8_
   }
   if (p->low > INT8_MIN || p->high < INT8_MAX) {
     for (int32_t y = low; y < low + rows; y++) {
-      mn_clamp_bytes(out + y % p->out_ring * line, line, p->low, p->high);
+      mn_clamp_pixels(out + y % p->out_ring * line, p->out_w, p->out_c, p->out_step, p->low, p->high);
     }
   }
 }

@@ -17,7 +17,7 @@ struct patch {
 static MN_NOINLINE void inside_3x3(const struct mn_depthwise_s8 *p, const struct mn_lines *lines, const int8_t *x,
                                    int8_t *out)
 {
-  const int32_t tap = p->dilation_w * p->in_c, step = p->requant_step;
+  const int32_t tap = p->dilation_w * p->in_step, step = p->requant_step;
   const int8_t *w = p->weights, *shift = p->shift, *const end = out + p->in_c;
   const int32_t *bias = p->bias, *multiplier = p->multiplier;
   const int8_t *y = x + lines->step - (lines->wrap == 1 ? lines->ring : 0);
@@ -45,7 +45,7 @@ static MN_NOINLINE void inside_3x3(const struct mn_depthwise_s8 *p, const struct
 static MN_NOINLINE void pixel(const struct mn_depthwise_s8 *p, const struct patch *a, const int8_t *x, int8_t *out)
 {
   const struct mn_taps rows = a->rows, cols = a->cols;
-  const int32_t height = rows.to - rows.from, width = cols.to - cols.from, x_tap = p->dilation_w * p->in_c;
+  const int32_t height = rows.to - rows.from, width = cols.to - cols.from, x_tap = p->dilation_w * p->in_step;
   const int32_t area = p->kernel_h * p->kernel_w, first = rows.from * p->kernel_w + cols.from;
   const bool border = height < p->kernel_h || width < p->kernel_w;
   const int32_t *bias = p->bias, *multiplier = p->multiplier;
@@ -78,27 +78,26 @@ void mn_depthwise_s8(const struct mn_depthwise_s8 *p, const int8_t *in, int8_t *
 {
   const struct mn_span rows = mn_span(from, to), cols = mn_across(&rows, p->out_w);
   const bool is_3x3 = p->kernel_h == 3 && p->kernel_w == 3 && p->multiplier_c == 1;
-  const int32_t out_c = p->in_c * p->multiplier_c;
   struct patch a;
 
   for (int32_t oy = rows.first; oy != rows.end; oy += rows.step) {
     const int32_t y = oy * p->stride_h - p->pad_top;
-    int8_t *const result = out + mn_slot(oy, p->out_ring) * p->out_w * out_c;
+    int8_t *const result = out + mn_slot(oy, p->out_ring) * p->out_w * p->out_step;
 
     a.rows = mn_taps_inside(y, p->in_h, p->kernel_h, p->dilation_h);
     a.lines = mn_lines(y + a.rows.from * p->dilation_h, a.rows.to - a.rows.from, p->dilation_h, p->in_ring,
-                       p->in_w * p->in_c);
+                       p->in_w * p->in_step);
     for (int32_t ox = cols.first; ox != cols.end; ox += cols.step) {
       const int32_t x = ox * p->stride_w - p->pad_left;
 
       a.cols = mn_taps_inside(x, p->in_w, p->kernel_w, p->dilation_w);
       const bool misses = a.rows.from == a.rows.to || a.cols.from == a.cols.to;
-      const int32_t at = misses ? 0 : a.lines.first + (x + a.cols.from * p->dilation_w) * p->in_c;
+      const int32_t at = misses ? 0 : a.lines.first + (x + a.cols.from * p->dilation_w) * p->in_step;
 
       if (is_3x3 && a.rows.to - a.rows.from == 3 && a.cols.to - a.cols.from == 3) {
-        inside_3x3(p, &a.lines, in + at, result + ox * out_c);
+        inside_3x3(p, &a.lines, in + at, result + ox * p->out_step);
       } else {
-        pixel(p, &a, in + at, result + ox * out_c);
+        pixel(p, &a, in + at, result + ox * p->out_step);
       }
     }
   }

@@ -38,9 +38,9 @@ static MN_NOINLINE void pad_rows(uint32_t *columns, const uint32_t *end, uint32_
 }
 
 // A strip's bytes of four channels, from the first words of its columns to its output row.
-static MN_NOINLINE void put_pixels(int8_t *out, const uint32_t *columns, int32_t count, int32_t channels)
+static MN_NOINLINE void put_pixels(int8_t *out, const uint32_t *columns, int32_t count, int32_t step)
 {
-  for (; count > 0; count--, columns += MN_COLUMN_WORDS, out += channels) {
+  for (; count > 0; count--, columns += MN_COLUMN_WORDS, out += step) {
     mn_store_word(out, *columns);
   }
 }
@@ -52,7 +52,7 @@ static void four_channels(const struct mn_depthwise_s8_dsp *p, const struct stri
   const uint32_t rounding = (uint32_t)(2 * p->output_zero_point + 1) << (p->exact ? 0 : MN_LINE_POINT - 1);
   uint32_t *const inside = columns + s->before * MN_COLUMN_WORDS;
 
-  mn_depthwise_columns_dsp(s->row, s->inside, inside, p->channels, s->at + c, s->rows == 2);
+  mn_depthwise_columns_dsp(s->row, s->inside, inside, p->in_step, s->at + c, s->rows == 2);
   if (s->outside != 0) {
     pad_rows(inside, inside + s->inside * MN_COLUMN_WORDS, s->outside, mn_both(p->input_zero_point));
   }
@@ -60,9 +60,9 @@ static void four_channels(const struct mn_depthwise_s8_dsp *p, const struct stri
     mn_depthwise_one_dsp(columns, s->count, constants, rounding, p->exact, MN_COLUMN_BYTES * p->stride);
   } else {
     mn_depthwise_two_dsp(columns, s->count, constants, rounding, p->exact);
-    put_pixels(out[1] + c, columns + 1, s->count, p->channels);
+    put_pixels(out[1] + c, columns + 1, s->count, p->out_step);
   }
-  put_pixels(out[0] + c, columns, s->count, p->channels);
+  put_pixels(out[0] + c, columns, s->count, p->out_step);
 }
 
 // All channels of a strip.
@@ -79,7 +79,7 @@ static void all_channels(const struct mn_depthwise_s8_dsp *p, const struct strip
   }
   if (p->low > INT8_MIN || p->high < INT8_MAX) {
     for (int32_t row = 0; row < s->rows; row++) {
-      mn_clamp_bytes(out[row], s->count * p->channels, p->low, p->high);
+      mn_clamp_pixels(out[row], s->count, p->channels, p->out_step, p->low, p->high);
     }
   }
 }
@@ -96,7 +96,7 @@ static void rows_at(const struct mn_depthwise_s8_dsp *p, const int8_t *in, int8_
     const int32_t y = oy * p->stride - p->pad_top + (i < rows + 2 ? i : rows + 1);
     const int32_t inside = y < 0 ? 0 : y < p->in_h ? y : p->in_h - 1;
 
-    s.row[i] = in + inside % p->in_ring * p->in_w * p->channels;
+    s.row[i] = in + inside % p->in_ring * p->in_w * p->in_step;
     s.outside |= (uint32_t)(y != inside) << i;
   }
   for (int32_t ox = 0; ox < p->out_w; ox += s.count) {
@@ -107,12 +107,12 @@ static void rows_at(const struct mn_depthwise_s8_dsp *p, const int8_t *in, int8_
     const int32_t last = first + (s.count - 1) * p->stride + 3;
     const int32_t begin = first < 0 ? 0 : first, end = last > p->in_w ? p->in_w : last;
 
-    s.at = begin * p->channels;
+    s.at = begin * p->in_step;
     s.before = begin - first;
     s.inside = end - begin;
     s.after = last - end;
     for (int32_t row = 0; row < 2; row++) {
-      to[row] = out + ((oy + row) % p->out_ring * p->out_w + ox) * p->channels;
+      to[row] = out + ((oy + row) % p->out_ring * p->out_w + ox) * p->out_step;
     }
     all_channels(p, &s, columns, to);
   }

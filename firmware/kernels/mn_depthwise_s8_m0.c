@@ -110,25 +110,25 @@ void mn_depthwise_s8_m0(const struct mn_depthwise_s8_m0 *p, const int8_t *in, in
                         int32_t to)
 {
   const int32_t channels = p->in_c, words = MN_STAIRCASE_WORDS(p->signs), step = from < to ? 1 : -1;
-  const struct mn_patch patch = {in, scratch, p->in_h, p->in_w * channels, p->in_ring, 3 * channels,
-                                 p->input_zero_point};
+  const struct mn_patch patch = {in, scratch, p->in_h, p->in_w * p->in_step, p->in_ring,
+                                 (p->in_w - 1) * p->in_step + channels, 2 * p->in_step + channels, p->input_zero_point};
 
   for (int32_t oy = from < to ? from : from - 1; oy != (from < to ? to : to - 1); oy += step) {
-    int8_t *const line = out + mn_slot(oy, p->out_ring) * p->out_w * channels;
+    int8_t *const line = out + mn_slot(oy, p->out_ring) * p->out_w * p->out_step;
 
     for (int32_t i = 0; i < p->out_w; i++) {
       const int32_t ox = step > 0 ? i : p->out_w - 1 - i;
       const int32_t *requant = p->requant;
       const uint32_t *w = p->weights;
-      int8_t *const write = line + ox * channels;
+      int8_t *const write = line + ox * p->out_step;
       const int8_t *row[3];
 
-      mn_patch_rows(&patch, oy * p->stride_h - p->pad_top, (ox * p->stride_w - p->pad_left) * channels, row);
+      mn_patch_rows(&patch, oy * p->stride_h - p->pad_top, (ox * p->stride_w - p->pad_left) * p->in_step, row);
       for (int32_t c = 0; c < channels; ) {
         const int32_t count = channels - c < CHANNELS ? channels - c : CHANNELS;
         uint32_t acc[CHANNELS];
 
-        mn_depthwise_sums_m0(row[0] + c, channels, w, acc, acc + count, (int32_t)(row[1] - row[0]),
+        mn_depthwise_sums_m0(row[0] + c, p->in_step, w, acc, acc + count, (int32_t)(row[1] - row[0]),
                              (int32_t)(row[2] - row[1]));
         w += 3 * count;
         for (const uint32_t *sum = acc; sum != acc + count; sum++, c++, requant += words) {

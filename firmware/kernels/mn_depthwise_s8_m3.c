@@ -147,36 +147,38 @@ static void mn_depthwise_pixel_m3(const int8_t *x, int32_t tap, const int32_t *w
 void mn_depthwise_s8_m3(const struct mn_depthwise_s8_m3 *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                         int32_t to)
 {
-  const int32_t channels = p->in_c, step = from < to ? 1 : -1, run = p->in_w * channels;
-  const struct mn_patch patch = {in, scratch, p->in_h, run, p->in_ring, 3 * channels, p->input_zero_point};
+  const int32_t channels = p->in_c, tap = p->in_step, step = from < to ? 1 : -1, run = p->in_w * tap;
+  const struct mn_patch patch = {in, scratch, p->in_h, run, p->in_ring, run - tap + channels, 2 * tap + channels,
+                                 p->input_zero_point};
+  const int32_t pairs = p->stride_w == 1 && p->out_step == tap;         // a pair's outputs lie a tap apart
   const uint32_t zero2 = (uint32_t)(2 * p->output_zero_point + 1);
 
   for (int32_t oy = from < to ? from : from - 1; oy != (from < to ? to : to - 1); oy += step) {
-    int8_t *const line = out + mn_slot(oy, p->out_ring) * p->out_w * channels;
+    int8_t *const line = out + mn_slot(oy, p->out_ring) * p->out_w * p->out_step;
     const int32_t iy = oy * p->stride_h - p->pad_top;
 
     for (int32_t done = 0; done < p->out_w; ) {
       const int32_t left = p->out_w - done;
       const int8_t *row[3];
       int32_t ox = step > 0 ? done : left - 2;                          // of a pair
-      int32_t at = (ox - p->pad_left) * channels;
-      int8_t *write = line + ox * channels;
+      int32_t at = (ox - p->pad_left) * tap;
+      int8_t *write = line + ox * p->out_step;
 
-      if (left >= 2 && p->stride_w == 1 && at >= 0 && at + 4 * channels <= run && iy >= 0 && iy + 3 <= p->in_h) {
+      if (left >= 2 && pairs && at >= 0 && at + 4 * tap <= run && iy >= 0 && iy + 3 <= p->in_h) {
         mn_patch_rows(&patch, iy, at, row);
-        mn_depthwise_pair_m3(row[0], channels, p->words, write, row[1], row[2], write + channels, zero2);
+        mn_depthwise_pair_m3(row[0], tap, p->words, write, row[1], row[2], write + channels, zero2);
         done += 2;
       } else {
         ox = step > 0 ? done : left - 1;
-        at = (ox * p->stride_w - p->pad_left) * channels;
-        write = line + ox * channels;
+        at = (ox * p->stride_w - p->pad_left) * tap;
+        write = line + ox * p->out_step;
         mn_patch_rows(&patch, iy, at, row);
-        mn_depthwise_pixel_m3(row[0], channels, p->words, write, row[1], row[2], write + channels, zero2);
+        mn_depthwise_pixel_m3(row[0], tap, p->words, write, row[1], row[2], write + channels, zero2);
         done++;
       }
     }
     if (p->low > INT8_MIN || p->high < INT8_MAX) {
-      mn_clamp_bytes(line, p->out_w * channels, p->low, p->high);
+      mn_clamp_pixels(line, p->out_w, channels, p->out_step, p->low, p->high);
     }
   }
 }

@@ -38,11 +38,11 @@ void mn_fully_connected_s8(const struct mn_fully_connected_s8 *p, const int8_t *
   const struct mn_span rows = mn_span(from, to), cols = mn_across(&rows, p->width);
 
   for (int32_t y = rows.first; y != rows.end; y += rows.step) {
-    const int8_t *const v = in + mn_slot(y, p->in_ring) * p->width * p->depth;
-    int8_t *const u = out + mn_slot(y, p->out_ring) * p->width * p->outputs;
+    const int8_t *const v = in + mn_slot(y, p->in_ring) * p->width * p->in_step;
+    int8_t *const u = out + mn_slot(y, p->out_ring) * p->width * p->out_step;
 
     for (int32_t x = cols.first; x != cols.end; x += cols.step) {
-      pixel(p, v + x * p->depth, u + x * p->outputs);
+      pixel(p, v + x * p->in_step, u + x * p->out_step);
     }
   }
 }

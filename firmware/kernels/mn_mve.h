@@ -106,6 +106,19 @@ static inline void mn_clamp_mve(int8_t *x, int32_t count, int32_t low, int32_t h
 #endif
 }
 
+// The same for pixels of `channels` bytes that lie `step` bytes apart.
+static inline void mn_clamp_pixels_mve(int8_t *x, int32_t pixels, int32_t channels, int32_t step, int32_t low,
+                                       int32_t high)
+{
+  if (step == channels) {
+    mn_clamp_mve(x, pixels * channels, low, high);
+    return;
+  }
+  for (; pixels > 0; pixels--, x += step) {
+    mn_clamp_mve(x, channels, low, high);
+  }
+}
+
 #if !defined(__arm__)
 // One block of `channels` outputs on the host: `order` says which channel each lane of the requantization table holds.
 static inline const int32_t *mn_block_mve(const uint32_t *sums, const int32_t *requant, const uint8_t *order,

@@ -5,7 +5,8 @@
 // input_zero_point * (sum of the channel's weights), so that a kernel multiplies raw input bytes; a tap on the padding
 // reads input_zero_point. `multiplier` and `shift` advance by requant_step per channel: 0 when one pair serves all.
 // Padding after the last pixel is implied by the output size. `from` and `to`: the rows to compute, see mn_rows.h;
-// in_ring and out_ring: the rows that the buffers hold.
+// in_ring and out_ring: the rows that the buffers hold. in_step and out_step: bytes from a pixel to the next, more than
+// its channels where the tensor is part of one that has more (CONCATENATION without a copy).
 #ifndef MN_NN_H
 #define MN_NN_H
 
@@ -21,7 +22,7 @@ struct mn_conv_s8 {
   const int32_t *bias;
   const int32_t *multiplier;
   const int8_t *shift;
-  uint16_t in_ring, out_ring, in_h, in_w, in_c, out_w, out_c;
+  uint16_t in_ring, out_ring, in_h, in_w, in_step, out_w, out_c, out_step;
   uint16_t group_c;        // input channels that one output channel reads
   uint16_t group_out_c;    // output channels that read the same input channels
   uint16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
@@ -37,7 +38,7 @@ struct mn_depthwise_s8 {
   const int32_t *bias;
   const int32_t *multiplier;
   const int8_t *shift;
-  uint16_t in_ring, out_ring, in_h, in_w, in_c, out_w, multiplier_c;
+  uint16_t in_ring, out_ring, in_h, in_w, in_c, in_step, out_w, out_step, multiplier_c;
   uint16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
   int32_t input_zero_point, output_zero_point;
   int8_t low, high;
@@ -52,7 +53,7 @@ struct mn_fully_connected_s8 {
   const int32_t *multiplier;
   const int8_t *shift;
   uint16_t in_ring, out_ring;
-  int32_t width, depth, outputs;
+  int32_t width, depth, outputs, in_step, out_step;
   int32_t output_zero_point;
   int8_t low, high;
   uint8_t requant_step;

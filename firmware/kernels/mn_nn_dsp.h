@@ -17,17 +17,17 @@ extern "C" {
 #endif
 
 // Output rows from..to-1 upwards, or from-1..to downwards when from > to (see mn_nn.h). Row r of a tensor lies at slot
-// r modulo the rows that its buffer holds.
+// r modulo the rows that its buffer holds. Steps: mn_nn.h.
 
-// Convolution, kernel_w taps side by side (no dilation in x), any stride. A row of taps is a run of run_bytes =
-// kernel_w * in_c input bytes, read as quads; the bytes after its quads follow those of all runs, in twos. A step is two
-// inputs, one word of each pixel. weights: blocks of four channels as [step][pair of channels], then requantization;
+// Convolution, kernel_w taps side by side (no dilation in x), any stride. A row of taps is a run of run_bytes input
+// bytes (kernel_w times the channels), read as quads; the bytes after its quads follow those of all runs, in twos. A
+// step is two inputs, one word of each pixel. weights: blocks of four channels as [step][pair of channels], then requantization;
 // one or two channels after them as [step], three as a block. first_x, whole: columns from first_x on, `whole` of them,
 // have windows that lie inside the rows. linear: 1 for windows of one pixel without strides or padding.
 // scratch: 8 bytes per step.
 #define MN_CONV_DSP_MEMBERS                                                                       \
   const uint32_t *weights;                                                                        \
-  uint16_t in_h, in_w, in_c, out_h, out_w, out_c, in_ring, out_ring;                              \
+  uint16_t in_h, in_w, in_step, out_h, out_w, out_c, out_step, in_ring, out_ring;                 \
   uint16_t kernel_h, run_bytes, steps, stride_h, stride_w, dilation_h, pad_top, pad_left, first_x, whole; \
   int8_t input_zero_point, output_zero_point, low, high;                                          \
   uint8_t exact, linear
@@ -52,7 +52,8 @@ void mn_conv_s8_wide_dsp(const struct mn_conv_s8_wide_dsp *p, const int8_t *in, 
 // A strip's pixels, of up to two rows and all channels, are written when the next strip's inputs are still to be read.
 struct mn_depthwise_s8_dsp {
   const uint32_t *constants;
-  uint16_t in_h, in_w, channels, out_h, out_w, in_ring, out_ring, stride, pad_top, pad_left, strip;
+  uint16_t in_h, in_w, channels, in_step, out_h, out_w, out_step, in_ring, out_ring;
+  uint16_t stride, pad_top, pad_left, strip;
   int8_t input_zero_point, output_zero_point, low, high;
   uint8_t exact;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Layers on cores with the M-profile vector extension (Cortex-M55, M85). Tables are packed by
-// mcunas/compiler/lower/mve_packing.py; rows and rings as in mn_rows.h.
+// mcunas/compiler/lower/mve_packing.py; rows and rings as in mn_rows.h, steps as in mn_nn.h.
 //
 // Weights come in blocks of output channels, each block as [step][channel][16]: a step is 16 bytes of the window, the
 // last one filled up with zeros. Channels after the last whole block follow one by one, without filling.
@@ -21,7 +21,7 @@ struct mn_pointwise_s8_mve {
   const int8_t *weights;
   const int32_t *requant;
   uint16_t in_ring, out_ring;
-  uint16_t width, depth, outputs;
+  uint16_t width, depth, outputs, in_step, out_step;
   int8_t output_zero_point, low, high;
   uint8_t ties;
 };
@@ -40,12 +40,12 @@ struct mn_fully_connected_s8_mve {
 void mn_fully_connected_s8_mve(const struct mn_fully_connected_s8_mve *p, const int8_t *in, int8_t *out, int32_t from,
                                int32_t to);
 
-// Convolution, kernel_w taps side by side (no dilation in x): a row of taps is a run of run_bytes = kernel_w * in_c
-// input bytes. Two pixels at a time are gathered into scratch (2 * steps * 16 bytes); blocks of four channels.
+// Convolution, kernel_w taps side by side (no dilation in x): a row of taps is a run of run_bytes input bytes (kernel_w
+// times the channels). Two pixels at a time are gathered into scratch (2 * steps * 16 bytes); blocks of four channels.
 struct mn_conv_s8_mve {
   const int8_t *weights;
   const int32_t *requant;
-  uint16_t in_h, in_w, in_c, out_w, out_c, in_ring, out_ring;
+  uint16_t in_h, in_w, in_step, out_w, out_c, out_step, in_ring, out_ring;
   uint16_t kernel_h, run_bytes, stride_h, stride_w, dilation_h, pad_top, pad_left;
   int8_t input_zero_point, output_zero_point, low, high;
   uint8_t ties;
@@ -60,7 +60,7 @@ struct mn_depthwise_s8_mve {
   const int8_t *weights;
   const int32_t *requant;
   const int8_t *padding;
-  uint16_t in_h, in_w, in_c, out_w, in_ring, out_ring;
+  uint16_t in_h, in_w, in_c, in_step, out_w, out_step, in_ring, out_ring;
   uint16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
   int8_t output_zero_point, low, high;
   uint8_t ties;

@@ -12,7 +12,8 @@ struct mn_patch {
   const int8_t *in;
   int8_t *copies;                          // three runs
   int32_t in_h, row_bytes, in_ring;
-  int32_t run_bytes;                       // of three pixels
+  int32_t row_end;                         // of the last pixel's channels
+  int32_t run_bytes;                       // of three pixels, up to the last one's channels
   int8_t zero_point;
 };
 
@@ -51,7 +52,7 @@ static inline void mn_fill_bytes(int8_t *to, int8_t value, int32_t count)
 // Sets row[3] to the first taps of the window whose first row is input row y and begins at its byte `at`.
 static inline void mn_patch_rows(const struct mn_patch *p, int32_t y, int32_t at, const int8_t *row[3])
 {
-  const int32_t run = p->run_bytes, before = at < 0 ? (-at < run ? -at : run) : 0, room = p->row_bytes - at;
+  const int32_t run = p->run_bytes, before = at < 0 ? (-at < run ? -at : run) : 0, room = p->row_end - at;
   const int32_t end = room < run ? (room > before ? room : before) : run;
   int8_t *copy = p->copies;
 

@@ -112,13 +112,13 @@ void mn_pointwise_s8_mve(const struct mn_pointwise_s8_mve *p, const int8_t *in, 
   const int32_t first = rows.step > 0 ? 0 : width - 1, group = whole == outputs ? width : 1;
 
   for (int32_t y = rows.first; y != rows.end; y += rows.step) {
-    const int8_t *x = in + (mn_slot(y, p->in_ring) * width + first) * depth;
-    int8_t *u = out + (mn_slot(y, p->out_ring) * width + first) * outputs;
+    const int8_t *x = in + (mn_slot(y, p->in_ring) * width + first) * p->in_step;
+    int8_t *u = out + (mn_slot(y, p->out_ring) * width + first) * p->out_step;
 
     for (int32_t left = width; left > 0; left -= group) {
       int8_t rest[8];
-      struct run run = {x + before, rows.step * depth, steps, p->weights, p->requant, whole / 8,
-                        rows.step * outputs - whole, group, p->ties, depth - before, p->output_zero_point, u};
+      struct run run = {x + before, rows.step * p->in_step, steps, p->weights, p->requant, whole / 8,
+                        rows.step * p->out_step - whole, group, p->ties, depth - before, p->output_zero_point, u};
 
       if (whole != outputs) {
         mn_single_channels_mve(x, depth, p->weights + steps * MN_STEP * whole, p->requant + whole / 8 * 18,
@@ -128,10 +128,11 @@ void mn_pointwise_s8_mve(const struct mn_pointwise_s8_mve *p, const int8_t *in, 
         blocks(&run);
       }
       memcpy(u + whole, rest, (size_t)(outputs - whole));
-      x += rows.step * depth;          // group is 1 or the whole row
-      u += rows.step * outputs;
+      x += rows.step * p->in_step;     // group is 1 or the whole row
+      u += rows.step * p->out_step;
     }
-    mn_clamp_mve(out + mn_slot(y, p->out_ring) * width * outputs, width * outputs, p->low, p->high);
+    mn_clamp_pixels_mve(out + mn_slot(y, p->out_ring) * width * p->out_step, width, outputs, p->out_step, p->low,
+                        p->high);
   }
 }
 

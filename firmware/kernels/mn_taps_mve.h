@@ -63,10 +63,10 @@ static inline void mn_row_mve(const struct mn_depthwise_s8_mve *p, const int8_t 
 
   for (int32_t i = 0; i < p->kernel_h; i++, y += p->dilation_h) {
     const int32_t inside = y >= 0 && y < p->in_h;
-    const int8_t *tap = inside ? in + mn_slot(y, p->in_ring) * p->in_w * p->in_c : in;
+    const int8_t *tap = inside ? in + mn_slot(y, p->in_ring) * p->in_w * p->in_step : in;
     int32_t column = inside ? 0 : MN_OUTSIDE;
 
-    for (int32_t j = 0; j < p->kernel_w; j++, k++, column += p->dilation_w, tap += p->dilation_w * p->in_c) {
+    for (int32_t j = 0; j < p->kernel_w; j++, k++, column += p->dilation_w, tap += p->dilation_w * p->in_step) {
       row->tap[k] = tap;
       row->column[k] = column;
     }
@@ -78,7 +78,7 @@ static inline void mn_place_mve(const struct mn_depthwise_s8_mve *p, const struc
                                 struct mn_run_mve *run)
 {
 #if defined(__arm__)
-  const int32_t ahead = x * p->in_c;
+  const int32_t ahead = x * p->in_step;
 
 #define MN_PLACE_FOUR(at)                          \
   "vldrw.32 q0, [%0, #48 + " at "]\n"              \
@@ -101,7 +101,7 @@ static inline void mn_place_mve(const struct mn_depthwise_s8_mve *p, const struc
     const int32_t column = row->column[k] + x;
     const int32_t inside = column >= 0 && column < p->in_w;
 
-    run->tap[k] = inside ? row->tap[k] + x * p->in_c : p->padding;
+    run->tap[k] = inside ? row->tap[k] + x * p->in_step : p->padding;
     run->step[k] = inside ? move : 0;
   }
 #endif
@@ -130,7 +130,7 @@ static inline void mn_walk_mve(const struct mn_depthwise_s8_mve *p, const int8_t
 {
   const struct mn_span rows = mn_span(from, to), cols = mn_across(&rows, p->out_w);
   const int32_t channels = p->in_c, whole = channels / block, reach = (p->kernel_w - 1) * p->dilation_w;
-  const int32_t move = rows.step * p->stride_w * channels, all = whole * block == channels;
+  const int32_t move = rows.step * p->stride_w * p->in_step, all = whole * block == channels;
   // Pixels whose windows lie between the sides.
   const int32_t inner_first = (p->pad_left + p->stride_w - 1) / p->stride_w;
   const int32_t inner_end = p->in_w + p->pad_left > reach ? (p->in_w + p->pad_left - reach - 1) / p->stride_w + 1 : 0;
@@ -141,13 +141,13 @@ static inline void mn_walk_mve(const struct mn_depthwise_s8_mve *p, const int8_t
   run.activation = (int32_t)((uint32_t)p->ties << 31 | (uint16_t)p->output_zero_point);
   run.weights = p->weights;
   run.requant = p->requant;
-  run.out_skip = rows.step * channels - whole * block;
+  run.out_skip = rows.step * p->out_step - whole * block;
   for (int32_t k = p->kernel_h * p->kernel_w; k < MN_TAP_LANES; k++) {
     row.tap[k] = in;
     row.column[k] = MN_OUTSIDE;
   }
   for (int32_t oy = rows.first; oy != rows.end; oy += rows.step) {
-    int8_t *const u = out + mn_slot(oy, p->out_ring) * p->out_w * channels;
+    int8_t *const u = out + mn_slot(oy, p->out_ring) * p->out_w * p->out_step;
 
     mn_row_mve(p, in, oy, &row);
     for (int32_t x = cols.first, pixels; x != cols.end; x += pixels * cols.step) {
@@ -157,13 +157,13 @@ static inline void mn_walk_mve(const struct mn_depthwise_s8_mve *p, const int8_t
       }
       mn_place_mve(p, &row, x * p->stride_w - p->pad_left, move, &run);
       run.pixels = pixels;
-      run.out = u + x * channels;
+      run.out = u + x * p->out_step;
       blocks(&run);
       if (!all) {
         mn_last_block_mve(&run, channels, block, blocks);
       }
     }
-    mn_clamp_mve(u, p->out_w * channels, p->low, p->high);
+    mn_clamp_pixels_mve(u, p->out_w, channels, p->out_step, p->low, p->high);
   }
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host program that calls single kernels in pieces: any row ranges, ring buffers, outputs over their inputs.
+"""A host program that calls single kernels in pieces: any row ranges, ring buffers, outputs over their inputs, tensors
+that are some channels of wider ones.
 
 Every piece works on heap blocks of exactly the bytes that its rings hold, filled with noise but for the input rows that
 the lowering says it reads. Sanitizers see a byte beside a block, the comparison one that is wrong or should have been
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import random
 import subprocess
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ import numpy as np
 from mcunas.compiler.emit import _CTYPE, _array
 from mcunas.compiler.lower import KernelCall, RowInput, Table, lower
 from mcunas.device.host import _FLAGS, _SANITIZE, _compile, _kernel_library
-from mcunas.graph import reference
+from mcunas.graph import Graph, reference
 from mcunas.paths import firmware_dir
 from tests.kernels.bundle import Case
 
@@ -36,15 +39,29 @@ static uint8_t *noise(int32_t bytes) {
   return block;
 }
 
-static void put_rows(uint8_t *block, const void *rows, int32_t row_bytes, int32_t held, int32_t low, int32_t high) {
+/* Rows of `width` pixels of `bytes` each, into pixels of `step` bytes at byte `at`. */
+struct part { int32_t width, bytes, step, at; };
+
+static void put_rows(uint8_t *block, const void *rows, struct part p, int32_t held, int32_t low, int32_t high) {
   for (int32_t r = low; r < high; r++)
-    memcpy(block + r % held * row_bytes, (const uint8_t *)rows + r * row_bytes, (size_t)row_bytes);
+    for (int32_t x = 0; x < p.width; x++)
+      memcpy(block + (r % held * p.width + x) * p.step + p.at, (const uint8_t *)rows + (r * p.width + x) * p.bytes,
+             (size_t)p.bytes);
 }
 
-static uint8_t *ring(const void *rows, int32_t row_bytes, int32_t held, int32_t low, int32_t high) {
-  uint8_t *block = noise(held * row_bytes);
-  put_rows(block, rows, row_bytes, held, low, high);
+static uint8_t *ring(const void *rows, struct part p, int32_t held, int32_t low, int32_t high) {
+  uint8_t *block = noise(held * p.width * p.step);
+  put_rows(block, rows, p, held, low, high);
   return block;
+}
+
+static void expect_rows(const char *what, const uint8_t *block, const void *rows, struct part p, int32_t count) {
+  for (int32_t i = 0; i < count * p.width; i++)
+    if (memcmp(block + i * p.step + p.at, (const uint8_t *)rows + i * p.bytes, (size_t)p.bytes) != 0) {
+      puts(what);
+      failures++;
+      return;
+    }
 }
 
 static uint8_t *copy(const uint8_t *block, int32_t bytes) {
@@ -57,6 +74,34 @@ static void expect(const char *what, const uint8_t *found, const void *wanted, i
   if (memcmp(found, wanted, (size_t)bytes) != 0) { puts(what); failures++; }
 }
 """
+
+
+@dataclass(frozen=True)
+class Part:
+    """`pixels` of `channels` bytes each, at byte `at` of pixels of `step` bytes."""
+
+    pixels: int
+    channels: int
+    step: int
+    at: int = 0
+
+    def in_rows(self, row_bytes: int) -> str:
+        """As struct part of the program."""
+        return f"(struct part){{{row_bytes // self.step}, {self.channels}, {self.step}, {self.at}}}"
+
+    def wider(self, rng: random.Random) -> Part:
+        more = rng.choice((1, 2, 3, self.channels, rng.randint(1, 20)))
+        return replace(self, step=self.step + more, at=rng.randint(0, more))
+
+
+def _dense(graph: Graph, call: KernelCall) -> list[Part]:
+    """The call's inputs and output, their channels without gaps."""
+    found = []
+    for t in (*call.inputs, call.outputs[0]):
+        tensor = graph.tensors[t]
+        channels = tensor.size_bytes // prod(tensor.shape[:-1]) if len(tensor.shape) == 4 else 1
+        found.append(Part(tensor.size_bytes // max(channels, 1), channels, channels))
+    return found
 
 
 class RowsProgram:
@@ -77,11 +122,14 @@ class RowsProgram:
             if len(calls) != 1:
                 continue
             call, name = calls[0], f"case{len(self.functions)}"
-            body = [line for _ in range(pieces) for line in self._in_pieces(call, name)] if call.rows else []
+            dense, count = _dense(graph, call), pieces if call.rows else 0
+            body = [line for _ in range(count) for line in self._in_pieces(call, name, dense)]
             for position in range(len(call.inputs)):
-                sizes = [graph.tensors[t].size_bytes for t in (call.inputs[position], call.outputs[0])]
                 unit = max(np.dtype(graph.tensors[t].dtype).itemsize for t in (call.inputs[position], call.outputs[0]))
-                body += self._over_input(call, name, position, *sizes, unit)
+                body += self._over_input(call, name, position, dense, unit)
+            for _ in range(pieces if call.spaced else 0):
+                spaced, parts = self._spaced(call, dense)
+                body += self._in_pieces(spaced, name, parts) + self._over_input(spaced, name, 0, parts, 1)
             if not body:
                 continue
             self.kernels.add(call.kernel)
@@ -109,8 +157,18 @@ class RowsProgram:
         cuts = sorted([0, *inner, count])
         return list(zip(cuts, cuts[1:]))
 
-    def _in_pieces(self, call: KernelCall, name: str) -> list[str]:
-        """Every piece alone, between rings of random sizes, rows computed upwards or downwards."""
+    def _spaced(self, call: KernelCall, dense: list[Part]) -> tuple[KernelCall, list[Part]]:
+        """The call between tensors of which one or both are some channels of wider ones."""
+        wider = [part.wider(self.rng) for part in dense]
+        for reads, writes in self.rng.choice(((True, True), (True, False), (False, True))), (False, True):
+            spaced = call.spaced(wider[0].step if reads else None, wider[1].step if writes else None)
+            if spaced:
+                break
+        return replace(spaced, inputs=call.inputs, outputs=call.outputs), [
+            wider[0] if reads else dense[0], wider[1] if writes else dense[1]]
+
+    def _in_pieces(self, call: KernelCall, name: str, parts: list[Part]) -> list[str]:
+        """Every piece alone, between rings of random sizes, rows computed upwards or downwards. parts: inputs, output."""
         rows, lines, result = call.rows, [], f"{name}_t{call.outputs[0]}"
         for low, high in self._cuts(rows.count):
             spans = [_reads(how, low, high) for how in rows.inputs]
@@ -120,23 +178,25 @@ class RowsProgram:
             order = (low, high) if self.rng.random() < 0.5 else (high, low)
             lines.append("  {")
             for k, (how, span) in enumerate(zip(rows.inputs, spans)):
-                lines.append(f"    uint8_t *in{k} = ring({name}_t{call.inputs[k]}, {how.row_bytes}, {held[how.ring]}, "
-                             f"{span[0]}, {span[1]});")
+                lines.append(f"    uint8_t *in{k} = ring({name}_t{call.inputs[k]}, {parts[k].in_rows(how.row_bytes)}, "
+                             f"{held[how.ring]}, {span[0]}, {span[1]});")
             size, names = held[rows.ring] * rows.row_bytes, [f"in{k}" for k in range(len(call.inputs))]
+            into = f"{parts[-1].in_rows(rows.row_bytes)}, {held[rows.ring]}, {low}, {high}"
             lines += [f"    uint8_t *out = noise({size}), *wanted = copy(out, {size});",
-                      f"    put_rows(wanted, {result}, {rows.row_bytes}, {held[rows.ring]}, {low}, {high});",
-                      *self._call(call, self._params(call, name, held), names, "out", order),
+                      f"    put_rows(wanted, {result}, {into});",
+                      *self._call(call, self._params(call, name, held), [f"{n} + {p.at}" for n, p in zip(names, parts)],
+                                  f"out + {parts[-1].at}", order),
                       f'    expect("{name} {call.kernel} rows {order}", out, wanted, {size});',
                       *[f"    free({block});" for block in (*names, "out", "wanted")], "  }"]
         return lines
 
-    def _over_input(self, call: KernelCall, name: str, position: int, in_bytes: int, out_bytes: int,
-                    unit: int) -> list[str]:
+    def _over_input(self, call: KernelCall, name: str, position: int, parts: list[Part], unit: int) -> list[str]:
         """The whole layer in pieces, input and output in one block at the least distance or a little more.
 
         unit: bytes that distances are a multiple of.
         """
-        overlap, lines = call.overlap_with(position), []
+        overlap, lines, read, written = call.overlap_with(position), [], parts[position], parts[-1]
+        in_bytes, out_bytes = read.pixels * read.step, written.pixels * written.step
         for least, upwards in ((overlap.input_above, True), (overlap.output_above, False)):
             if least is None:
                 continue
@@ -144,13 +204,16 @@ class RowsProgram:
             at_in, at_out = (distance, 0) if upwards else (0, distance)
             params, size = self._params(call, name, {}), max(at_in + in_bytes, at_out + out_bytes)
             lines += ["  {", f"    uint8_t *block = noise({size});",
-                      f"    memcpy(block + {at_in}, {name}_t{call.inputs[position]}, {in_bytes});"]
-            arguments = [f"block + {at_in}" if k == position else f"{name}_t{t}" for k, t in enumerate(call.inputs)]
+                      f"    put_rows(block + {at_in}, {name}_t{call.inputs[position]}, {read.in_rows(in_bytes)}, 1, 0, 1);"]
+            arguments = [f"{name}_t{t}" for t in call.inputs]
+            arguments[position] = f"block + {at_in + read.at}"
             spans = self._cuts(call.rows.count) if call.rows else [()]
             for span in spans if upwards else reversed(spans):
-                lines += self._call(call, params, arguments, f"block + {at_out}", span if upwards else span[::-1])
-            lines += [f'    expect("{name} {call.kernel} at {at_out} over input {position} at {at_in}", '
-                      f"block + {at_out}, {name}_t{call.outputs[0]}, {out_bytes});", "    free(block);", "  }"]
+                lines += self._call(call, params, arguments, f"block + {at_out + written.at}",
+                                    span if upwards else span[::-1])
+            lines += [f'    expect_rows("{name} {call.kernel} at {at_out} over input {position} at {at_in}", '
+                      f"block + {at_out}, {name}_t{call.outputs[0]}, {written.in_rows(out_bytes)}, 1);",
+                      "    free(block);", "  }"]
         return lines
 
     def _params(self, call: KernelCall, name: str, held: dict[str, int]) -> str:

@@ -24,6 +24,7 @@ from mcunas.graph.integer_params import Requant
 from tests.compiler.random_plans import randomly_cut
 from tests.compiler.test_stream import wrong
 from tests.kernels.bundle import Case, bundle, draw
+from tests.kernels.rows_program import RowsProgram
 from tests.kernels.strategies import _ACTIVATIONS, _conv_attrs, _layer, fully_connected
 from tests.kernels.strategies_graph import row_network
 
@@ -130,3 +131,13 @@ def test_networks_in_pieces_of_rows_between_rings_give_the_same_bytes(isa, numbe
     graph, inputs = bundle(draw(row_network(), 4, 300 + number))
     compiled = randomly_cut(graph, number, isa)
     assert wrong(compiled, (graph, inputs), tmp_path) == []
+
+
+@pytest.mark.parametrize("isa, kinds", [("m3", (conv_2d, depthwise_conv_2d)), ("m0", (conv_2d,))])
+def test_pieces_and_parts_of_wider_tensors_give_the_whole_layer(isa, kinds, tmp_path):
+    """Not the depthwise kernel of m0: it counts on addresses of 32 bits, between scratch and input."""
+    program = RowsProgram(seed=6)
+    for kind in kinds:
+        for case in draw(kind(), 15, 7):
+            program.add(case, isa, 2)
+    assert len([k for k in program.kernels if k.endswith(isa)]) == len(kinds) and program.run(tmp_path) == []

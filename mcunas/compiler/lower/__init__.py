@@ -78,6 +78,8 @@ class KernelCall:
     macs: multiply-accumulates of convolutions and fully connected layers, SAME-padding taps counted.
     rows: set when the kernel computes ranges of rows. overlap: per input, how the output may overwrite it.
     image, images: which of how many equal parts of its tensors the call works on (one image of a batch).
+    spaced: the call on some channels of wider tensors (steps.py), given the bytes from a pixel of the first input, and of
+    the output, to the next; None for its own channels. It gives None where the kernel cannot; None: it never can.
     """
 
     kernel: str
@@ -90,6 +92,7 @@ class KernelCall:
     overlap: tuple[Overlap, ...] = ()
     image: int = 0
     images: int = 1
+    spaced: Callable[[int | None, int | None], KernelCall | None] | None = None
 
     def overlap_with(self, position: int) -> Overlap:
         """What `overlap` says of the input at `position` in `inputs`."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from mcunas.compiler.lower import KernelCall, RowInput, Rows, Table, lowers
 from mcunas.compiler.lower.overlap import window_overlap
+from mcunas.compiler.lower.steps import Shape, steppable, without_steps
 from mcunas.compiler.lower.window import UINT16_MAX, halfwords, image_calls, window_fields
 from mcunas.graph.arithmetic import wrap32
 from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window
@@ -51,10 +52,13 @@ def _product(graph: Graph, op: Op, height: int, width: int) -> list[KernelCall]:
         height, width = 1, height * width
     params = {**_tables(graph, op, requant(graph, op), _weight_sums(graph, op)), "in_ring": height, "out_ring": height,
               "width": width, "depth": depth, "outputs": outputs}
-    rows = Rows(height, width * outputs, (RowInput(height, width * depth, "in_ring"),))
-    overlap = window_overlap((1, height, width, depth), (1, height, width, outputs), _PIXEL)
-    return [KernelCall("mn_fully_connected_s8", params, op.inputs[:1], op.outputs,
-                       macs=height * width * depth * outputs, rows=rows, overlap=(overlap,))]
+
+    def at(x: Shape, y: Shape) -> KernelCall:
+        rows = Rows(height, width * y[3], (RowInput(height, width * x[3], "in_ring"),))
+        return KernelCall("mn_fully_connected_s8", params | {"in_step": x[3], "out_step": y[3]}, op.inputs[:1], op.outputs,
+                          macs=height * width * depth * outputs, rows=rows, overlap=(window_overlap(x, y, _PIXEL),))
+
+    return [steppable(at, (1, height, width, depth), (1, height, width, outputs), reads_apart=True)]
 
 
 @lowers("CONV_2D")
@@ -65,10 +69,10 @@ def conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
         return _product(graph, op, y[0] * y[1], y[2])
     params = {
         **_tables(graph, op, p, _weight_sums(graph, op)), **_dilation(graph, op, win),
-        **halfwords(graph, op, in_c=x[3], out_c=y[3], group_c=w[3], group_out_c=w[0] // (x[3] // w[3])),
+        **halfwords(graph, op, out_c=y[3], group_c=w[3], group_out_c=w[0] // (x[3] // w[3])),
         "input_zero_point": p.input_zero_point,
     }
-    return image_calls(graph, op, "mn_conv_s8", params, win, prod(y) * prod(w[1:]), by_channel=False)
+    return image_calls(graph, op, "mn_conv_s8", params, win, prod(y) * prod(w[1:]), by_channel=False, has_steps=True)
 
 
 @lowers("DEPTHWISE_CONV_2D")
@@ -81,7 +85,8 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
         "weights": Table("int8_t", weights, "weights"), **halfwords(graph, op, in_c=x[3], multiplier_c=multiplier),
         "input_zero_point": p.input_zero_point,
     }
-    return image_calls(graph, op, "mn_depthwise_s8", params, win, prod(y) * w[1] * w[2], by_channel=multiplier == 1)
+    return image_calls(graph, op, "mn_depthwise_s8", params, win, prod(y) * w[1] * w[2], by_channel=multiplier == 1,
+                       has_steps=True)
 
 
 def _dilation(graph: Graph, op: Op, win: Window) -> dict[str, int]:
@@ -91,7 +96,7 @@ def _dilation(graph: Graph, op: Op, win: Window) -> dict[str, int]:
 @lowers("FULLY_CONNECTED")
 def fully_connected(graph: Graph, op: Op) -> list[KernelCall]:
     depth = graph.tensors[op.inputs[1]].shape[1]
-    return _product(graph, op, 1, graph.tensors[op.inputs[0]].elements // depth)
+    return without_steps(_product(graph, op, 1, graph.tensors[op.inputs[0]].elements // depth))
 
 
 @lowers("TRANSPOSE_CONV")

@@ -24,6 +24,7 @@ from mcunas.compiler.lower.packing import (
     requant_rows,
     short,
 )
+from mcunas.compiler.lower.steps import Shape, steppable
 from mcunas.compiler.lower.window import halfwords
 from mcunas.graph.arithmetic import wrap32
 from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window
@@ -78,17 +79,22 @@ def _conv(graph: Graph, op: Op, wide: bool) -> list[KernelCall] | None:
     whole = min((x[2] + win.pad[1] - w[2]) // win.stride[1] + 1, y[2]) - first
     params = {
         "weights": Table("uint32_t", in_stream(words, requant_rows(scaling), w[0]), "weights"),
-        **halfwords(graph, op, in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2], out_c=y[3], in_ring=x[1],
+        **halfwords(graph, op, in_h=x[1], in_w=x[2], out_h=y[1], out_w=y[2], out_c=y[3], in_ring=x[1],
                     out_ring=y[1], kernel_h=w[1], run_bytes=run_bytes, steps=steps.shape[1], stride_h=win.stride[0],
                     stride_w=win.stride[1], dilation_h=win.dilation[0], pad_top=win.pad[0], pad_left=win.pad[1],
                     first_x=min(first, y[2]), whole=max(whole, 0)),
         "input_zero_point": p.input_zero_point, "output_zero_point": p.output_zero_point, "low": p.low, "high": p.high,
         "exact": int(isinstance(scaling, Short)), "linear": int(linear),
     }
-    return [KernelCall("mn_conv_s8_wide_dsp" if wide else "mn_conv_s8_dsp", params, (op.inputs[0],), op.outputs,
-                       scratch_bytes=8 * steps.shape[1], macs=prod(y) * prod(w[1:]),
-                       rows=window_rows(x, y, win, 2, _ROW_TURN * win.kernel[0] * y[2]),
-                       overlap=(_two_pixels(x, y, win),))]
+
+    def at(xs: Shape, ys: Shape) -> KernelCall:
+        return KernelCall("mn_conv_s8_wide_dsp" if wide else "mn_conv_s8_dsp",
+                          params | halfwords(graph, op, in_step=xs[3], out_step=ys[3]), (op.inputs[0],), op.outputs,
+                          scratch_bytes=8 * steps.shape[1], macs=prod(y) * prod(w[1:]),
+                          rows=window_rows(xs, ys, win, 2, _ROW_TURN * win.kernel[0] * y[2]),
+                          overlap=(_two_pixels(xs, ys, win),))
+
+    return [steppable(at, x, y, reads_apart=w[2] == 1)]
 
 
 def _two_pixels(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Overlap:
@@ -117,13 +123,17 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
         "input_zero_point": p.input_zero_point, "output_zero_point": p.output_zero_point, "low": p.low, "high": p.high,
         "exact": int(isinstance(scaling, Short)),
     }
-    # Up to two rows, beginning at any row, are written while inputs of these rows are still read: one row more than
-    # a row at a time.
-    row = window_overlap(x, y, win, block=y[2])
-    overlap = Overlap(row.input_above + y[2] * y[3], row.output_above + y[2] * y[3])
-    return [KernelCall("mn_depthwise_s8_dsp", params, (op.inputs[0],), op.outputs,
-                       scratch_bytes=32 * ((strip - 1) * win.stride[0] + 3), macs=prod(y) * 9,
-                       rows=window_rows(x, y, win, 2 * y[2] if win.stride[0] == 1 else 1), overlap=(overlap,))]
+
+    def at(xs: Shape, ys: Shape) -> KernelCall:
+        # Up to two rows, beginning at any row, are written while inputs of these rows are still read: one row more than
+        # a row at a time.
+        row, line = window_overlap(xs, ys, win, block=y[2]), y[2] * ys[3]
+        return KernelCall("mn_depthwise_s8_dsp", params | halfwords(graph, op, in_step=xs[3], out_step=ys[3]),
+                          (op.inputs[0],), op.outputs, scratch_bytes=32 * ((strip - 1) * win.stride[0] + 3),
+                          macs=prod(y) * 9, rows=window_rows(xs, ys, win, 2 * y[2] if win.stride[0] == 1 else 1),
+                          overlap=(Overlap(row.input_above + line, row.output_above + line),))
+
+    return [steppable(at, x, y, reads_apart=True)]
 
 
 def _meets_input(columns: int, out_columns: int, win: Window) -> bool:

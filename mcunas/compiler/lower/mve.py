@@ -13,6 +13,7 @@ from mcunas.compiler.lower import mve_packing as packing
 from mcunas.compiler.lower.dsp import folded_bias, window_rows
 from mcunas.compiler.lower.overlap import _reads as window_reads
 from mcunas.compiler.lower.overlap import window_overlap
+from mcunas.compiler.lower.steps import Shape, steppable, without_steps
 from mcunas.compiler.lower.window import UINT16_MAX, halfwords
 from mcunas.graph.integer_params import Requant, Window, requant, sliding_window
 from mcunas.graph.ir import Graph, Op
@@ -41,9 +42,10 @@ def fully_connected(graph: Graph, op: Op) -> list[KernelCall] | None:
         return None
     uniform = np.unique(p.multiplier).size == np.unique(p.shift).size == 1
     if depth <= _REGISTER_DEPTH and (not uniform or outputs <= _FEW_CHANNELS):
-        return _pointwise(graph, op, p, 1, pixels)
+        return without_steps(_pointwise(graph, op, p, 1, pixels))
     if not uniform:
-        return _gathering(graph, op, p, (1, 1, pixels, depth), (outputs, 1, depth), (1, 1, pixels, outputs), _PIXEL)
+        return without_steps(_gathering(graph, op, p, (1, 1, pixels, depth), (outputs, 1, depth), (1, 1, pixels, outputs),
+                                        _PIXEL))
     weights = graph.tensors[op.inputs[1]].data
     params = {
         "weights": Table("int8_t", packing.in_blocks(weights, 8), "weights"),
@@ -61,7 +63,7 @@ def _bias(graph: Graph, op: Op, p: Requant, weights: np.ndarray) -> np.ndarray:
     return folded_bias(graph, op, p, weights.astype(np.int64).sum(axis=1))
 
 
-def _pointwise(graph: Graph, op: Op, p: Requant, height: int, width: int) -> list[KernelCall] | None:
+def _pointwise(graph: Graph, op: Op, p: Requant, height: int, width: int) -> list[KernelCall]:
     """Each of height x width pixels times the weights. A pixel is read as a whole before its outputs are written."""
     weights = graph.tensors[op.inputs[1]].data
     weights = weights.reshape(weights.shape[0], -1)
@@ -75,10 +77,15 @@ def _pointwise(graph: Graph, op: Op, p: Requant, height: int, width: int) -> lis
         **halfwords(graph, op, in_ring=height, out_ring=height, width=width, depth=depth, outputs=outputs),
         **packing.activation(p),
     }
-    rows = Rows(height, width * outputs, (RowInput(height, width * depth, "in_ring"),))
-    lead = (height * width - 1) * (outputs - depth)
-    return [KernelCall("mn_pointwise_s8_mve", params, op.inputs[:1], op.outputs, macs=height * width * weights.size,
-                       rows=rows, overlap=(Overlap(max(0, lead), max(0, -lead)),))]
+
+    def at(x: Shape, y: Shape) -> KernelCall:
+        rows = Rows(height, width * y[3], (RowInput(height, width * x[3], "in_ring"),))
+        lead = (height * width - 1) * (y[3] - x[3])
+        return KernelCall("mn_pointwise_s8_mve", params | halfwords(graph, op, in_step=x[3], out_step=y[3]), op.inputs[:1],
+                          op.outputs, macs=height * width * weights.size, rows=rows,
+                          overlap=(Overlap(max(0, lead), max(0, -lead)),))
+
+    return [steppable(at, (1, height, width, depth), (1, height, width, outputs), reads_apart=True)]
 
 
 def _gathering(graph: Graph, op: Op, p: Requant, x: tuple[int, ...], runs: tuple[int, int, int], y: tuple[int, ...],
@@ -91,14 +98,19 @@ def _gathering(graph: Graph, op: Op, p: Requant, x: tuple[int, ...], runs: tuple
     params = {
         "weights": Table("int8_t", packing.in_blocks(weights, 4), "weights"),
         "requant": Table("int32_t", table, "requant"),
-        **halfwords(graph, op, in_h=x[1], in_w=x[2], in_c=x[3], out_w=y[2], out_c=y[3], in_ring=x[1], out_ring=y[1],
+        **halfwords(graph, op, in_h=x[1], in_w=x[2], out_w=y[2], out_c=y[3], in_ring=x[1], out_ring=y[1],
                     kernel_h=runs[1], run_bytes=runs[2], stride_h=win.stride[0], stride_w=win.stride[1],
                     dilation_h=win.dilation[0], pad_top=win.pad[0], pad_left=win.pad[1]),
         "input_zero_point": p.input_zero_point, **packing.activation(p),
     }
-    return [KernelCall("mn_conv_s8_mve", params, op.inputs[:1], op.outputs,
-                       scratch_bytes=2 * packing.steps_of(weights.shape[1]) * packing.STEP,
-                       macs=y[1] * y[2] * weights.size, rows=window_rows(x, y, win, 2), overlap=(_gathered(x, y, win),))]
+
+    def at(xs: Shape, ys: Shape) -> KernelCall:
+        return KernelCall("mn_conv_s8_mve", params | halfwords(graph, op, in_step=xs[3], out_step=ys[3]), op.inputs[:1],
+                          op.outputs, scratch_bytes=2 * packing.steps_of(weights.shape[1]) * packing.STEP,
+                          macs=y[1] * y[2] * weights.size, rows=window_rows(xs, ys, win, 2),
+                          overlap=(_gathered(xs, ys, win),))
+
+    return [steppable(at, x, y, reads_apart=win.kernel[1] == 1)]
 
 
 def _gathered(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Overlap:

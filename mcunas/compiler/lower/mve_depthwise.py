@@ -11,6 +11,7 @@ from mcunas.compiler.lower import KernelCall, Overlap, Table, lowers
 from mcunas.compiler.lower import mve_packing as packing
 from mcunas.compiler.lower.dsp import folded_bias, window_rows
 from mcunas.compiler.lower.overlap import window_overlap
+from mcunas.compiler.lower.steps import Shape, steppable
 from mcunas.compiler.lower.window import halfwords
 from mcunas.graph.integer_params import requant, sliding_window
 from mcunas.graph.ir import Graph, Op
@@ -38,11 +39,16 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
                     dilation_h=win.dilation[0], dilation_w=win.dilation[1], pad_top=win.pad[0], pad_left=win.pad[1]),
         **packing.activation(p),
     }
-    # Blocks are read before they are written; the last one reads channels again that are written already.
-    again = -channels % block
-    beside = window_overlap(x, y, win, by_channel=True)
-    overlap = Overlap(beside.input_above + again, beside.output_above + again)
-    rows = window_rows(x, y, win)
-    rows = replace(rows, ring=prefix + rows.ring, inputs=(replace(rows.inputs[0], ring=prefix + rows.inputs[0].ring),))
-    return [KernelCall(kernel, {prefix + name: value for name, value in params.items()}, op.inputs[:1], op.outputs,
-                       macs=prod(y) * len(taps), rows=rows, overlap=(overlap,))]
+
+    def at(xs: Shape, ys: Shape) -> KernelCall:
+        # Blocks are read before they are written; the last one reads channels again that are written already.
+        again = -channels % block
+        beside = window_overlap(xs, ys, win, by_channel=(xs, ys) == (x, y))
+        overlap = Overlap(beside.input_above + again, beside.output_above + again)
+        rows = window_rows(xs, ys, win)
+        rows = replace(rows, ring=prefix + rows.ring, inputs=(replace(rows.inputs[0], ring=prefix + rows.inputs[0].ring),))
+        members = params | halfwords(graph, op, in_step=xs[3], out_step=ys[3])
+        return KernelCall(kernel, {prefix + name: value for name, value in members.items()}, op.inputs[:1], op.outputs,
+                          macs=prod(y) * len(taps), rows=rows, overlap=(overlap,))
+
+    return [steppable(at, x, y, reads_apart=True)]

@@ -15,6 +15,7 @@ from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lo
 from mcunas.compiler.lower.overlap import window_overlap
 from mcunas.compiler.lower.packing import Short, requant_blocks, short
 from mcunas.compiler.lower.staircase import staircase
+from mcunas.compiler.lower.steps import Shape, steppable, without_steps
 from mcunas.compiler.lower.window import UINT16_MAX, halfwords
 from mcunas.graph.arithmetic import wrap32
 from mcunas.graph.integer_params import Requant, Window, bias_input, requant, sliding_window
@@ -94,15 +95,19 @@ def _gathered(graph: Graph, op: Op, isa: str, x: tuple[int, ...], y: tuple[int, 
         return None
     params = {
         **tables,
-        **halfwords(graph, op, in_h=x[1], in_w=x[2], in_c=x[3], out_w=y[2], out_c=y[3], in_ring=x[1], out_ring=y[1],
+        **halfwords(graph, op, in_h=x[1], in_w=x[2], out_w=y[2], out_c=y[3], in_ring=x[1], out_ring=y[1],
                     kernel_h=win.kernel[0], run_bytes=win.kernel[1] * x[3], stride_h=win.stride[0],
                     stride_w=win.stride[1], dilation_h=win.dilation[0], pad_top=win.pad[0], pad_left=win.pad[1]),
         "input_zero_point": layer.p.input_zero_point,
     }
     inputs = layer.weights.shape[1]
-    return [KernelCall(f"mn_conv_s8_{isa}", params, op.inputs[:1], op.outputs, scratch_bytes=8 * inputs,
-                       macs=prod(y) * inputs, rows=_rows(x, y, win, 4),
-                       overlap=(_after(window_overlap(x, y, win), y[3]),))]
+
+    def at(xs: Shape, ys: Shape) -> KernelCall:
+        return KernelCall(f"mn_conv_s8_{isa}", params | halfwords(graph, op, in_step=xs[3], out_step=ys[3]), op.inputs[:1],
+                          op.outputs, scratch_bytes=8 * inputs, macs=prod(y) * inputs, rows=_rows(xs, ys, win, 4),
+                          overlap=(_after(window_overlap(xs, ys, win), ys[3]),))
+
+    return [steppable(at, x, y, reads_apart=win.kernel[1] == 1)]
 
 
 def _conv_tables(layer: _Layer, isa: str) -> dict[str, int | Table] | None:
@@ -155,8 +160,9 @@ def _fully_connected(graph: Graph, op: Op, isa: str) -> list[KernelCall] | None:
     outputs, depth = graph.tensors[op.inputs[1]].shape
     pixels = graph.tensors[op.inputs[0]].elements // depth
     if pixels > 1:
-        return _gathered(graph, op, isa, (1, 1, pixels, depth), (1, 1, pixels, outputs),
-                         Window((1, 1), (1, 1), (1, 1), (0, 0)))
+        calls = _gathered(graph, op, isa, (1, 1, pixels, depth), (1, 1, pixels, outputs),
+                          Window((1, 1), (1, 1), (1, 1), (0, 0)))
+        return calls and without_steps(calls)
     layer = _Layer.of(graph, op)
     finish = layer.finish(isa, 8)
     if finish is None:
@@ -178,10 +184,15 @@ def _depthwise_conv_2d(graph: Graph, op: Op, isa: str) -> list[KernelCall] | Non
                               stride_h=win.stride[0], stride_w=win.stride[1], pad_top=win.pad[0], pad_left=win.pad[1]),
         "input_zero_point": layer.p.input_zero_point,
     }
-    alone = window_overlap(x, y, win)
-    overlap = alone if isa == "m0" else Overlap(alone.input_above + y[3], alone.output_above + y[3])
-    return [KernelCall(f"mn_depthwise_s8_{isa}", params, op.inputs[:1], op.outputs, scratch_bytes=9 * x[3],
-                       macs=prod(y) * 9, rows=_rows(x, y, win, 1), overlap=(overlap,))]
+
+    def at(xs: Shape, ys: Shape) -> KernelCall:
+        alone = window_overlap(xs, ys, win)
+        overlap = alone if isa == "m0" else Overlap(alone.input_above + ys[3], alone.output_above + ys[3])
+        return KernelCall(f"mn_depthwise_s8_{isa}", params | halfwords(graph, op, in_step=xs[3], out_step=ys[3]),
+                          op.inputs[:1], op.outputs, scratch_bytes=6 * xs[3] + 3 * x[3], macs=prod(y) * 9,
+                          rows=_rows(xs, ys, win, 1), overlap=(overlap,))
+
+    return [steppable(at, x, y, reads_apart=True)]
 
 
 def _depthwise_tables(layer: _Layer, isa: str) -> dict[str, int | Table] | None:

@@ -2,8 +2,11 @@
 """What kernels that slide a window share: their struct members, rows, and the distance of output and input."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mcunas.compiler.lower import KernelCall, RowInput, Rows
 from mcunas.compiler.lower.overlap import window_overlap
+from mcunas.compiler.lower.steps import Shape, steppable
 from mcunas.errors import InputError
 from mcunas.graph.integer_params import Window
 from mcunas.graph.ir import Graph, Op
@@ -34,16 +37,24 @@ def _where(graph: Graph, op: Op) -> str:
 
 
 def image_calls(graph: Graph, op: Op, kernel: str, params: dict, win: Window, macs: int,
-                by_channel: bool) -> list[KernelCall]:
+                by_channel: bool, has_steps: bool = False) -> list[KernelCall]:
     """One call per image of the batch. macs: of the whole batch.
 
-    by_channel: each output byte is written after the reads of its own channel and before those of the next.
+    by_channel: each output byte is written after the reads of its own channel and before those of the next. has_steps:
+    the kernel's struct has in_step and out_step.
     """
     x, y = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
     params = {**params, **window_fields(graph, op, win),
               **halfwords(graph, op, in_ring=x[1], out_ring=y[1], in_h=x[1], in_w=x[2], out_w=y[2])}
     reach = (win.kernel[0] - 1) * win.dilation[0] + 1
-    rows = Rows(y[1], y[2] * y[3], (RowInput(x[1], x[2] * x[3], "in_ring", win.stride[0], win.pad[0], reach),))
-    overlap = (window_overlap(x, y, win, by_channel),) if x[0] == 1 else ()
-    return [KernelCall(kernel, params, op.inputs[:1], op.outputs, macs=macs // x[0], rows=rows, overlap=overlap,
-                       image=k, images=x[0]) for k in range(x[0])]
+
+    def at(xs: Shape, ys: Shape) -> KernelCall:
+        rows = Rows(y[1], y[2] * ys[3], (RowInput(x[1], x[2] * xs[3], "in_ring", win.stride[0], win.pad[0], reach),))
+        overlap = (window_overlap(xs, ys, win, by_channel and (xs, ys) == (x, y)),) if x[0] == 1 else ()
+        steps = halfwords(graph, op, in_step=xs[3], out_step=ys[3]) if has_steps else {}
+        return KernelCall(kernel, params | steps, op.inputs[:1], op.outputs, macs=macs // x[0], rows=rows, overlap=overlap,
+                          images=x[0])
+
+    if has_steps and x[0] == 1:
+        return [steppable(at, x, y, reads_apart=True)]
+    return [replace(at(x, y), image=k) for k in range(x[0])]
