@@ -107,7 +107,8 @@ class _Writer:
                 yield "  " + self.call(call, f"{step.ops[0]}_{position}", index, rows, {})
         yield "#ifdef MN_TAP"
         for k, t in enumerate(graph.ops[step.ops[-1]].outputs):
-            yield f"  mn_tap({step.ops[-1]}, {k}, {self.address(t)}, {graph.tensors[t].size_bytes});"
+            if t not in self.plan.program.parts:         # their bytes do not follow each other: the whole shows them
+                yield f"  mn_tap({step.ops[-1]}, {k}, {self.address(t)}, {graph.tensors[t].size_bytes});"
         yield "#endif"
 
     def stream(self, index: int, stream: Stream) -> Iterable[str]:

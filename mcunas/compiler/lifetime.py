@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which tensors need storage, which share it, and what an op leaves alive: the facts that order and schedule build on.
 
-A storage is named by its representative tensor: a RESHAPE's output lives in its input's storage. Graph inputs are live
+A storage is named by its representative tensor: a RESHAPE's output lives in its input's storage, the parts of a joined
+concatenation (joining.py) in that of the whole, which several ops then write. Graph inputs are live
 from the start to their last use, graph outputs to the end; an op's inputs and outputs are all live while it runs,
 except where its kernel may write the output over a dying input.
 """
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
@@ -26,11 +27,15 @@ def aligned(size_bytes: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A Graph with its kernel calls per op. storage: tensor that lives in RAM -> representative tensor."""
+    """A Graph with its kernel calls per op. storage: tensor that lives in RAM -> representative tensor.
+
+    parts: tensor -> (the whole that it is some channels of, their place in its pixels).
+    """
 
     graph: Graph
     calls: tuple[tuple[KernelCall, ...], ...]
     storage: dict[int, int]
+    parts: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     @staticmethod
     def of(graph: Graph, isa: str = "scalar", choice: Mapping[int, str] = MappingProxyType({})) -> Program:
@@ -39,15 +44,16 @@ class Program:
                                                for i, op in enumerate(graph.ops)))
 
     @staticmethod
-    def with_calls(graph: Graph, calls: tuple[tuple[KernelCall, ...], ...]) -> Program:
-        storage = {t: t for t in graph.activations()}
+    def with_calls(graph: Graph, calls: tuple[tuple[KernelCall, ...], ...],
+                   parts: Mapping[int, tuple[int, int]] = MappingProxyType({})) -> Program:
+        storage = {t: parts.get(t, (t, 0))[0] for t in graph.activations()}
         for index, (op, op_calls) in enumerate(zip(graph.ops, calls)):
             if not op_calls:                                 # the op only renames its input
                 if op.inputs[0] not in storage:
                     raise InputError(f"{op.kind} of a constant", where=f"{graph.name}: {graph.where(index)}",
                                      fix="fold constants before exporting the model")
                 storage[op.outputs[0]] = storage[op.inputs[0]]
-        return Program(graph, calls, storage)
+        return Program(graph, calls, storage, parts)
 
     def reads(self, op_index: int) -> set[int]:
         return {self.storage[t] for t in self.graph.ops[op_index].inputs if t in self.storage}

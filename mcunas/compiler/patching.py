@@ -9,7 +9,7 @@ estimate first; the most promising are planned in full.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from mcunas.compiler.lifetime import Program, aligned
@@ -70,7 +70,7 @@ def _in_order(schedule: Schedule, variants: Mapping[int, str]) -> tuple[Graph, P
     """Graph, kernel calls and variants with the ops numbered as they are executed."""
     given, order = schedule.program, schedule.order
     graph = given.graph.with_(ops=tuple(given.graph.ops[i] for i in order))
-    program = Program(graph, tuple(given.calls[i] for i in order), given.storage)
+    program = replace(given, graph=graph, calls=tuple(given.calls[i] for i in order))
     return graph, program, {at: variants[i] for at, i in enumerate(order) if i in variants}
 
 

@@ -60,7 +60,8 @@ class Plan:
     @cached_property
     def offsets(self) -> dict[int, int]:
         """Tensor -> arena offset (of its ring buffer, inside a stream)."""
-        return {t: at for b, at in zip(self.buffers, self.buffer_offsets) for t in b.tensors}
+        parts = self.program.parts
+        return {t: at + parts.get(t, (t, 0))[1] for b, at in zip(self.buffers, self.buffer_offsets) for t in b.tensors}
 
     @cached_property
     def regions(self) -> dict[int, int]:
@@ -79,7 +80,7 @@ class Plan:
         above."""
         found = set()
         for step in self.schedule.steps:
-            out = self.program.graph.ops[step.ops[-1]].outputs[0]
+            out = self.program.storage[self.program.graph.ops[step.ops[-1]].outputs[0]]
             for root, overlap in step.overlaps.items():
                 distance = self.offsets[out] - self.offsets[root]
                 upwards = overlap.input_above is not None and -distance >= overlap.input_above

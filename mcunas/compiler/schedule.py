@@ -13,6 +13,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from mcunas.compiler import effort
+from mcunas.compiler.joining import joinable, joined
 from mcunas.compiler.lifetime import Program, aligned, one_way, saving
 from mcunas.compiler.lower import Overlap
 from mcunas.compiler.order import best_order
@@ -90,7 +91,7 @@ class Schedule:
         for s, step in enumerate(self.steps):
             for op in step.ops:
                 for root in program.writes(op) - rings:
-                    first[root], last[root] = s, max(s, last.get(root, s))
+                    first[root], last[root] = min(s, first.get(root, s)), max(s, last.get(root, s))
                 for root in program.reads(op) - rings:
                     last[root] = s
         last.update((root, max(len(self.steps) - 1, 0)) for root in program.pinned)
@@ -123,6 +124,19 @@ class Schedule:
 
 def preferred(program: Program, goal: str = "balanced", limit_bytes: int | None = None,
               order: tuple[int, ...] | None = None) -> list[Schedule]:
+    """The schedules that `goal` wants, best first (_front). Concatenations copy nothing (joining.py) where they can and
+    the first schedule's peak does not rise by it: all of them, or else one after the other as they come."""
+    best, can = _preferred(program, goal, limit_bytes, order), joinable(program)
+    peak, kept = best[0].bound_bytes, ()
+    for more in [can, *([index] for index in can)] if len(can) > 1 else [can] * len(can):
+        other = joined(program, (*kept, *more)) if kept != can else None
+        found = other and _preferred(other, goal, limit_bytes, order)
+        if found and found[0].bound_bytes <= peak:
+            best, kept = found, (*kept, *more)
+    return best
+
+
+def _preferred(program: Program, goal: str, limit_bytes: int | None, order: tuple[int, ...] | None) -> list[Schedule]:
     """Schedules of the front: first the one that `goal` wants, then those with ever smaller peaks, to fall back on
     should its placement take more than limit_bytes.
 
@@ -186,7 +200,7 @@ class Cutter:
         self.dies = dict.fromkeys(program.sources, 0)       # unused inputs, too, are there when the first op runs
         for position, op in enumerate(order):
             for root in program.writes(op):
-                self.born[root] = position
+                self.born.setdefault(root, position)
                 self.dies.setdefault(root, position)
             for root in program.reads(op):
                 self.dies[root] = max(self.dies.get(root, position), position)
@@ -205,13 +219,13 @@ class Cutter:
                 return None
         dying = frozenset(r for r, end in self.dies.items() if self.born[r] < i <= end < j)
         through = sum(program.size[r] for r, end in self.dies.items() if self.born[r] < i and end >= j)
-        written = program.writes(ops[-1])
+        written = {r for r in program.writes(ops[-1]) if self.born[r] >= i}
         out_bytes = sum(program.size[r] for r in written)
         local = sum(program.size[r] for r in dying) + out_bytes + max(program.scratch_bytes(op) for op in ops)
         if streamed:
             local += sum(streamed.ring_bytes(program).values())
         possible = streamed.overlaps if streamed else program.overlaps(ops[0])
-        overlaps = one_way({r: o for r, o in possible.items() if r in dying}, program.size, out_bytes)
+        overlaps = one_way({r: o for r, o in possible.items() if r in dying and written}, program.size, out_bytes)
         shared = max((saving(o, program.size[r], out_bytes) for r, o in overlaps.items()), default=0)
         return Step(ops, streamed, dying, overlaps, through + local - shared)
 

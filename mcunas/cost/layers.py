@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from mcunas.board import Board
 
 
+Steps = tuple[int | None, int | None]       # of input and output, see KernelCall.spaced
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """calls: without parameters, tensors by their place among the op's own. table_bytes: aligned. effort: effort.py's."""
@@ -53,6 +56,8 @@ class Layers:
         self.places = [tuple(dict.fromkeys(t for t in (*op.inputs, *op.outputs) if t >= 0)) for op in ops]
         self.groups = [sorted({g for t in places for axis in axes.get(t, {}).values() for g, _, _ in axis.segments
                                if g >= 0}) for places in self.places]
+        parts = {t for op in ops if op.kind == "CONCATENATION" for t in op.inputs}
+        self.beside_concatenations = {i for i, op in enumerate(ops) if not parts.isdisjoint((*op.inputs, *op.outputs))}
         self._same = []
         for op, places in zip(ops, self.places):
             fixed = tuple(tensors[t].data.tobytes() if tensors[t].is_const and t not in axes else
@@ -61,6 +66,7 @@ class Layers:
             self._same.append((op.kind, tuple(sorted(op.attrs.items())), fixed, tuple(t < 0 for t in op.inputs)))
         self.prices = instruction_table(board)
         self._known: dict[tuple, Layer] = {}
+        self._spaced: dict[tuple, Layer | None] = {}
         self._rivals: dict[tuple, tuple[KernelCall, ...]] = {}
 
     def at(self, op_index: int, widths: Sequence[int], usual: bool = False) -> Layer:
@@ -83,11 +89,32 @@ class Layers:
         """Of the op's tensors."""
         return {t: self.skeleton.shape(t, widths) for t in self.places[op_index]}
 
-    def calls(self, op_index: int, layer: Layer) -> tuple[KernelCall, ...]:
-        """The layer's calls as they stand in the network."""
+    def spaced(self, op_index: int, layer: Layer, widths: Sequence[int], steps: Steps) -> Layer | None:
+        """The layer's kernel between tensors that are some channels of wider ones (KernelCall.spaced); None: it cannot."""
+        shapes = self.shapes(op_index, widths)
+        key = tuple(c.kernel for c in layer.calls), self._same[op_index], steps, *shapes.values()
+        if key not in self._spaced:
+            alone = self.skeleton.alone(self.skeleton.graph.ops[op_index], shapes)
+            ways = candidates(alone, alone.ops[0], self.board.isa).values()
+            calls = next((w for w in ways if [c.kernel for c in w] == [c.kernel for c in layer.calls]), [])
+            call = calls[0].spaced(*steps) if len(calls) == 1 and calls[0].spaced else None
+            self._spaced[key] = call and replace(layer, calls=(replace(call, params={}),), scratch_bytes=aligned(
+                call.scratch_bytes))
+        return self._spaced[key]
+
+    def calls(self, op_index: int, layer: Layer, widths: Sequence[int] | None = None) -> tuple[KernelCall, ...]:
+        """The layer's calls as they stand in the network. widths: the layer's, for calls that can be spaced."""
         places = self.places[op_index]
-        return tuple(replace(call, inputs=tuple(places[t] for t in call.inputs),
-                             outputs=tuple(places[t] for t in call.outputs)) for call in layer.calls)
+        found = tuple(replace(call, inputs=tuple(places[t] for t in call.inputs),
+                              outputs=tuple(places[t] for t in call.outputs)) for call in layer.calls)
+        if widths is None or op_index not in self.beside_concatenations:
+            return found
+
+        def spaced(*steps: int | None) -> KernelCall | None:
+            wider = self.spaced(op_index, layer, widths, steps)
+            return wider and self.calls(op_index, wider)[0]
+
+        return tuple(replace(call, spaced=spaced) for call in found)
 
     def _look(self, op_index: int, shapes: dict[int, tuple[int, ...]], usual: bool) -> Layer:
         alone = self.skeleton.alone(self.skeleton.graph.ops[op_index], shapes)
@@ -102,7 +129,7 @@ class Layers:
                 work = layer_work(alone, 0, calls, self.board, self.prices)
         table_bytes = sum(aligned(v.data.nbytes) for c in calls for v in c.params.values() if isinstance(v, Table))
         effort = sum(whole(c, alone.tensors[c.outputs[0]].size_bytes // c.images) for c in calls)
-        return Layer(tuple(replace(c, params={}) for c in calls), table_bytes, work, effort,
+        return Layer(tuple(replace(c, params={}, spaced=None) for c in calls), table_bytes, work, effort,
                      aligned(max((c.scratch_bytes for c in calls), default=0)))
 
     def _margin(self, work: Work, rivals: Sequence[KernelCall], op: Op, shapes: Sequence[tuple[int, ...]],
@@ -114,5 +141,5 @@ class Layers:
         """The calls that the selector takes; remembers the plainer kernels that stand beside `kernel`."""
         ways = candidates(alone, alone.ops[0], self.board.isa)
         usual = [calls[0] for variant, calls in ways.items() if calls and variant not in ROOMY.get(self.board.isa, ())]
-        self._rivals[same, kernel] = tuple(replace(call, params={}) for call in usual if call.kernel != kernel)
+        self._rivals[same, kernel] = tuple(replace(call, params={}, spaced=None) for call in usual if call.kernel != kernel)
         return ways[fastest(alone, {0: ways}, self.board, measured={})[0]]

@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mcunas.compiler.joining import joinable, places
 from mcunas.compiler.lifetime import Program, aligned
 from mcunas.compiler.order import best_order
 from mcunas.compiler.place import place
 from mcunas.compiler.schedule import Buffer, Schedule
 from mcunas.compiler.tables import code_table
 from mcunas.cost.cuts import best_cuts
-from mcunas.cost.estimate import stream_extras, stream_table_bytes
+from mcunas.cost.estimate import Work, stream_extras, stream_table_bytes
 from mcunas.cost.laws import Law
 from mcunas.cost.layers import Layer, Layers
 from mcunas.cost.placing import arenas
 from mcunas.cost.segments import Columns, Segment, Segments
-from mcunas.cost.skeleton import Skeleton
+from mcunas.cost.skeleton import Axis, Skeleton
 from mcunas.graph.ir import ITEM_BYTES
 
 if TYPE_CHECKING:
@@ -61,23 +62,54 @@ class Pricer:
         first_schedule: live_bytes are those under the first genotype's schedule, where the others can have it.
         """
         widths = np.asarray(widths, np.int64)
-        found = [self._distinct(op, widths) for op in range(len(self.skeleton.graph.ops))]
+        best, peaks = self._prices(widths, (), search_arenas, first_schedule)
+        kept, copying = dict.fromkeys(range(len(widths)), ()), peaks.copy()
+        can = self.joinable
+        for more in [can, *((index,) for index in can)] if len(can) > 1 else [can] * len(can):
+            left = [k for k in kept if kept[k] != can]
+            for joined in sorted({(*kept[k], *more) for k in left if not set(kept[k]) & set(more)}):
+                rows = np.array([k for k in left if (*kept[k], *more) == joined])
+                other, peaks = self._prices(widths[rows], joined, search_arenas, first_schedule and rows[0] == 0)
+                better = peaks <= copying[rows]
+                for name, values in vars(other).items():
+                    getattr(best, name)[rows[better]] = values[better]
+                kept.update(dict.fromkeys(rows[better].tolist(), joined))
+        return best
+
+    @cached_property
+    def joinable(self) -> tuple[int, ...]:
+        """Concatenations that need not copy (joining.joinable)."""
+        full = self.skeleton.full
+        calls = (self.layers.calls(op, self.layers.at(op, full), full) for op in range(len(self.skeleton.graph.ops)))
+        return joinable(Program.with_calls(self.skeleton.at(full), tuple(calls)))
+
+    def _prices(self, widths: np.ndarray, joined: tuple[int, ...], search_arenas: bool,
+                first_schedule: bool) -> tuple[Prices, np.ndarray]:
+        """(prices, least peak bytes that the goal allows) with some concatenations joined; peaks that are beyond all
+        bounds where that cannot be."""
+        found = [self._distinct(op, widths, joined) for op in range(len(self.skeleton.graph.ops))]
         ram, flash, count = np.zeros(len(widths), np.int64), np.zeros(len(widths), np.int64), np.zeros(len(widths))
-        cycles = np.zeros(len(widths))
+        cycles, peaks = np.zeros(len(widths)), np.full(len(widths), np.iinfo(np.int64).max)
         exact, live = np.zeros(len(widths), bool), np.zeros((len(widths), len(found)), np.int64)
-        for same in self._forms(found):
-            for rows, order in self._orders(same, widths, found):
-                group = _Group(self, widths[rows], [_used(layers, which[rows]) for layers, which in found], order)
+        for same in self._forms(found) if all(layers for layers, _ in found) else []:
+            for rows, order in self._orders(same, widths, found, joined):
+                group = _Group(self, widths[rows], [_used(layers, which[rows]) for layers, which in found], order, joined)
                 ram[rows], exact[rows] = group.ram(search_arenas)
                 flash[rows], count[rows], cycles[rows] = group.flash(), group.work(0), group.work(1)
                 live[rows] = group.live_bytes(at_first=first_schedule and rows[0] == 0)
-        return Prices(ram, exact, flash, count, cycles, live)
+                peaks[rows] = group.peak_bytes
+        return Prices(ram, exact, flash, count, cycles, live), peaks
 
-    def _distinct(self, op: int, widths: np.ndarray) -> tuple[list[Layer], np.ndarray]:
-        """(the op's layers at all widths, which of them each genotype has)."""
-        groups = self.layers.groups[op]
+    def _distinct(self, op: int, widths: np.ndarray, joined: tuple[int, ...]) -> tuple[list[Layer], np.ndarray]:
+        """(the op's layers at all widths, which of them each genotype has); no layers where one cannot be joined."""
+        parts, ends = places(self.skeleton.graph, joined) or {}, self.skeleton.graph.ops[op]
+        if op in joined:
+            return [Layer((), 0, Work((0.0, 0.0), (0.0, 0.0)), 0, 0)], np.zeros(len(widths), np.int64)
+        wholes = [parts[t][0] if t in parts else None for t in (ends.inputs[0], ends.outputs[0])]
+        groups = sorted({*self.layers.groups[op], *(g for t in wholes if t is not None for g, _, _ in
+                         self.skeleton.axes.get(t, {}).get(3, Axis(())).segments if g >= 0)})
         seen, which = np.unique(widths[:, groups], axis=0, return_inverse=True)
-        law = Law.of(self.layers, op, seen) if len(groups) == 2 else None
+        law = Law.of(self.layers, op, seen) if len(groups) == 2 and wholes == [None, None] else None
         if law:
             return [law.at(*pair) for pair in seen.tolist()], which.reshape(-1)
         full = list(self.skeleton.full)
@@ -85,8 +117,12 @@ class Pricer:
         for row in seen.tolist():
             for group, width in zip(groups, row):
                 full[group] = width
-            layers.append(self.layers.at(op, full))
-        return layers, which.reshape(-1)
+            layer = self.layers.at(op, full)
+            if wholes != [None, None]:
+                steps = tuple(self.skeleton.shape(t, full)[3] if t is not None else None for t in wholes)
+                layer = self.layers.spaced(op, layer, full, steps)
+            layers.append(layer)
+        return ([] if None in layers else layers), which.reshape(-1)
 
     @staticmethod
     def _forms(found: Sequence[tuple[list[Layer], np.ndarray]]) -> list[np.ndarray]:
@@ -99,14 +135,15 @@ class Pricer:
         return [np.flatnonzero(code.reshape(-1) == k) for k in range(code.max() + 1)]
 
 
-    def _orders(self, rows: np.ndarray, widths: np.ndarray, found: Sequence[tuple[list[Layer], np.ndarray]]) -> list[
-            tuple[np.ndarray, tuple[int, ...]]]:
+    def _orders(self, rows: np.ndarray, widths: np.ndarray, found: Sequence[tuple[list[Layer], np.ndarray]],
+                joined: tuple[int, ...]) -> list[tuple[np.ndarray, tuple[int, ...]]]:
         """Genotypes of one form by the order in which the compiler runs their ops."""
         if self.is_chain:
             return [(rows, tuple(range(len(found))))]
         known: dict[tuple[int, ...], list[int]] = {}
         calls = [[self.layers.calls(op, layer) for layer in layers] for op, (layers, _) in enumerate(found)]
-        base = Program.with_calls(self.skeleton.at(widths[rows[0]].tolist()), tuple(c[0] for c in calls))
+        graph = self.skeleton.at(widths[rows[0]].tolist())
+        base = Program.with_calls(graph, tuple(c[0] for c in calls), places(graph, joined) or {})
         for row in rows.tolist():
             program = Program(base.graph, tuple(c[which[row]] for c, (_, which) in zip(calls, found)), base.storage)
             size = {root: prod(self.skeleton.shape(root, widths[row].tolist())) * ITEM_BYTES[base.graph.tensors[root].dtype]
@@ -132,11 +169,11 @@ class _Group:
     """Genotypes of one form whose ops run in one order."""
 
     def __init__(self, pricer: Pricer, widths: np.ndarray, layers: list[tuple[list[Layer], np.ndarray]],
-                 order: tuple[int, ...]) -> None:
+                 order: tuple[int, ...], joined: tuple[int, ...]) -> None:
         self.layers, self.board = layers, pricer.board
         graph = pricer.skeleton.at(widths[0].tolist())
         calls = tuple(pricer.layers.calls(op, distinct[which[0]]) for op, (distinct, which) in enumerate(layers))
-        self.program = Program.with_calls(graph, calls)
+        self.program = Program.with_calls(graph, calls, places(graph, joined) or {})
         self.columns = Columns.of(self.program, pricer.skeleton, widths, layers)
         self.segments = Segments(self.program, self.columns, order)
         peak, used = best_cuts(self.segments.found, len(graph.ops), np.sum(self.columns.effort, axis=0),

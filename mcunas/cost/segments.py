@@ -108,14 +108,15 @@ class Segments:
         if step is None:
             return None
         program, c, dies, born = self.program, self.columns, self.cutter.dies, self.cutter.born
-        out_bytes = sum(c.size[r] for r in program.writes(step.ops[-1]))
+        written = [r for r in program.writes(step.ops[-1]) if born[r] >= i]
+        out_bytes = sum(c.size[r] for r in written)
         live = out_bytes + sum(c.size[r] for r, end in dies.items() if born[r] < i and end >= j)
         live = live + sum(c.size[r] for r in step.dying) + np.max([c.scratch[op] for op in step.ops], axis=0)
         rings = {}
         if step.stream:
             writer = {program.graph.ops[op].outputs[0]: op for op in step.ops}
             rings = {t: aligned(rows * c.row_bytes[writer[t]]) for t, rows in step.stream.rings.items()}
-        gaps = {r: g for r, g in self._gaps(step).items() if r in step.dying}
+        gaps = {r: g for r, g in self._gaps(step).items() if r in step.dying and written}
         shared = [self.saving(c.size[r], out_bytes, *g) for r, g in gaps.items()]
         live = live + sum(rings.values()) - (np.max(shared, axis=0) if shared else 0)
         waste = self._waste(step) if step.stream else np.zeros_like(live)

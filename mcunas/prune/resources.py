@@ -77,7 +77,7 @@ class Resources:
         if key not in self._priced:
             while len(self._priced) >= _KEPT:
                 self._priced.pop(next(iter(self._priced)))
-            calls = tuple(self._layers.calls(i, layer) for i, layer in enumerate(self._layers_at(key)))
+            calls = tuple(self._layers.calls(i, layer, key) for i, layer in enumerate(self._layers_at(key)))
             program = Program.with_calls(self.skeleton.at(key), calls)
             self._priced[key] = Priced(preferred(program, GOAL, self._limit_bytes)[0])
         return self._priced[key]
@@ -91,7 +91,8 @@ class Resources:
         if key not in self._bounds:
             priced = self._price(key)
             latency_us = work(priced.schedule, self.board)[1] * self._us_per_cycle
-            flash_bytes = flash(priced.schedule, self.board)[0] + sum(x.table_bytes for x in self._layers_at(key))
+            flash_bytes = flash(priced.schedule, self.board)[0] + sum(
+                x.table_bytes for x, calls in zip(self._layers_at(key), priced.program.calls) if calls)
             self._bounds[key] = Usage(priced.bound_bytes, flash_bytes, latency_us, priced.live_bytes_per_op)
         return self._bounds[key]
 

@@ -6,6 +6,7 @@ import random
 
 from mcunas.compiler.compile import Compiled
 from mcunas.compiler.emit import emit_header, emit_source
+from mcunas.compiler.joining import joinable, joined
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.place import place
 from mcunas.compiler.plan import Plan
@@ -14,8 +15,10 @@ from mcunas.graph import Graph
 
 
 def randomly_cut(graph: Graph, seed: int, isa: str = "scalar") -> Compiled:
-    """`graph` with its ops in the given order, cut at random into single ops and streams."""
+    """`graph` with its ops in the given order, cut at random into single ops and streams; concatenations copy nothing
+    where they can, whatever that does to RAM."""
     program, rng, steps, at = Program.of(graph, isa), random.Random(seed), [], 0
+    program = joined(program, joinable(program)) or program
     cutter = Cutter(program, tuple(range(len(graph.ops))))
     while at < len(graph.ops):
         ends = [end for end in range(at + 1, len(graph.ops) + 1) if cutter.segment(at, end) is not None]

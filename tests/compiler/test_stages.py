@@ -9,6 +9,7 @@ from mcunas.compiler import compile_graph
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.stages import stages
 from mcunas.graph import read_tflite
+from tests.compiler.concatenations import ghost_net
 from tests.compiler.test_order import as_given
 from tests.compiler.test_plan import tflm_greedy_arena
 
@@ -32,3 +33,9 @@ def test_strips_are_the_last_stage_where_there_are_some(data_dir):
     arenas = [stage.plan.arena_bytes for stage in found]
     assert arenas == sorted(arenas, reverse=True) and arenas[-1] == final.plan.arena_bytes < 0.9 * arenas[-2]
     assert [stage.what for stage in found[-2:]] == ["row by row", "in strips"]
+
+
+def test_concatenations_without_copies_are_a_stage():
+    graph, board = ghost_net(8, 12, 2), Board.load("mps2-an386")
+    found = {stage.what: stage.plan.arena_bytes for stage in stages(graph, compile_graph(graph, board).plan, board.isa)}
+    assert found["concatenations without copies"] < found["as given"]

@@ -33,13 +33,32 @@ def opened(net: nn.Module, example: torch.Tensor) -> Skeleton:
     return skeleton_of(lower(net, example), find_groups(net, example))
 
 
+class Ghosts(nn.Module):
+    """Two Ghost modules, the second one's output and what follows from it side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 12, 3, stride=2, padding=1)
+        self.first, self.cheap = nn.Conv2d(12, 12, 1), nn.Conv2d(12, 12, 3, padding=1, groups=12)
+        self.second, self.cheaper = nn.Conv2d(24, 20, 3, stride=2, padding=1), nn.Conv2d(20, 20, 3, padding=1, groups=20)
+        self.more, self.head = nn.Conv2d(40, 8, 1), nn.Linear(48, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.first(torch.relu(self.stem(x))))
+        y = torch.relu(self.second(torch.cat([y, torch.relu(self.cheap(y))], 1)))
+        y = torch.cat([y, torch.relu(self.cheaper(y))], 1)
+        return self.head(torch.cat([y, torch.relu(self.more(y))], 1).mean((2, 3)))
+
+
 NETS = {"separable": lambda: opened(separable(), torch.zeros(1, 3, 24, 24)),
         "residual": lambda: opened(ResidualNet(3, 10, (24, 32, 48)), torch.zeros(1, 3, 24, 24)),
-        "concatenated": lambda: opened(Concatenated(), torch.zeros(1, 1, 8, 8))}
+        "concatenated": lambda: opened(Concatenated(), torch.zeros(1, 1, 8, 8)),
+        "ghosts": lambda: opened(Ghosts(), torch.zeros(1, 3, 16, 16))}
 
 
 @pytest.mark.parametrize("key, name, count", [("mps2-an386", "separable", 100), ("mps2-an386", "residual", 85),
                                               ("mps2-an386", "concatenated", 10), ("mps3-an547", "separable", 10),
+                                              ("mps2-an386", "ghosts", 10), ("mps2-an385", "ghosts", 2),
                                               ("mps2-an385-m0plus", "residual", 5)])
 def test_random_genotypes_cost_what_the_compiler_says(key: str, name: str, count: int) -> None:
     skeleton, board, random = NETS[name](), Board.load(key), np.random.default_rng(0)
