@@ -4,6 +4,9 @@
 mask_i = sigmoid((w - rank_i - 1/2) / tau): the mask's derivative in w is a local average around the cut, so the task
 loss tells what one more channel is worth. Importance is a running mean of (m * dL/dm)^2; since all members of a coupled
 group share the mask tensor, it sums over them by itself (pruning-methods.md section 1.4, Mask and Importance).
+
+Widths move as logarithms, all by one step size: a group's share of the step is its share of what would be saved. Adam's
+step per group would be the same for all, whatever they cost, and so find little else than a uniform multiplier.
 """
 from __future__ import annotations
 
@@ -16,24 +19,28 @@ from torch import nn
 
 from mcunas.prune.groups import Axis, Channels
 
-START_LOGIT = 3.0           # sigmoid(3) = 0.95 of the dense width
+START_SHARE = 0.95          # of the dense width
 LEAST_WIDTH = 4             # no group is pruned below this, or its own width where that is less
 LEAST_SHARE = 0.25          # nor, where the budget allows, below this share of what the median group keeps
 TAU_MIN, TAU_END = 0.4, 0.25
-DECAY = 0.95
+DECAY, GAIN_DECAY = 0.95, 0.98
+MOMENTUM = 0.9
+PRIOR = 0.05                # nats of task loss per e-fold of a group's width, before the task's gradient says more
 
 
 class Widths:
     """The widths of all groups and what orders their channels. Kept apart from the network: its own optimizer.
 
-    theta: (G,) logits; importance, rank: per group a vector over the channels still present.
+    theta: (G,) logarithm of the share of the dense width; gain: (G,) running mean of the nats of task loss that one
+    e-fold of each width saves; importance, rank: per group a vector over the channels still present.
     """
 
     def __init__(self, channels: Channels, least: int = LEAST_WIDTH) -> None:
         self.channels = channels
         self.full = torch.tensor([float(g.channels) for g in channels.groups])
         self.least = torch.minimum(torch.full_like(self.full, float(least)), self.full)
-        self.theta = torch.full_like(self.full, START_LOGIT).requires_grad_()
+        self.theta = torch.full_like(self.full, math.log(START_SHARE)).requires_grad_()
+        self.gain, self.momentum, self.scale = (torch.zeros_like(self.full) for _ in range(3))
         self.importance = [torch.zeros(g.channels) for g in channels.groups]
         self.rank = [torch.arange(g.channels) for g in channels.groups]
         self.progress = 0.0
@@ -41,7 +48,17 @@ class Widths:
 
     def widths(self) -> torch.Tensor:
         """(G,) real widths, differentiable."""
-        return self.least + (self.full - self.least) * torch.sigmoid(self.theta)
+        return self.full * torch.exp(self.theta)
+
+    def step(self, rate: float) -> None:
+        """Move along the gradient on theta: the group with the greatest one by about `rate`, the others in proportion."""
+        with torch.no_grad():
+            gradient = self.theta.grad - PRIOR
+            self.momentum = MOMENTUM * self.momentum + (1 - MOMENTUM) * gradient
+            largest = gradient.abs().max().expand_as(self.scale)
+            self.scale = torch.where(self.scale > 0, DECAY * self.scale + (1 - DECAY) * largest, largest)
+            self.theta -= rate * self.momentum / self.scale.clamp_min(1e-12)
+            self.theta.clamp_(max=0.0).copy_(torch.maximum(self.theta, torch.log(self.least / self.full)))
 
     def tau(self, group: int) -> float:
         """Softness of the cut in channels, annealed over `progress` 0..1."""
@@ -73,7 +90,9 @@ class Widths:
         return [(rank < w).float() for rank, w in zip(self.rank, widths)]
 
     def observe(self) -> None:
-        """Update the importance from the last backward pass of the task loss."""
+        """Update importance and gain from the last backward pass of the task loss."""
+        if self.theta.grad is not None:
+            self.gain = GAIN_DECAY * self.gain - (1 - GAIN_DECAY) * self.theta.grad
         for g, mask in enumerate(self._masks):
             if mask.grad is not None:
                 score = (mask.detach() * mask.grad).square()
@@ -83,6 +102,12 @@ class Widths:
         """Importance of the group's channels, best first, in units of the group's mean: comparable between groups."""
         ordered = torch.sort(self.importance[group], descending=True).values
         return ordered / ordered.mean().clamp_min(1e-20)
+
+    def worth(self, group: int) -> np.ndarray:
+        """What each further channel of the group saves, in nats: every e-fold of width is worth the same."""
+        count = np.arange(1, len(self.rank[group]))
+        per_fold = PRIOR + max(float(self.gain[group]), 0.0)
+        return per_fold * np.concatenate([[1.0], np.log1p(1 / count)])
 
     def floors(self, widths: Sequence[float]) -> list[int]:
         """Widths below which no group should fall beside the others at `widths`: importance alone starves some."""
@@ -99,10 +124,12 @@ class Widths:
         self.rank = [torch.argsort(torch.argsort(r[k])) for r, k in zip(self.rank, keep)]
 
     def state(self) -> dict:
-        return {"theta": self.theta.detach().clone(), "importance": self.importance, "rank": self.rank}
+        return {"theta": self.theta.detach().clone(), "gain": self.gain, "momentum": self.momentum, "scale": self.scale,
+                "importance": self.importance, "rank": self.rank}
 
     def load(self, state: dict) -> None:
         self.theta = state["theta"].clone().requires_grad_()
+        self.gain, self.momentum, self.scale = state["gain"], state["momentum"], state["scale"]
         self.importance, self.rank = list(state["importance"]), list(state["rank"])
 
 

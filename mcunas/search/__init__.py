@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Or with choose(run): finds a genotype in a space that fits (nas/).
 METHODS = {"diffprune": "mcunas.search.diffprune", "smcp": "mcunas.search.smcp", "uniform": "mcunas.search.uniform",
            "random": "mcunas.search.random_widths", "macs": "mcunas.search.macs", "greedy": "mcunas.search.greedy",
-           "unsliced": "mcunas.search.unsliced", "scratch": "mcunas.search.scratch",
+           "priced": "mcunas.search.priced", "unsliced": "mcunas.search.unsliced", "scratch": "mcunas.search.scratch",
            "fbnet": "mcunas.search.fbnet", "random-space": "mcunas.search.random_space", "always": "mcunas.search.always",
            "proxyless": "mcunas.search.proxyless", "rarts": "mcunas.search.rarts", "prunet": "mcunas.search.prunet",
            "padnas": "mcunas.search.padnas"}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcunas.errors import DoesNotFit
-from mcunas.prune.masks import Widths
+from mcunas.prune.masks import LEAST_WIDTH, Widths
 from mcunas.prune.project import project
 from mcunas.prune.slicing import slice_channels
 from mcunas.search.run import Run
@@ -22,10 +22,11 @@ def cut(run: Run, widths: Widths, counts: Sequence[int]) -> None:
     widths.select(keep)
 
 
-def cut_to_budget(run: Run, widths: Widths, wanted: Sequence[int]) -> None:
-    """Cut to the integer widths near `wanted` that hold every budget exactly and use them up."""
+def cut_to_budget(run: Run, widths: Widths, wanted: Sequence[int], value: Sequence[np.ndarray],
+                  least: Sequence[int]) -> None:
+    """Cut to the integer widths near `wanted` that hold every budget exactly and use them up. See `fitting`."""
     widths.reorder()
-    finish(run, widths, fitting(run, widths, wanted, [widths.value(g).numpy() for g in range(len(run.widths))], run.widths))
+    finish(run, widths, fitting(run, wanted, value, least, run.widths))
 
 
 def finish(run: Run, widths: Widths, counts: Sequence[int]) -> None:
@@ -35,14 +36,15 @@ def finish(run: Run, widths: Widths, counts: Sequence[int]) -> None:
     run.is_projected = True
 
 
-def fitting(run: Run, widths: Widths, wanted: Sequence[int], value: Sequence[np.ndarray],
+def fitting(run: Run, wanted: Sequence[int], value: Sequence[np.ndarray], least: Sequence[int],
             most: Sequence[int]) -> tuple[int, ...]:
     """The integer widths near `wanted`, at most `most`, that hold every budget exactly and use them up.
 
-    value: per group the worth of its channels, best first.
+    value: per group the worth of its channels, best first. least: widths to stay above where the budgets allow it.
     """
     ratios = [lambda w: run.resources.bound(w).ratios(run.budget), lambda w: run.resources.exact(w).ratios(run.budget)]
+    lowest = [min(LEAST_WIDTH, g.channels) for g in run.dense_channels.groups]
     try:
-        return project(wanted, value, *ratios, [min(low, m) for low, m in zip(widths.floors(wanted), most)], most)
+        return project(wanted, value, *ratios, [min(low, m) for low, m in zip(least, most)], most)
     except DoesNotFit:                  # the balance between groups is a wish, the budgets are not
-        return project(wanted, value, *ratios, [min(int(low), m) for low, m in zip(widths.least, most)], most)
+        return project(wanted, value, *ratios, [min(low, m) for low, m in zip(lowest, most)], most)

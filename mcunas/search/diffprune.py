@@ -38,23 +38,21 @@ def prune(run: Run, constraints: Constraints, soft: Soft, slices: bool = True) -
     slices: cut the network after every epoch, so that training gets cheaper.
     """
     widths = Widths(run.dense_channels)
-    optimizer = torch.optim.Adam([widths.theta], lr=run.schedule.width_rate)
     if run.notes:
         widths.load(run.notes["widths"])
-        optimizer = torch.optim.Adam([widths.theta], lr=run.schedule.width_rate)
-        optimizer.load_state_dict(run.notes["optimizer"])
         constraints.duals = run.notes["duals"].clone()
     while run.epoch < run.schedule.prune_epochs:
         started = time.process_time()
-        figures = _epoch(run, widths, constraints, soft, optimizer)
+        figures = _epoch(run, widths, constraints, soft)
         with torch.no_grad(), Gates(run.net, run.channels, widths.soft_masks()):
             recalibrate(run.net, run.task, CLEAN_IMAGES)        # the running statistics lag behind the masks
             figures["validation"] = accuracy(run.net, run.task, run.task.validation)
         if run.epoch + 1 == run.schedule.prune_epochs:
-            cut_to_budget(run, widths, [round(w) for w in widths.widths().tolist()])
+            wanted = [round(w) for w in widths.widths().tolist()]
+            cut_to_budget(run, widths, wanted, [widths.worth(g) for g in range(len(wanted))], widths.least.int().tolist())
         elif slices:
             cut(run, widths, _alive(widths))
-        run.notes = {"widths": widths.state(), "optimizer": optimizer.state_dict(), "duals": constraints.duals}
+        run.notes = {"widths": widths.state(), "duals": constraints.duals}
         run.end_epoch("prune", started, figures)
 
 
@@ -65,7 +63,7 @@ def anneal(run: Run, epoch: float) -> float:
     return min(max((epoch - start) / (end - start), 0.0), 1.0)
 
 
-def _epoch(run: Run, widths: Widths, constraints: Constraints, soft: Soft, optimizer: torch.optim.Optimizer) -> dict:
+def _epoch(run: Run, widths: Widths, constraints: Constraints, soft: Soft) -> dict:
     """One epoch of weights and widths together."""
     rounded = [round(w) for w in widths.widths().tolist()]
     usage = run.resources.refresh(rounded)
@@ -79,7 +77,7 @@ def _epoch(run: Run, widths: Widths, constraints: Constraints, soft: Soft, optim
         with Gates(run.net, run.channels, widths.soft_masks()):
             task_loss = F.cross_entropy(run.net(images), labels, label_smoothing=LABEL_SMOOTHING)
         run.optimizer.zero_grad(set_to_none=True)
-        optimizer.zero_grad(set_to_none=True)
+        widths.theta.grad = None
         task_loss.backward()
         widths.observe()
         run.optimizer.step()
@@ -87,18 +85,18 @@ def _epoch(run: Run, widths: Widths, constraints: Constraints, soft: Soft, optim
             fraction = anneal(run, now)
             violation = constraints.violation(soft(widths.widths()), fraction)
             constraints.loss(violation).backward()      # adds to the task's gradient on theta
-            optimizer.step()
+            widths.step(run.schedule.width_rate)
             constraints.step(violation)
         loss_sum += float(task_loss.detach())
     budgets = constraints.annealed(fraction)
     return {"loss": loss_sum / steps, "real_widths": [round(w, 2) for w in widths.widths().tolist()],
             "ram_bytes": usage.ram_bytes, "flash_bytes": usage.flash_bytes, "latency_us": usage.latency_us,
             "annealed_ram_bytes": budgets[0], "annealed_flash_bytes": budgets[1], "annealed_latency_us": budgets[2],
-            "duals": [round(float(d), 4) for d in constraints.duals], "order": list(order)}
+            "duals": [round(float(d), 4) for d in constraints.duals],
+            "gains": [round(float(g), 4) for g in widths.gain], "order": list(order)}
 
 
 def _alive(widths: Widths) -> list[int]:
-    """How many channels to keep for now: all that the soft masks still see, and a reserve for floors and fill."""
-    now = widths.widths().tolist()
-    return [min(len(widths.rank[g]), max(math.ceil(w + 3 * widths.tau(g)), math.ceil(WARM_FACTOR * w) + 1, floor))
-            for g, (w, floor) in enumerate(zip(now, widths.floors(now)))]
+    """How many channels to keep for now: all that the soft masks still see, and a reserve for the fill."""
+    return [min(len(widths.rank[g]), max(math.ceil(w + 3 * widths.tau(g)), math.ceil(WARM_FACTOR * w) + 1))
+            for g, w in enumerate(widths.widths().tolist())]

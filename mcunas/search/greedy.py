@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import torch.nn.functional as F
 
 from mcunas.budget import Budget
@@ -29,18 +30,22 @@ def shape(run: Run) -> None:
         started = time.process_time()
         figures = {"loss": _train(run, widths), "validation": accuracy(run.net, run.task, run.task.validation)}
         if run.epoch + 1 == run.schedule.prune_epochs:
-            cut_to_budget(run, widths, run.widths)
+            cut_to_budget(run, widths, run.widths, _value(widths), widths.floors(run.widths))
         else:
             ram, flash, latency = constraints.annealed(anneal(run, run.epoch + 1))
             budget = Budget(int(ram), int(flash), latency)
             widths.reorder()
-            value = [widths.value(g).numpy() for g in range(len(run.widths))]
+            value = _value(widths)
             least = [min(int(low), w) for low, w in zip(widths.least, run.widths)]
             cut(run, widths, drop(run.widths, value, lambda w, b=budget: run.resources.bound(w).ratios(b), least))
         usage = run.resources.bound(run.widths)
         figures |= {"ram_bytes": usage.ram_bytes, "flash_bytes": usage.flash_bytes, "latency_us": usage.latency_us}
         run.notes = {"widths": widths.state()}
         run.end_epoch("prune", started, figures)
+
+
+def _value(widths: Widths) -> list[np.ndarray]:
+    return [widths.value(g).numpy() for g in range(len(widths.rank))]
 
 
 def _train(run: Run, widths: Widths) -> float:

@@ -114,7 +114,8 @@ def _solve(run: Run, masks: SoftMasks, budget: Budget) -> tuple[int, ...]:
 def _fitting(run: Run, masks: SoftMasks, counts: tuple[int, ...]) -> tuple[int, ...]:
     """`counts`, projected: the masks that are frozen are those that will be cut."""
     most = _counts(masks) if masks.variant == "permanent" else run.widths
-    return fitting(run, Widths(run.channels), [min(c, m) for c, m in zip(counts, most)], _value(masks), most)
+    wanted = [min(c, m) for c, m in zip(counts, most)]
+    return fitting(run, wanted, _value(masks), Widths(run.channels).floors(wanted), most)
 
 
 def _cut(run: Run, masks: SoftMasks) -> None:

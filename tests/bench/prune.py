@@ -27,6 +27,9 @@ from tests.bench.prune_report import report
 FOLDER = ROOT / "build" / "bench-prune"
 
 
+PEERS = {"torch-pruning": "tests.bench.torch_pruning_arm", "plinio-pit": "tests.bench.plinio_arm"}
+
+
 class TimeUp(Exception):
     pass
 
@@ -84,7 +87,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="seconds per arm: shows that all of it runs")
     parser.add_argument("--report-only", action="store_true")
     asked = parser.parse_args()
-    mcunas.search.METHODS["torch-pruning"] = "tests.bench.torch_pruning_arm"
+    mcunas.search.METHODS |= PEERS
     end = time.monotonic() + 60 * asked.minutes
 
     def stop(*unused: object) -> None:

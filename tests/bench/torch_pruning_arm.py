@@ -39,15 +39,18 @@ def _cut(run: Run) -> None:
     trained = copy.deepcopy(run.net).eval()
     for images, labels in batches(run.task, run.schedule, run.seed, run.epoch):
         F.cross_entropy(trained(images), labels, label_smoothing=LABEL_SMOOTHING).backward()
-    for ratio in range(300, 990, 10):
-        net = _pruned(run, trained, ratio / 1000)
+    def fits(permille: int) -> bool:
+        net = _pruned(run, trained, permille / 1000)
         widths = [net.get_submodule(g.modules[0]).weight.shape[0] for g in run.channels.groups]
-        if run.resources.exact(widths).fits(run.budget):
-            break
-    else:
+        return run.resources.bound(widths).fits(run.budget) and run.resources.exact(widths).fits(run.budget)
+
+    coarse = next((r for r in range(300, 1000, 10) if fits(r)), None)
+    if coarse is None:
         raise DoesNotFit("no pruning ratio fits the budget", where="torch-pruning")
+    ratio = next(r for r in range(coarse - 9, coarse + 1) if fits(r)) / 1000
+    net = _pruned(run, trained, ratio)
     height, width, depth = run.task.input_shape
-    run.net, run.facts["pruning_ratio"] = net, ratio / 1000
+    run.net, run.facts["pruning_ratio"] = net, ratio
     run.channels = find_groups(net, torch.zeros(1, depth, height, width))
     run.optimizer = run.new_optimizer()
     recalibrate(run.net, run.task)
@@ -55,16 +58,16 @@ def _cut(run: Run) -> None:
 
 
 def _pruned(run: Run, trained: nn.Module, ratio: float) -> nn.Module:
-    """A copy with its gradients, cut: by one ratio for all groups with l2, by one threshold over all with taylor."""
+    """A copy with its gradients, cut: by one ratio for all groups with l2, else by one threshold over all."""
     import torch_pruning as tp
 
     net = copy.deepcopy(trained)
     for new, old in zip(net.parameters(), trained.parameters()):
         new.grad = old.grad.clone()
     height, width, depth = run.task.input_shape
-    is_taylor = run.settings["importance"] == "taylor"
-    importance = tp.importance.GroupTaylorImportance() if is_taylor else tp.importance.GroupMagnitudeImportance(p=2)
+    importance = {"l2": lambda: tp.importance.GroupMagnitudeImportance(p=2), "taylor": tp.importance.GroupTaylorImportance,
+                  "bn": tp.importance.BNScaleImportance}[run.settings["importance"]]()
     last = [m for m in net.modules() if isinstance(m, nn.Linear)][-1]
     tp.pruner.BasePruner(net, torch.zeros(1, depth, height, width), importance=importance, pruning_ratio=ratio,
-                         global_pruning=is_taylor, ignored_layers=[last]).step()
+                         global_pruning=run.settings["importance"] != "l2", ignored_layers=[last]).step()
     return net
