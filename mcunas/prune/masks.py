@@ -25,7 +25,7 @@ LEAST_SHARE = 0.25          # nor, where the budget allows, below this share of 
 TAU_MIN, TAU_END = 0.4, 0.25
 DECAY, GAIN_DECAY = 0.95, 0.98
 MOMENTUM = 0.9
-PRIOR = 0.05                # nats of task loss per e-fold of a group's width, before the task's gradient says more
+PRIOR, PRIOR_WIDTH = 0.05, 8        # nats of task loss per e-fold of a width of 8, before the task's gradient says more
 
 
 class Widths:
@@ -53,7 +53,7 @@ class Widths:
     def step(self, rate: float) -> None:
         """Move along the gradient on theta: the group with the greatest one by about `rate`, the others in proportion."""
         with torch.no_grad():
-            gradient = self.theta.grad - PRIOR
+            gradient = self.theta.grad - PRIOR * torch.sqrt(PRIOR_WIDTH / self.widths())
             self.momentum = MOMENTUM * self.momentum + (1 - MOMENTUM) * gradient
             largest = gradient.abs().max().expand_as(self.scale)
             self.scale = torch.where(self.scale > 0, DECAY * self.scale + (1 - DECAY) * largest, largest)
@@ -104,10 +104,14 @@ class Widths:
         return ordered / ordered.mean().clamp_min(1e-20)
 
     def worth(self, group: int) -> np.ndarray:
-        """What each further channel of the group saves, in nats: every e-fold of width is worth the same."""
-        count = np.arange(1, len(self.rank[group]))
-        per_fold = PRIOR + max(float(self.gain[group]), 0.0)
-        return per_fold * np.concatenate([[1.0], np.log1p(1 / count)])
+        """What each further channel of the group saves, in nats: an e-fold of width w is worth in proportion to w^-1/2.
+
+        A plain logarithm would not care how two layers share a product of widths, and leave one of them a bottleneck.
+        """
+        width, count = float(self.widths()[group].detach()), np.arange(1.0, len(self.rank[group]) + 1)
+        scale = PRIOR * math.sqrt(PRIOR_WIDTH) + max(float(self.gain[group]), 0.0) * math.sqrt(width)
+        saved = -2 * scale / np.sqrt(count)
+        return np.diff(saved, prepend=2 * saved[0])
 
     def floors(self, widths: Sequence[float]) -> list[int]:
         """Widths below which no group should fall beside the others at `widths`: importance alone starves some."""

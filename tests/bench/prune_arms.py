@@ -33,12 +33,15 @@ _DIGITS = Schedule(prune_epochs=14, finetune_epochs=14, qat_epochs=3, warmup_epo
 _FASHION = replace(_DIGITS, prune_epochs=10, finetune_epochs=10, qat_epochs=2, epoch_samples=2048)
 _SERIES = replace(_DIGITS, prune_epochs=12, finetune_epochs=12, qat_epochs=3, rate=0.05)
 _VGG = {"stages": [[48, 48], [48, 48], [96]], "hidden": 128}
+_HEAVY = {"stages": [[48, 48], [48, 48], [192]], "hidden": 256}
 _SPEECH = {"widths": [128] * 5, "strides": [[1, 1]] * 4, "stem_kernel": [10, 4], "stem_stride": [2, 2]}
 _MOTION = {"widths": [128] * 5, "strides": [[2, 1], [1, 1], [2, 1], [2, 1]], "stem_kernel": [9, 1], "stem_stride": [2, 1],
            "kernel": [9, 1]}
 
 CONTESTS = {
-    "fashion-mnist-Q": Contest("tests.bench.prune_arms:fashion_mnist", "plain", _VGG, Budget(4096, 16384, "80 ms"),
+    "fashion-mnist-Q": Contest("tests.bench.prune_arms:fashion_mnist", "plain", _HEAVY, Budget(4096, 20480, "100 ms"),
+                               _FASHION),
+    "fashion-mnist-M": Contest("tests.bench.prune_arms:fashion_mnist", "plain", _VGG, Budget(4096, 16384, "80 ms"),
                                _FASHION),
     "digits-A16": Contest("digits", "residual", {}, Budget(2304, 9216, "38 ms"), _DIGITS),
     "fsdd-Q": Contest("fsdd", "separable", _SPEECH, Budget(3584, 12288, "36 ms"), _SERIES),

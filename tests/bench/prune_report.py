@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables and pictures of tests/bench/prune.py: docs/results/prune.{json,md} and one prune-<contest>.svg each.
+"""The tables and the picture of tests/bench/prune.py: docs/results/prune.{json,md,png}.
 
 Expectations are printed with the figures whether they hold or not (pruning-methods.md section 1.7 and 11).
 """
 from __future__ import annotations
 
 import json
-from html import escape
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 from tests.bench.measure import RESULTS, environment, markdown
@@ -24,26 +25,42 @@ def report(folder: Path, is_quick: bool) -> None:
         return
     target = folder if is_quick else RESULTS
     target.mkdir(parents=True, exist_ok=True)
-    text = ["# Pruning methods at equal exact budgets\n", _words(), ""]
-    for contest in dict.fromkeys(r["contest"] for r in rows):
+    text = ["# Pruning methods at equal exact budgets\n", _words(), "", "![accuracy by arm](prune.png)\n"]
+    for contest, asked in CONTESTS.items():
         own = [r for r in rows if r["contest"] == contest]
-        budget = CONTESTS[contest].budget
+        if not own:
+            continue
         over = next((r["dense_over_budget"] for r in own if r["arm"] != "dense"), {})
-        text += [f"## {contest}\n", f"Budget: {budget.ram_bytes:,} B RAM, {budget.flash_bytes:,} B flash, "
-                 f"{budget.latency_us / 1000:g} ms on {BOARD}; the dense net takes "
-                 + ", ".join(f"{v:.1f}x the {k}" for k, v in over.items()) + ".\n", _table(own), _expected(own),
-                 f"![accuracy by arm](prune-{contest}.svg)\n"]
-        (target / f"prune-{contest}.svg").write_text(_picture(own))
+        schedule = asked.schedule
+        text += [f"## {contest}\n", f"Start net: {asked.start} {json.dumps(asked.options)}. Budget: {asked.budget.ram_bytes:,} "
+                 f"B RAM, {asked.budget.flash_bytes:,} B flash, {asked.budget.latency_us / 1000:g} ms on {BOARD}; the dense net "
+                 "takes " + ", ".join(f"{v:.1f}x the {k}" for k, v in over.items()) + f". {schedule.prune_epochs} epochs to the "
+                 f"projection, {schedule.finetune_epochs} after it, {schedule.qat_epochs} of quantization, "
+                 f"{schedule.epoch_samples or 'all'} samples each; {own[0]['test_images']:,} test images.\n",
+                 _table(own), _expected(contest, own)]
     (target / "prune.md").write_text("\n".join(text))
-    (target / "prune.json").write_text(json.dumps({"environment": environment(), "rows": rows}, indent=1) + "\n")
+    versions = {name: metadata.version(name) for name in ("torch", "torch-pruning", "nncf", "scipy") if _installed(name)}
+    document = {"environment": {**environment(), **versions}, "board": BOARD, "rows": rows}
+    (target / "prune.json").write_text(json.dumps(document, indent=1) + "\n")
+    _picture(rows, target / "prune.png")
+
+
+def _installed(name: str) -> bool:
+    return find_spec(name.replace("-", "_")) is not None
 
 
 def _words() -> str:
-    return ("Accuracy on the test split, read once per stage and seed; float network and exported int8 model (on "
-            "tflite-micro). Use: the exported int8 model's exact RAM, flash and modelled latency over the budget, largest "
-            "of all seeds. CPU seconds: process time on one thread, dense training to the end of fine-tuning, mean; "
-            "samples include a teacher's. All arms have the same epochs, optimizer, augmentation, fine-tuning and "
-            "quantization. `python -m tests.bench.prune` goes on with what is missing.")
+    return ("Accuracy on the test split, which an arm reads once per stage: the float network, and the exported int8 model on "
+            "tflite-micro, mean and standard deviation of the seeds. Use: the exported int8 model's exact RAM, flash and "
+            "modelled latency over the budget, largest of all seeds. CPU seconds: process time on one thread, from the dense "
+            "start to the end of fine-tuning, mean; samples: passes, quantization included. All arms have the same epochs, "
+            "optimizer, augmentation, fine-tuning and quantization; settings were chosen on the validation split with other "
+            "seeds. torch-pruning and PLiNIO are peers, run as packages: PLiNIO is on no package index, so its arm runs where a "
+            "checkout is on the path (README examples' settings; it cannot trace the series nets, whose mean is a method "
+            "call). `python -m tests.bench.prune` goes on with what is missing.\n\n"
+            "fashion-mnist-M was the first ill-proportioned start net that was tried; one seed of it had been read when the "
+            "heavier fashion-mnist-Q (192 channels and 256 units late, section 1.7's \"heavy late FC/conv\") was made the main "
+            "contest. Both are shown.")
 
 
 def _of(rows: Rows, arm: str) -> Rows:
@@ -64,8 +81,7 @@ def _table(rows: Rows) -> str:
         own = _of(rows, arm)
         int8 = [r["int8_accuracy"] for r in own if "int8_accuracy" in r]
         use = [r["exported_use"] for r in own if "exported_use" in r]
-        table.append([arm, f"{100 * mean(r['float_accuracy'] for r in own):.2f}",
-                      f"{100 * mean(int8):.2f}" if int8 else "–",
+        table.append([arm, _spread([r["float_accuracy"] for r in own]), _spread(int8) if int8 else "–",
                       " ".join(f"{100 * a:.2f}" for a in (int8 or [r["float_accuracy"] for r in own])),
                       " / ".join(f"{max(u[k] for u in use):.3f}" for k in ("ram", "flash", "latency")) if use else "–",
                       round(mean(map(_cpu, own))), round(mean(r["samples"] for r in own)),
@@ -75,37 +91,50 @@ def _table(rows: Rows) -> str:
                      "what it is"], table)
 
 
-def _expected(rows: Rows) -> str:
-    """Each expectation with its figures: held or failed; gates hold for every run or fail."""
+def _spread(values: list[float]) -> str:
+    return f"{100 * mean(values):.2f}" + (f" ± {100 * stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def _targets(contest: str) -> tuple[tuple[str, str, float], ...]:
+    """(better, worse, points): what issue 6 and A16, A18 expect of a contest."""
+    if contest.endswith("A16"):
+        return (("smcp", "smcp-permanent", 0.0), ("smcp", "smcp-hard", 0.0))
+    peers = tuple(("diffprune", arm, 0.0) for arm in ARMS if arm.startswith(("torch-pruning", "plinio")))
+    # in proportion, a tie is what section 1.8 expects
+    return (("diffprune", "uniform", -0.5 if contest.endswith("P") else 1.0), ("diffprune", "macs", 0.0),
+            ("diffprune", "greedy", 0.0), ("diffprune", "priced", 0.0), ("diffprune", "smcp", 0.0), *peers)
+
+
+def _expected(contest: str, rows: Rows) -> str:
+    """Each expectation with its figures: held or missed; gates hold for every run or are missed."""
     pruned = [r for r in rows if "exported_use" in r]
     lines = []
 
     def say(what: str, held: bool) -> None:
-        lines.append(f"- {'held' if held else '**failed**'}: {what}")
+        lines.append(f"- {'held' if held else '**missed**'}: {what}")
 
-    most = max((max(r["exported_use"].values()) for r in pruned), default=0.0)
     if pruned:
-        say(f"every exported model holds every budget (largest use {most:.4f})", most <= 1)
-        ours = [r for r in pruned if r["arm"] in ("diffprune", "smcp")]
-        tight = [sum(v >= 0.95 for v in r["use"].values()) for r in ours]
-        if ours:
-            say(f"diffprune and smcp use at least two budgets within 5 % (budgets used so: {tight})", min(tight) >= 2)
-    for better, worse, margin in (("diffprune", "uniform", 1.0), ("diffprune", "macs", 0.0), ("diffprune", "greedy", 0.0),
-                                  ("diffprune", "torch-pruning-l2", 0.0), ("diffprune", "torch-pruning-taylor", 0.0),
-                                  ("distilled", "diffprune", 0.0), ("smcp", "smcp-permanent", 0.0),
-                                  ("smcp", "smcp-hard", 0.0)):
+        most = max(max(r["exported_use"].values()) for r in pruned)
+        say(f"target use <= 1.000 of every budget, exported models: largest {most:.4f}", most <= 1)
+    ours = [r for r in pruned if r["arm"] in ("diffprune", "smcp")]
+    if ours:
+        tight = {f"{r['arm']} {r['seed']}": sum(v >= 0.95 for v in r["use"].values()) for r in ours}
+        say(f"target at least two budgets within 5 %: {', '.join(f'{k}: {v}' for k, v in tight.items())}",
+            min(tight.values()) >= 2)
+    for better, worse, points in _targets(contest):
         a, b = _both(rows, better, worse)
         if a:
-            gain = 100 * (mean(r["int8_accuracy"] for r in a) - mean(r["int8_accuracy"] for r in b))
-            say(f"{better} beats {worse} by at least {margin:g} points: {gain:+.2f} (int8, {len(a)} seeds)", gain >= margin)
+            each = [100 * (x["int8_accuracy"] - y["int8_accuracy"]) for x, y in zip(a, b)]
+            say(f"target {better} - {worse} >= {points:g} points, int8: measured {mean(each):+.2f} "
+                f"({', '.join(f'{g:+.2f}' for g in each)})", mean(each) >= points)
     for arm, other, share in (("diffprune", "dense", 1.0), ("diffprune", "unsliced", 0.8)):
         a, b = _both(rows, arm, other)
         if a:
             ratio = sum(map(_cpu, a)) / sum(map(_cpu, b))
-            say(f"{arm} takes less than {share:g}x the CPU seconds of {other}: {ratio:.2f}x", ratio < share)
-    if any("returned_channels" in r["facts"] for r in rows if r["arm"] == A16[0]):
-        counts = [r["facts"]["returned_channels"] for r in _of(rows, A16[0])]
-        say(f"pruned channels return under soft masks: {counts}", min(counts) > 0)
+            say(f"target CPU seconds of {arm} < {share:g}x those of {other}: measured {ratio:.2f}x", ratio < share)
+    counts = [r["facts"]["returned_channels"] for r in _of(rows, A16[0]) if "returned_channels" in r["facts"]]
+    if counts:
+        say(f"target pruned channels return under soft masks: {', '.join(map(str, counts))}", min(counts) > 0)
     return "\n".join(lines) + "\n"
 
 
@@ -115,32 +144,27 @@ def _both(rows: Rows, one: str, other: str) -> tuple[Rows, Rows]:
     return tuple([r for r in _of(rows, arm) if r["seed"] in seeds] for arm in (one, other))
 
 
-def _picture(rows: Rows) -> str:
-    """A row of dots per arm, one per seed, and a bar at their mean: int8 accuracy (float for the dense net)."""
-    arms = _arms(rows)
-    points = {arm: [100 * r.get("int8_accuracy", r["float_accuracy"]) for r in _of(rows, arm)] for arm in arms}
-    values = [v for found in points.values() for v in found]
-    low, high = min(values), max(values)
-    pad = 0.05 * (high - low) or 1.0
-    left, right, row, width = 170, 30, 26, 640
-    height = row * len(arms) + 50
+def _picture(rows: Rows, path: Path) -> None:
+    """A panel per contest: int8 accuracy by arm, a dot per seed and a bar at the mean (float for the dense net)."""
+    if find_spec("matplotlib") is None:
+        return
+    from matplotlib.figure import Figure
 
-    def x(value: float) -> float:
-        return left + (width - left - right) * (value - low + pad) / (high - low + 2 * pad)
-
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
-             'font-size="12"><rect width="100%" height="100%" fill="#fff"/>']
-    for k in range(5):
-        tick = low + (high - low) * k / 4
-        parts.append(f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="10" y2="{height - 40}" stroke="#ddd"/>'
-                     f'<text x="{x(tick):.1f}" y="{height - 24}" text-anchor="middle">{tick:.1f}</text>')
-    for n, arm in enumerate(arms):
-        y, centre = 10 + row * (n + 0.5), mean(points[arm])
-        parts.append(f'<text x="{left - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(arm)}</text>'
-                     f'<line x1="{x(centre):.1f}" x2="{x(centre):.1f}" y1="{y - 9:.1f}" y2="{y + 9:.1f}" '
-                     f'stroke="#b03a2e" stroke-width="3"><title>mean {centre:.2f} %</title></line>')
-        parts += [f'<circle cx="{x(v):.1f}" cy="{y:.1f}" r="4" fill="#1f5f99" fill-opacity="0.6"><title>{v:.2f} %</title>'
-                  "</circle>" for v in points[arm]]
-    parts.append(f'<text x="{(left + width) / 2:.0f}" y="{height - 6}" text-anchor="middle">test accuracy, % (bar: mean of '
-                 "seeds)</text></svg>\n")
-    return "".join(parts)
+    contests = [c for c in CONTESTS if any(r["contest"] == c for r in rows)]
+    arms = {c: _arms([r for r in rows if r["contest"] == c]) for c in contests}
+    figure = Figure(figsize=(8, sum(0.28 * len(a) + 0.9 for a in arms.values())), layout="constrained")
+    panels = figure.subplots(len(contests), 1, squeeze=False, height_ratios=[len(a) + 2 for a in arms.values()])[:, 0]
+    for axes, contest in zip(panels, contests):
+        for y, arm in enumerate(arms[contest]):
+            found = _of([r for r in rows if r["contest"] == contest], arm)
+            values = [100 * r.get("int8_accuracy", r["float_accuracy"]) for r in found]
+            colour = "#b03a2e" if arm in ("diffprune", "smcp") else "#1f5f99"
+            axes.plot(values, [y] * len(values), "o", color=colour, alpha=0.6, markersize=5)
+            axes.plot([mean(values)] * 2, [y - 0.35, y + 0.35], color=colour, linewidth=2)
+        axes.set_yticks(range(len(arms[contest])), arms[contest], fontsize=8)
+        axes.invert_yaxis()
+        axes.grid(axis="x", color="#ddd")
+        axes.tick_params(axis="x", labelsize=8)
+        axes.set_title(contest, fontsize=10, loc="left")
+    panels[-1].set_xlabel("int8 test accuracy, % (dense: float); a dot per seed, a bar at the mean", fontsize=8)
+    figure.savefig(path, dpi=120)
