@@ -42,7 +42,7 @@ def of_search(result: Result, history: Sequence[Mapping[str, Any]]) -> dict[str,
     from mcunas.prune.groups import find_groups
 
     height, width, depth = result.genotype.input_shape
-    dense = find_groups(result.genotype.build_dense(), torch.zeros(1, depth, height, width))
+    dense = find_groups(result.genotype.build_dense().eval(), torch.zeros(1, depth, height, width))
     return {"history": [dict(entry) for entry in history],
             "widths": [{"name": g.name, "before": g.channels, "after": result.genotype.widths.get(g.name, g.channels)}
                        for g in dense.groups]}

@@ -67,7 +67,7 @@ def build_model(genotype: Genotype, weights: dict[str, torch.Tensor]) -> nn.Modu
 
         net = collapsed(net)
     height, width, depth = genotype.input_shape
-    channels = find_groups(net, torch.zeros(1, depth, height, width))
+    channels = find_groups(net.eval(), torch.zeros(1, depth, height, width))
     try:
         slice_to(net, channels, [genotype.widths.get(g.name, g.channels) for g in channels.groups])
         net.load_state_dict(weights)

@@ -26,18 +26,11 @@ def report(folder: Path, is_quick: bool) -> None:
     target = folder if is_quick else RESULTS
     target.mkdir(parents=True, exist_ok=True)
     text = ["# Pruning methods at equal exact budgets\n", _words(), "", "![accuracy by arm](prune.png)\n"]
-    for contest, asked in CONTESTS.items():
+    for contest in CONTESTS:
         own = [r for r in rows if r["contest"] == contest]
         if not own:
             continue
-        over = next((r["dense_over_budget"] for r in own if r["arm"] != "dense"), {})
-        schedule = asked.schedule
-        text += [f"## {contest}\n", f"Start net: {asked.start} {json.dumps(asked.options)}. Budget: {asked.budget.ram_bytes:,} "
-                 f"B RAM, {asked.budget.flash_bytes:,} B flash, {asked.budget.latency_us / 1000:g} ms on {BOARD}; the dense net "
-                 "takes " + ", ".join(f"{v:.1f}x the {k}" for k, v in over.items()) + f". {schedule.prune_epochs} epochs to the "
-                 f"projection, {schedule.finetune_epochs} after it, {schedule.qat_epochs} of quantization, "
-                 f"{schedule.epoch_samples or 'all'} samples each; {own[0]['test_images']:,} test images.\n",
-                 _table(own), _expected(contest, own)]
+        text += [f"## {contest}\n", _asked(contest, own), _table(own), _expected(contest, own)]
     (target / "prune.md").write_text("\n".join(text))
     versions = {name: metadata.version(name) for name in ("torch", "torch-pruning", "nncf", "scipy") if _installed(name)}
     document = {"environment": {**environment(), **versions}, "board": BOARD, "rows": rows}
@@ -50,17 +43,31 @@ def _installed(name: str) -> bool:
 
 
 def _words() -> str:
-    return ("Accuracy on the test split, which an arm reads once per stage: the float network, and the exported int8 model on "
-            "tflite-micro, mean and standard deviation of the seeds. Use: the exported int8 model's exact RAM, flash and "
-            "modelled latency over the budget, largest of all seeds. CPU seconds: process time on one thread, from the dense "
-            "start to the end of fine-tuning, mean; samples: passes, quantization included. All arms have the same epochs, "
-            "optimizer, augmentation, fine-tuning and quantization; settings were chosen on the validation split with other "
-            "seeds. torch-pruning and PLiNIO are peers, run as packages: PLiNIO is on no package index, so its arm runs where a "
-            "checkout is on the path (README examples' settings; it cannot trace the series nets, whose mean is a method "
-            "call). `python -m tests.bench.prune` goes on with what is missing.\n\n"
-            "fashion-mnist-M was the first ill-proportioned start net that was tried; one seed of it had been read when the "
-            "heavier fashion-mnist-Q (192 channels and 256 units late, section 1.7's \"heavy late FC/conv\") was made the main "
-            "contest. Both are shown.")
+    return """\
+Accuracy on the test split, which an arm reads once per stage: the float network, and the exported int8 model on
+tflite-micro; mean and standard deviation of the seeds. Use: the exported int8 model's exact RAM, flash and modelled latency
+over the budget, largest of all seeds. CPU seconds: process time on one thread, from the dense start to the end of
+fine-tuning, mean. Samples: passes, quantization included. All arms of a contest have the same epochs, optimizer,
+augmentation, fine-tuning and quantization; settings were chosen on the validation split with other seeds (100 and up).
+
+torch-pruning and PLiNIO are peers, run as packages with the same net, epochs and fine-tuning; their own knob is turned until
+the deployed network holds the budgets. PLiNIO is on no package index, so its arm runs where a checkout is on the path; it
+cannot trace the series nets, whose mean is a method call.
+
+fashion-mnist-M is the ill-proportioned start net that was tried first. One seed of it had been read, with an earlier form of
+diffprune, when the heavier fashion-mnist-Q (192 channels and 256 units late) became the main contest; both are shown.
+
+`python -m tests.bench.prune` goes on with what is missing."""
+
+
+def _asked(contest: str, rows: Rows) -> str:
+    asked, schedule = CONTESTS[contest], CONTESTS[contest].schedule
+    over = next((r["dense_over_budget"] for r in rows if r["arm"] != "dense"), {})
+    return (f"Start net: {asked.start} {json.dumps(asked.options)}. Budget: {asked.budget.ram_bytes:,} B RAM, "
+            f"{asked.budget.flash_bytes:,} B flash, {asked.budget.latency_us / 1000:g} ms on {BOARD}; the dense net takes "
+            f"{', '.join(f'{v:.1f}x the {k}' for k, v in over.items())}. {schedule.prune_epochs} epochs to the projection, "
+            f"{schedule.finetune_epochs} after it, {schedule.qat_epochs} of quantization, of "
+            f"{schedule.epoch_samples or 'all'} samples each; {rows[0]['test_images']:,} test images.\n")
 
 
 def _of(rows: Rows, arm: str) -> Rows:

@@ -7,31 +7,50 @@ installed: it is a peer, not a dependency.
 from __future__ import annotations
 
 import copy
+import json
 import time
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mcunas.atomic import write_file
 from mcunas.errors import DoesNotFit
 from mcunas.prune.groups import find_groups
-from mcunas.search.run import Run
+from mcunas.search.run import CHECKPOINT, Ledger, Run
 from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, batches, cosine, recalibrate, steps_per_epoch, train_epoch
 
 SETTINGS = {"importance": "l2"}
 
 
 def shape(run: Run) -> None:
-    """Train the dense net for the pruning epochs, then cut it to the least ratio that fits."""
-    steps, total = steps_per_epoch(run.task, run.schedule), run.schedule.float_epochs
-    while run.epoch < run.schedule.prune_epochs:
+    """Train the dense net for the pruning epochs, then cut it to the least ratio that fits.
+
+    Its arms of one seed differ from the cut on, so the first one's dense net is kept for the others, with its ledger.
+    """
+    steps, total, last = steps_per_epoch(run.task, run.schedule), run.schedule.float_epochs, run.schedule.prune_epochs - 1
+    trained = run.out.parent / f"torch-pruning-dense-{run.seed}"
+    if run.epoch < last and (trained / CHECKPOINT).exists():
+        _take(run, trained)
+    while run.epoch <= last:
         started, epoch = time.process_time(), run.epoch
         loss = train_epoch(run.net, run.optimizer, batches(run.task, run.schedule, run.seed, epoch),
                            lambda step, epoch=epoch: cosine((epoch + step / steps) / total, run.schedule.rate))
         figures = {"loss": loss, "validation": accuracy(run.net, run.task, run.task.validation)}
-        if run.epoch + 1 == run.schedule.prune_epochs:
+        if epoch == last:
             _cut(run)
         run.end_epoch("prune", started, figures)
+        if run.epoch == last:
+            write_file(trained / CHECKPOINT, (run.out / CHECKPOINT).read_bytes())
+
+
+def _take(run: Run, folder: Path) -> None:
+    """Go on from another arm's checkpoint, as `Run.load` does from the run's own."""
+    state = torch.load(folder / CHECKPOINT, weights_only=True)
+    run.net.load_state_dict(state["net"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    run.epoch, run.history, run.ledger = state["epoch"], json.loads(state["history"]), Ledger(**state["ledger"])
 
 
 def _cut(run: Run) -> None:

@@ -24,12 +24,12 @@ from mcunas.space import Genotype
 
 BOARD = Board.load("mps2-an386")
 SHORT = Schedule(prune_epochs=3, finetune_epochs=1, qat_epochs=1, warmup_epochs=1, batch=256, width_rate=0.3)
-OPTIONS = {"widths": (6, 8, 12)}
+START, OPTIONS = "plain", {"stages": [[6, 8], [12]], "hidden": 16}      # prices of a chain are cheap
 
 
 def _budget(share: float) -> Budget:
     """Between what the narrowest network takes (0) and the dense one (1)."""
-    genotype = Genotype("residual", OPTIONS, (16, 16, 1), 10, {})
+    genotype = Genotype(START, OPTIONS, (16, 16, 1), 10, {})
     net, example = genotype.build_dense().eval(), torch.zeros(1, 1, 16, 16)
     channels = find_groups(net, example)
     resources = Resources(skeleton_of(lower(net, example), channels), BOARD)
@@ -47,7 +47,7 @@ class Stop(Exception):
 
 
 def _search(out: Path, method: str = "diffprune", **changes) -> Result:
-    asked = {"schedule": SHORT, "options": OPTIONS, "seed": 1, **changes}
+    asked = {"schedule": SHORT, "start": START, "options": OPTIONS, "seed": 1, **changes}
     return mcunas.search("digits", BOARD, BUDGET, method=method, out=out, **asked)
 
 
@@ -56,7 +56,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return _search(tmp_path_factory.mktemp("run"))
 
 
-@pytest.mark.parametrize("method", ["diffprune", "smcp", "uniform", "random", "macs", "greedy", "unsliced"])
+@pytest.mark.parametrize("method", ["diffprune", "smcp", "uniform", "random", "priced", "macs", "greedy", "unsliced"])
 def test_every_method_ends_within_every_budget(method: str, finished: Result, tmp_path: Path) -> None:
     result = finished if method == "diffprune" else _search(tmp_path, method)
     assert result.cost.ram_bytes <= BUDGET.ram_bytes
@@ -85,8 +85,8 @@ def test_an_interrupted_search_resumes_to_the_same_weights(method: str, finished
 def test_widths_that_were_found_train_from_scratch(finished: Result, tmp_path: Path) -> None:
     result = _search(tmp_path, "scratch", settings={"widths": finished.genotype.widths})
     assert result.genotype == finished.genotype and result.cost == finished.cost
-    with pytest.raises(InputError, match="no such widths: stem"):
-        _search(tmp_path / "wide", "scratch", settings={"widths": {"stem": 7}})
+    with pytest.raises(InputError, match="no such widths: features.0"):
+        _search(tmp_path / "wide", "scratch", settings={"widths": {"features.0": 7}})
 
 
 def test_a_teacher_is_charged_and_resumes(tmp_path: Path) -> None:
