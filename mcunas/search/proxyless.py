@@ -7,7 +7,7 @@ against each other, what both have together stays); or drawn networks are scored
 the expected value under the probabilities. The binary gates' estimate is first-order: a good direction while no option
 dominates; REINFORCE's is unbiased, and noisy.
 Ours: a skip is an option like the rest (where the paper's code leaves such a slot out of the update), a hinge on cycles and
-flash, a reward in the loss's own units, and the exact check and repair at the end.
+flash, a penalty for what stays undecided, a reward in the loss's own units, and the exact check and repair at the end.
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 from mcunas.errors import InputError
 from mcunas.search.nas.derive import derive
-from mcunas.search.nas.figures import of_epoch, probabilities, progress, say, scatter
+from mcunas.search.nas.figures import of_epoch, probabilities, progress, say, scatter, undecided
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype, sampling
@@ -27,8 +27,9 @@ from mcunas.space.supernet import Gates
 from mcunas.tasks import ddp
 from mcunas.tasks.training import LABEL_SMOOTHING
 
-# rate: Adam's on alpha. networks: drawn for one step of "reinforce".
-SETTINGS = {"update": "two", "rate": 0.03, "networks": 8}
+# rate: Adam's on alpha. entropy: weight of the penalty for undecided slots, in the second half of the search. networks: so
+# many are drawn for one step of "reinforce".
+SETTINGS = {"update": "two", "rate": 0.1, "entropy": 0.3, "networks": 8}
 BETAS = (0.0, 0.999)        # no momentum: what was not drawn does not move
 DECAY = 0.99                # of the rewards' moving average
 
@@ -106,13 +107,14 @@ def _two(shared: Shared, images: torch.Tensor, labels: torch.Tensor, at: float, 
 
 
 def _expected_cost(shared: Shared, gates: Gates, at: float) -> torch.Tensor:
-    """The hinge on the expectation over all options, with a slope for those that the gates compare."""
+    """The hinge on the expectation over all options, and the entropy, with slopes for those that the gates compare."""
     probs = {}
     for name, block in shared.net.choices().items():
         compared = torch.zeros(len(block.names), dtype=torch.bool)
         compared[list(gates[name].run)] = True
         probs[name] = torch.where(compared, block.logits(), block.logits().detach()).softmax(0)
-    return shared.hinge(shared.run.prices.expected(probs, shared.net.names()), at)
+    hinge = shared.hinge(shared.run.prices.expected(probs, shared.net.names()), at)
+    return hinge + shared.run.settings["entropy"] * undecided(probs.values(), at)
 
 
 def _reinforce(shared: Shared, images: torch.Tensor, labels: torch.Tensor, at: float, random: torch.Generator,
@@ -129,7 +131,8 @@ def _reinforce(shared: Shared, images: torch.Tensor, labels: torch.Tensor, at: f
         losses.append(loss)
         said.append(sum(torch.log_softmax(b.logits(), 0)[gates[name].run[0]] for name, b in net.choices().items()))
     shared.arch.zero_grad(set_to_none=True)
-    learner.surrogate(said, rewards).backward()
+    entropy = shared.run.settings["entropy"] * undecided(net.probs().values(), at)
+    (learner.surrogate(said, rewards) + entropy).backward()
     shared.arch.step()
     return sum(losses) / len(losses)
 

@@ -3,8 +3,9 @@
 
 From the paper: the update of w, its twin and alpha (relaxed.py) on the mixture of all options. Both halves move weights and
 alpha, where DARTS gives the weights one half only. At the end alpha is made discrete and the network is trained anew.
-Ours: the budget's hinge in alpha's step, weighed like the (lam + 1) task losses that stand there; steps that shrink like
-1/(lam + beta); the exact check and repair. Update "darts" is first-order DARTS on the same halves, with as many passes.
+Ours: the budget's hinge and a penalty for what stays undecided in alpha's step, weighed like the (lam + 1) task losses
+that stand there; steps that shrink like 1/(lam + beta); the exact check and repair. Update "darts" is first-order DARTS
+on the same halves, with as many passes.
 """
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 
 from mcunas.errors import InputError
 from mcunas.search.nas.derive import derive
-from mcunas.search.nas.figures import of_epoch, probabilities, progress, say, scatter
+from mcunas.search.nas.figures import of_epoch, probabilities, progress, say, scatter, undecided
 from mcunas.search.nas.run import NasRun, sgd
 from mcunas.search.nas.shared import Shared
 from mcunas.search.nas.splits import split
@@ -28,9 +29,9 @@ from mcunas.space.supernet import Supernet
 from mcunas.tasks import ddp
 from mcunas.tasks.training import LABEL_SMOOTHING, batches, cosine, steps_per_epoch
 
-# rate: Adam's on alpha. lam, beta: see relaxed.Coupling. fresh: two more passes per step, for alpha's gradients at the
-# weights that the step has made.
-SETTINGS = {"update": "rarts", "rate": 0.03, "decay": 1e-3, "lam": 10.0, "beta": 10.0, "fresh": False}
+# rate, decay: Adam's on alpha. lam, beta: see relaxed.Coupling. fresh: two more passes per step, for alpha's gradients at
+# the weights that the step has made. entropy: weight of the penalty for undecided slots, in the second half of the search.
+SETTINGS = {"update": "rarts", "rate": 0.03, "decay": 1e-3, "lam": 10.0, "beta": 10.0, "fresh": False, "entropy": 0.3}
 UPDATES = ("rarts", "darts")
 SECOND_STREAM = 500_000     # of the random streams: the twin's batches
 
@@ -91,9 +92,11 @@ class Twins:
                                 lambda: self._cost(seen[-1], at))
 
     def _cost(self, task_loss: float, at: float) -> torch.Tensor:
-        expected = self.run.prices.expected(self.net.probs(), self.net.names())
+        probs = self.net.probs()
+        expected = self.run.prices.expected(probs, self.net.names())
         self.shared.hinge.begin(ddp.mean(task_loss), expected)
-        return self.weight_of_cost * self.shared.hinge(expected, at)
+        entropy = self.run.settings["entropy"] * undecided(probs.values(), at)
+        return self.weight_of_cost * (self.shared.hinge(expected, at) + entropy)
 
 
 def _loss(net: Supernet, images: torch.Tensor, labels: torch.Tensor, seen: list[float]) -> Callable[[], torch.Tensor]:

@@ -2,15 +2,36 @@
 """What the reports of tests/bench/nas.py share: the table of arms, expectations with their figures, one picture."""
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from html import escape
 from statistics import mean, stdev
 from typing import Any
 
-from tests.bench.measure import markdown
+from tests.bench import nas_contest as contest
+from tests.bench.measure import RESULTS, markdown
 
 Rows = list[dict[str, Any]]
 _COLOURS = ("#1f5f99", "#b03a2e", "#2e7d4f", "#8a5a00", "#6a3d9a", "#444444", "#008b8b")
+
+
+def words(paper: str) -> str:
+    """What every arm of the contest is asked, and how to run it again."""
+    shares = ", ".join(f"{share:g} of its {what}" for what, share in contest.SHARES.items())
+    return (f"Fashion-MNIST, {contest.TRAINING_IMAGES:,} training images, all 10,000 test images, read once per stage. "
+            f"Budget: of the net of conv3x3 alone on {contest.M4}, {shares}, and {contest.RAM_BYTES:,} B of RAM. Every "
+            "network is trained from scratch by one recipe, quantized, and run in QEMU on random inputs. Samples: images "
+            "seen, search and training and quantization; option forwards: blocks of options run on an image while "
+            "searching. CPU seconds: process time on one thread. "
+            f"`python -m tests.bench.nas --paper {paper}` goes on with what is missing.")
+
+
+def baselines() -> tuple[Rows, dict[str, str]]:
+    """(rows, arm -> note) of random search and of one option always, which the FBNet experiment has run in this contest."""
+    path = RESULTS / "nas-fbnet.json"
+    found = json.loads(path.read_text())["rows"] if path.exists() else []
+    rows = [r for r in found if r["arm"].startswith(("random", "always-"))]
+    return rows, {r["arm"]: "of the FBNet experiment" for r in rows}
 
 
 def of(rows: Rows, arm: str) -> Rows:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the gradient searches have in common around their steps: first alpha, progress, and the figures that they show."""
+"""What gradient searches have in common around their steps: first alpha, progress, a penalty, and the figures they show."""
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 
@@ -32,6 +33,15 @@ def probabilities(net: Supernet, tau: float = 1.0) -> dict[str, dict[str, float]
     """slot -> option -> probability, of options that are alive."""
     return {name: {block.names[k]: float(block.probs(tau).detach()[k]) for k in block.alive}
             for name, block in net.choices().items()}
+
+
+def undecided(probs: Iterable[torch.Tensor], at: float) -> torch.Tensor:
+    """Mean entropy of the slots' probabilities (N,), weighed from 0 at half of the search to 1 at its end: for alpha's loss.
+
+    Without it the expectation can meet the budget while the most probable network is far below.
+    """
+    found = [-(p * p.clamp(min=1e-12).log()).sum() for p in probs]
+    return max(2 * at - 1, 0.0) * sum(found) / len(found)
 
 
 def of_epoch(run: NasRun, shared: Shared, tau: float = 1.0) -> dict[str, float]:
