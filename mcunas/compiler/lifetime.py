@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which tensors need storage, which share it, and what an op leaves alive: the facts that order and schedule build on.
 
-A storage is named by its representative tensor: a RESHAPE's output lives in its input's storage, the parts of a joined
-concatenation (joining.py) in that of the whole, which several ops then write. Graph inputs are live
+A storage is named by its representative tensor: a RESHAPE's output lives in its input's storage, parts of another tensor
+(joining.py) in that of the whole, which several ops may then write. Graph inputs are live
 from the start to their last use, graph outputs to the end; an op's inputs and outputs are all live while it runs,
 except where its kernel may write the output over a dying input.
 """
@@ -48,7 +48,7 @@ class Program:
                    parts: Mapping[int, tuple[int, int]] = MappingProxyType({})) -> Program:
         storage = {t: parts.get(t, (t, 0))[0] for t in graph.activations()}
         for index, (op, op_calls) in enumerate(zip(graph.ops, calls)):
-            if not op_calls:                                 # the op only renames its input
+            if not op_calls and op.outputs[0] not in parts:  # the op only renames its input
                 if op.inputs[0] not in storage:
                     raise InputError(f"{op.kind} of a constant", where=f"{graph.name}: {graph.where(index)}",
                                      fix="fold constants before exporting the model")

@@ -42,7 +42,7 @@ def stages(given: Graph, final: Plan, isa: str, whole: Schedule | None = None) -
             found.append(after)
     program = whole.program if whole else final.program
     order = best_order(program)
-    found += [Stage("concatenations without copies", _apart(program))] if program.parts else []
+    found += [Stage("parts in their wholes", _apart(program))] if program.parts else []
     found += [Stage("in the best order", _apart(program, order)),
               Stage("outputs over inputs", Plan.of(op_by_op(program, order)))]
     return [*found, *([Stage("row by row", Plan.of(whole)), Stage("in strips", final)] if whole

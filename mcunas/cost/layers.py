@@ -13,6 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from mcunas.compiler.effort import whole
+from mcunas.compiler.joining import KINDS
 from mcunas.compiler.lifetime import aligned
 from mcunas.compiler.lower import ROOMY, KernelCall, Table, candidates, lower
 from mcunas.compiler.select import fastest
@@ -56,8 +57,8 @@ class Layers:
         self.places = [tuple(dict.fromkeys(t for t in (*op.inputs, *op.outputs) if t >= 0)) for op in ops]
         self.groups = [sorted({g for t in places for axis in axes.get(t, {}).values() for g, _, _ in axis.segments
                                if g >= 0}) for places in self.places]
-        parts = {t for op in ops if op.kind == "CONCATENATION" for t in op.inputs}
-        self.beside_concatenations = {i for i, op in enumerate(ops) if not parts.isdisjoint((*op.inputs, *op.outputs))}
+        parts = {t for op in ops if op.kind in KINDS for t in (op.inputs if op.kind == "CONCATENATION" else op.outputs)}
+        self.beside_parts = {i for i, op in enumerate(ops) if not parts.isdisjoint((*op.inputs, *op.outputs))}
         self._same = []
         for op, places in zip(ops, self.places):
             fixed = tuple(tensors[t].data.tobytes() if tensors[t].is_const and t not in axes else
@@ -107,7 +108,7 @@ class Layers:
         places = self.places[op_index]
         found = tuple(replace(call, inputs=tuple(places[t] for t in call.inputs),
                               outputs=tuple(places[t] for t in call.outputs)) for call in layer.calls)
-        if widths is None or op_index not in self.beside_concatenations:
+        if widths is None or op_index not in self.beside_parts:
             return found
 
         def spaced(*steps: int | None) -> KernelCall | None:

@@ -78,14 +78,14 @@ class Pricer:
 
     @cached_property
     def joinable(self) -> tuple[int, ...]:
-        """Concatenations that need not copy (joining.joinable)."""
+        """Concatenations and slices that need not copy (joining.joinable)."""
         full = self.skeleton.full
         calls = (self.layers.calls(op, self.layers.at(op, full), full) for op in range(len(self.skeleton.graph.ops)))
         return joinable(Program.with_calls(self.skeleton.at(full), tuple(calls)))
 
     def _prices(self, widths: np.ndarray, joined: tuple[int, ...], search_arenas: bool,
                 first_schedule: bool) -> tuple[Prices, np.ndarray]:
-        """(prices, least peak bytes that the goal allows) with some concatenations joined; peaks that are beyond all
+        """(prices, least peak bytes that the goal allows) with some ops joined; peaks that are beyond all
         bounds where that cannot be."""
         found = [self._distinct(op, widths, joined) for op in range(len(self.skeleton.graph.ops))]
         ram, flash, count = np.zeros(len(widths), np.int64), np.zeros(len(widths), np.int64), np.zeros(len(widths))
@@ -105,7 +105,7 @@ class Pricer:
         parts, ends = places(self.skeleton.graph, joined) or {}, self.skeleton.graph.ops[op]
         if op in joined:
             return [Layer((), 0, Work((0.0, 0.0), (0.0, 0.0)), 0, 0)], np.zeros(len(widths), np.int64)
-        wholes = [parts[t][0] if t in parts else None for t in (ends.inputs[0], ends.outputs[0])]
+        wholes = [next((parts[t][0] for t in side if t in parts), None) for side in (ends.inputs, ends.outputs)]
         groups = sorted({*self.layers.groups[op], *(g for t in wholes if t is not None for g, _, _ in
                          self.skeleton.axes.get(t, {}).get(3, Axis(())).segments if g >= 0)})
         seen, which = np.unique(widths[:, groups], axis=0, return_inverse=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hypothesis strategy: random small networks of concatenations along channels: Ghost modules, branches, dense blocks.
+"""Hypothesis strategy: random small networks of concatenations and slices along channels: Ghost modules, branches,
+dense blocks, halves that go their own ways.
 
 Parts have the whole's quantization. Now and then somebody else reads a part too, or something stands between producer
 and concatenation that cannot write with a step, so that a copy has to stay.
@@ -64,7 +65,26 @@ def dense(net: Net, x: int) -> None:
     concatenation(net, [x, convolution(net, x, net.pick(2, 4), net.pick((1, 1), (1, 1), (3, 3)), net.tensors[x].quant)])
 
 
-_BLOCKS = (ghost, ghost, ghost, ghost, branches, dense, dense, _conv, _join, _pool, _unary)
+def cut(net: Net, x: int) -> None:
+    """Some of the channels, and who reads them."""
+    n, h, w, c = net.tensors[x].shape
+    first = net.draw(st.integers(0, c - 1))
+    masks = dict.fromkeys(("begin_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask", "end_mask"), 0)
+    begin, end = [0, 0, 0, first], [n, h, w, net.draw(st.integers(first + 1, c))]
+    part = net.add("STRIDED_SLICE", [x, net.const(begin), net.const(end), net.const([1] * 4)], net.tensors[x].quant, masks)
+    for _ in range(net.pick(1, 1, 2)):
+        convolution(net, part, net.pick(1, 2), net.pick((1, 1), (3, 3)), depthwise=net.pick(True, False))
+
+
+def split(net: Net, x: int) -> None:
+    """Halves that go their own ways, and together again."""
+    if net.tensors[x].shape[3] % 2 == 0:
+        left = net.add("SPLIT", [net.const(3), x], net.tensors[x].quant, {"num_splits": 2}, 2)
+        other = convolution(net, left + 1, 1, (3, 3), net.tensors[x].quant, depthwise=True)
+        concatenation(net, [net.pick(left, convolution(net, left, 4, (1, 1), net.tensors[x].quant)), other])
+
+
+_BLOCKS = (ghost, cut, split, ghost, ghost, ghost, branches, dense, dense, _conv, _join, _pool, _unary)
 
 
 @st.composite
