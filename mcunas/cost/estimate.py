@@ -6,7 +6,7 @@ at the training network.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import mul
@@ -23,11 +23,14 @@ from mcunas.compiler.schedule import Schedule, preferred
 from mcunas.compiler.stream import Stream
 from mcunas.compiler.tables import InstructionTable, code_table, instruction_table
 from mcunas.cost.energy import Power, power_of
-from mcunas.cost.simulate import simulated
+from mcunas.errors import InputError
 from mcunas.graph.ir import Graph, Op
 
 if TYPE_CHECKING:
     from mcunas.board import Board
+
+    # (instructions, cycles) of a Graph of one op by a kernel's name, for kernels that the core's table does not know
+    Simulator = Callable[[Graph, Board, str], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -159,19 +162,26 @@ def op_work(op: Op, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...], cal
     return Work(*zip(*((sum(map(mul, p, found)), p[call]) for p in prices)))
 
 
-def layer_work(graph: Graph, op_index: int, calls: Sequence[KernelCall], board: Board, table: InstructionTable) -> Work:
-    """Of one op of a Graph: by the core's table, or as simulated where that does not know the kernel."""
+def layer_work(graph: Graph, op_index: int, calls: Sequence[KernelCall], board: Board, table: InstructionTable,
+               simulator: Simulator | None = None) -> Work:
+    """Of one op of a Graph: by the core's table, or as simulated where that does not know the kernel; never zero for it.
+
+    Raises InputError for such a kernel where there is no simulator.
+    """
     op = graph.ops[op_index]
     priced = op_work(op, shapes_of(graph, op), graph.tensors[op.outputs[0]].shape, calls, table)
     if not calls or calls[0].kernel in table.per_unit:
         return priced
-    return priced._replace(whole=simulated(graph.alone(op_index), board, calls[0].kernel))
+    if simulator is None:
+        raise InputError(f"no price for the kernel {calls[0].kernel}", f"{op.kind} on {board.key}",
+                         "add it to boards/cost/instructions-*.toml")
+    return priced._replace(whole=simulator(graph.alone(op_index), board, calls[0].kernel))
 
 
-def work(schedule: Schedule, board: Board) -> tuple[float, float]:
+def work(schedule: Schedule, board: Board, simulator: Simulator | None = None) -> tuple[float, float]:
     """(instructions, cycles) of one inference by the core's table."""
     program, table = schedule.program, instruction_table(board)
-    found = [layer_work(program.graph, i, calls, board, table) for i, calls in enumerate(program.calls)]
+    found = [layer_work(program.graph, i, calls, board, table, simulator) for i, calls in enumerate(program.calls)]
     extras = [extra for step in schedule.steps if step.stream for extra in stream_extras(program, step.stream)]
     turned = sum(rows * program.calls[op][0].rows.inputs[p].turn_work for op, _, turns in extras for p, rows in turns)
     return tuple(sum(w.whole[k] for w in found) + sum(calls * found[op].per_call[k] for op, calls, _ in extras)
@@ -196,15 +206,15 @@ def stream_extras(program: Program, stream: Stream) -> list[tuple[int, int, list
 
 
 def estimate(graph: Graph, board: Board, rewrite: bool = True, goal: str = "balanced",
-             ram_bytes: int | None = None, choice: Choice | None = None) -> Cost:
+             ram_bytes: int | None = None, choice: Choice | None = None, simulator: Simulator | None = None) -> Cost:
     """The cost of `graph` (int8, verified) on `board`, after the compiler's passes unless `rewrite` is off.
 
-    goal, ram_bytes, choice: as given to the compiler.
-    Raises InputError when the board's cost tables are missing.
+    goal, ram_bytes, choice: as given to the compiler. simulator: see `layer_work`; mcunas.device.alone has it.
+    Raises InputError when the board's cost tables are missing, or lack a kernel.
     """
     priced = Priced.of(optimize(graph).graph if rewrite else graph, board, goal, ram_bytes, choice)
     flash_bytes, weights, code_bytes = flash(priced.schedule, board, goal)
-    (count, cycles), table = work(priced.schedule, board), instruction_table(board)
+    (count, cycles), table = work(priced.schedule, board, simulator), instruction_table(board)
     source = (f"{table.source}; cycles: model (±{board.cycle_model.error_percent:g} % instruction timings of "
               f"{board.cycle_model.core}; held-out layers {table.cycles_error[0]:.1f} % median, 9 in 10 within "
               f"{table.cycles_error[1]:.1f} %)")

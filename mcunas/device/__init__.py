@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Device: from a compiled model to firmware, run on its board's core and proven there."""
 from mcunas.device.build import Image, build
-from mcunas.device.profile import Profile, modelled_cycles, profile
+from mcunas.device.profile import Profile, executed, profile
 from mcunas.device.run import connect, run, stream
 from mcunas.device.validate import ValidationReport, validate
 
-__all__ = ["Image", "Profile", "ValidationReport", "build", "connect", "modelled_cycles", "profile", "run", "stream",
+__all__ = ["Image", "Profile", "ValidationReport", "build", "connect", "executed", "profile", "run", "stream",
            "validate"]

@@ -97,11 +97,12 @@ def profile(image: Image, seed: int = 0) -> Profile:
                    counts.timer_instructions, model.error_percent, cycles_source(image))
 
 
-def modelled_cycles(image: Image, seed: int = 0) -> Cycles:
-    """Of one inference on pseudo-random input, by the instructions that it executes. Raises as `profile` does."""
+def executed(image: Image, seed: int = 0) -> tuple[int, Cycles]:
+    """(instructions, their modelled cycles) of one inference on pseudo-random input. Raises as `profile` does."""
     counts, code = count(image, seed), disassemble(image.elf, image.board)
     blocks = [_block(run, code.span(run.start, run.size)) for run in counts.blocks]
-    return price(blocks, image.board.cycle_model.timing, image.board.fetch)
+    return (sum(block.runs * len(block.instructions) for block in blocks),
+            price(blocks, image.board.cycle_model.timing, image.board.fetch))
 
 
 def cycles_source(image: Image) -> str:

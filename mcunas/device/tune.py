@@ -2,30 +2,21 @@
 """Tuning: every variant of every layer's kernels runs alone in QEMU, and the selector then chooses by what it counted.
 
 A layer runs with its own weights and shapes on a random input; the instructions that it executes are priced as in
-`validate`. Figures are kept in the user's cache under a hash of the built image and the prices, so that an interrupted
-tuning goes on where it was, and equal layers are measured once.
+`validate`. Figures are kept (alone.py), so that an interrupted tuning goes on where it was.
 """
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
-from mcunas.atomic import write_file
 from mcunas.board import Board
-from mcunas.compiler import compile_graph
 from mcunas.compiler.choice import Choice, fingerprint
 from mcunas.compiler.lower import candidates
 from mcunas.compiler.passes import optimize as rewrite
 from mcunas.compiler.select import select
-from mcunas.device.build import Image, build
-from mcunas.device.run import connect
-from mcunas.device.validate import instructions, modelled
+from mcunas.device.alone import counted
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph.ir import Graph
-from mcunas.paths import cache_dir
 
 
 def tune(graph: Graph, board: Board, optimize: str = "cycles",
@@ -45,28 +36,8 @@ def tune(graph: Graph, board: Board, optimize: str = "cycles",
         if progress:
             progress(done, len(jobs))
         with contextlib.suppress(DoesNotFit):       # alone, in full: the network may stream it, or take another variant
-            measured[i, variant] = _cycles(graph.alone(i), variant, board, optimize)
+            measured[i, variant] = counted(graph.alone(i), variant, board, optimize)[1]
     if progress:
         progress(len(jobs), len(jobs))
     variants = select(graph, board, optimize, None, measured)
     return graph, Choice(variants, measured, board.cpu, optimize, fingerprint(graph))
-
-
-def _cycles(layer: Graph, variant: str, board: Board, optimize: str) -> int:
-    compiled = compile_graph(layer, board, optimize, rewrite=False, choice=Choice({0: variant}))
-    with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
-        image = build(compiled, board, folder)
-        prices = repr((board.cycle_model, board.fetch)).encode()
-        key = hashlib.sha256(image.bin.read_bytes() + prices).hexdigest()
-        cached = cache_dir() / "counts" / key
-        with contextlib.suppress(OSError, ValueError):
-            return int(cached.read_text())
-        count, _ = modelled(image, lambda: _executed(image), seed=0)
-        with contextlib.suppress(OSError):
-            write_file(Path(cached), f"{count}\n")
-        return count
-
-
-def _executed(image: Image) -> int:
-    with connect(image) as link:
-        return instructions(link, image)

@@ -116,10 +116,10 @@ def modelled(image: Image, instructions: Callable[[], int], seed: int) -> tuple[
 
     instructions: asked for only then.
     """
-    from mcunas.device.profile import cycles_source, modelled_cycles
+    from mcunas.device.profile import cycles_source, executed
 
     try:
-        return round(modelled_cycles(image, seed).typical), cycles_source(image)
+        return round(executed(image, seed)[1].typical), cycles_source(image)
     except ToolMissing as error:
         model = image.board.cycle_model
         return round(instructions() * model.cycles_per_instruction), (
@@ -163,12 +163,13 @@ def _predicted(image: Image, tflite: bytes) -> Figures:
     """What compiler and cost model promise before anything is built; a core without tables gets no estimates."""
     from mcunas.compiler import Choice
     from mcunas.cost import estimate
+    from mcunas.device.alone import simulated
     from mcunas.graph import read_tflite
 
     model, reserve = image.manifest, image.board.reserve
     try:
         cost = estimate(read_tflite(tflite), image.board, goal=model["optimize"], ram_bytes=model["arena_limit_bytes"],
-                        choice=Choice.of_manifest(model))
+                        choice=Choice.of_manifest(model), simulator=simulated)
     except InputError:
         return Figures(model["arena_bytes"], None, None, model["weight_bytes"], reserve.stack, None, None)
     flash_bytes = cost.image_bytes or cost.flash_bytes + reserve.flash

@@ -17,7 +17,7 @@ from typing import Any
 from mcunas.atomic import write_file
 from mcunas.board import Board, Fetch
 from mcunas.compiler import OPTIMIZE, compile_graph
-from mcunas.device import build, modelled_cycles
+from mcunas.device import build, executed
 from mcunas.device.toolchain import compiler_version, tool
 from mcunas.graph import read_tflite
 from mcunas.paths import boards_dir, firmware_dir
@@ -101,7 +101,7 @@ def art_cycles(model: str, key: str, goal: str) -> int:
     board = dataclasses.replace(Board.load(key), fetch=ART)
     with tempfile.TemporaryDirectory() as folder:
         image = build(compile_graph(read_tflite(model_bytes(model), model), board, goal), board, folder)
-        return round(modelled_cycles(image).typical)
+        return round(executed(image)[1].typical)
 
 
 def main() -> None:

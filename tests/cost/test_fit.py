@@ -15,7 +15,9 @@ from mcunas.compiler.tables import instruction_table
 from mcunas.cost import estimate
 from mcunas.cost.fit import fit_kernel, layers, measured, one_op, together
 from mcunas.device import build
+from mcunas.device.alone import simulated
 from mcunas.device.profile import profile
+from mcunas.errors import InputError
 from mcunas.graph import verify
 
 BOARD = Board.load("mps2-an386")
@@ -44,9 +46,11 @@ def test_a_kernel_that_the_table_lacks_is_simulated(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(sys.modules["mcunas.cost.estimate"], "instruction_table", lambda board: without)
     graph = one_op("SOFTMAX", [(1, 23)], {"beta": 1.0})
     total = profile(build(compile_graph(graph, BOARD, rewrite=False), BOARD, tmp_path / "image")).total
-    cost = estimate(graph, BOARD, rewrite=False)
+    cost = estimate(graph, BOARD, rewrite=False, simulator=simulated)
     assert (cost.instructions, cost.cycles) == (total.instructions, total.cycles)
-    assert list((tmp_path / "mcunas" / "cost").glob("*.json"))
+    assert list((tmp_path / "mcunas" / "counts").glob("*.json"))
+    with pytest.raises(InputError, match="SOFTMAX on mps2-an386: no price for the kernel mn_softmax_s8; add it to"):
+        estimate(graph, BOARD, rewrite=False)
 
 
 def test_the_layers_to_fit_are_legal_and_of_many_kinds() -> None:

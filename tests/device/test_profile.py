@@ -65,7 +65,7 @@ def test_lines_of_flash_are_counted_through_the_accelerator(data_lines: int, rea
     assert abs(sum(run.data_lines for run in blocks) - reads) <= 2      # an unaligned table, a literal
     assert sum(run.jump_lines + run.next_lines for run in blocks) < 10
     fast = replace(image, board=replace(image.board, fetch=None))
-    waits = device.modelled_cycles(image).typical - device.modelled_cycles(fast).typical
+    waits = device.executed(image)[1].typical - device.executed(fast)[1].typical
     assert 5 * (reads - 2) <= waits <= 5 * (reads + 12)
 
 

@@ -44,12 +44,12 @@ def test_predictions_are_of_the_kernels_that_were_chosen(tmp_path: Path) -> None
 
 
 def test_a_variant_that_does_not_fit_alone_is_priced_by_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cycles(layer: Graph, variant: str, *_: Any) -> int:
+    def counted(layer: Graph, variant: str, *_: Any) -> tuple[int, int]:
         if variant == "wide":
             raise DoesNotFit("too large")
-        return 1000
+        return 700, 1000
 
-    monkeypatch.setattr("mcunas.device.tune._cycles", cycles)
+    monkeypatch.setattr("mcunas.device.tune.counted", counted)
     graph, choice = tune(small_cnn(), BOARD)
     assert set(choice.variants) == set(range(len(graph.ops))) and "wide" not in {v for _, v in choice.measured}
     assert compile_graph(small_cnn(), BOARD, "cycles", choice=choice).kernels
