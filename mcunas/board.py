@@ -2,117 +2,30 @@
 """Board: one TOML file per board, read strictly. It feeds the search's limits, the compiler flags, the linker script,
 the firmware's constants and the emulator's command line, so that all of them agree.
 
-Integers are bytes and hertz. The fields of the dataclasses below are the schema: a key that is not a field is an
-error with a suggestion, and a missing one is named. boards/*.toml is the list of known boards.
+Integers are bytes and hertz. boards/*.toml is the list of known boards.
 """
 from __future__ import annotations
 
-import difflib
-import tomllib
-import types
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
 
-from mcunas.errors import InputError
+from mcunas.board_parts import (
+    GUARD_BYTES,
+    ISAS,
+    USES,
+    Console,
+    Core,
+    CycleModel,
+    Emulate,
+    Fetch,
+    Memory,
+    Reserve,
+    Timer,
+)
+from mcunas.errors import InputError, did_you_mean
 from mcunas.paths import boards_dir
-from mcunas.timing import Calibration, Timing
-
-# What generated code and kernels may use of the stack. [reserve].stack is this much more than the firmware's own use.
-MODEL_STACK_BYTES = 1024
-GUARD_BYTES = 64    # painted bytes behind the arena; part of [reserve].ram where the arena lies beside the data
-USES = ("data", "stack", "arena")
-ISAS = ("scalar", "m0", "m3", "dsp", "mve")
-
-
-@dataclass(frozen=True)
-class Core:
-    cpu: str                        # as arm-none-eabi-gcc's -mcpu names it
-    isa: str                        # scalar | m0 | m3 | dsp | mve: picks kernels
-    clock_hz: int
-    fpu: str = ""                   # as -mfpu names it; empty = soft float
-    trap_unaligned: bool = False    # make unaligned accesses fault on a core that would allow them
-
-
-@dataclass(frozen=True)
-class Memory:
-    name: str
-    kind: str                       # flash | ram
-    origin: int
-    size: int                       # bytes
-    use: tuple[str, ...] = ()       # of a RAM region: data, stack, arena; several may hold the arena, the fastest first
-
-    @property
-    def end(self) -> int:
-        return self.origin + self.size
-
-
-@dataclass(frozen=True)
-class Reserve:
-    """What the firmware takes before the model does, in bytes; tests/boards measures it."""
-
-    flash: int
-    ram: int                        # .data and .bss and the guard behind the arena
-    stack: int                      # the firmware's own and MODEL_STACK_BYTES
-
-
-@dataclass(frozen=True)
-class Console:
-    driver: str                     # firmware/platform/uart_<driver>.c
-    base: int
-    irq: int                        # of received bytes; the core sleeps until it is pending
-    baud: int
-    tx: int = 0                     # pin numbers, where the driver routes pins
-    rx: int = 0
-
-
-@dataclass(frozen=True)
-class Timer:
-    driver: str                     # firmware/platform/timer_<driver>.c
-    base: int
-    hz: int
-
-
-@dataclass(frozen=True)
-class Emulate:
-    qemu: str                       # machine name
-    icount_shift: int               # one instruction is 2^shift ns of virtual time; slower than the timer's tick
-
-
-@dataclass(frozen=True)
-class Fetch:
-    """How code and constants come from flash: what the cycle model adds; absent where memory has no wait states.
-
-    code_lines, data_lines: what the accelerator (ART, caches) keeps, least recently used first out; 1: a line's buffer.
-    """
-
-    wait_states: int
-    line_bytes: int                 # read at once
-    code_lines: int = 1
-    data_lines: int = 1
-    prefetch: bool = False          # the next line of code is read while this one is executed
-
-
-@dataclass(frozen=True)
-class CycleModel:
-    """What instructions cost on a core (boards/cost/*.toml): each kind (`timing`, for counted code), or plain cycles per
-    instruction with an error bar and where they come from (for code of which only the number is known)."""
-
-    core: str
-    cycles_per_instruction: float
-    low: float
-    high: float
-    source: str
-    error_percent: float            # of modelled cycles, where the code has been counted
-    timing: Timing
-    calibration: Calibration | None = None
-
-    @property
-    def basis(self) -> str:
-        """Whose timings these are, for whoever reads cycles."""
-        done = self.calibration
-        return f"{self.core}, calibrated on {done.date} ({done.target}, {done.counter})" if done else self.core
+from mcunas.record import read_toml, record
 
 
 @dataclass(frozen=True)
@@ -160,7 +73,7 @@ class Board:
         if text.endswith(".toml"):
             return _load(Path(text))
         if text not in Board.keys():
-            raise InputError(f"unknown board {text!r}", fix=_did_you_mean(text, Board.keys(), "boards"))
+            raise InputError(f"unknown board {text!r}", fix=did_you_mean(text, Board.keys(), "known boards:"))
         return _load(boards_dir() / f"{text}.toml")
 
     @property
@@ -236,7 +149,7 @@ class Board:
 
 def _load(path: Path) -> Board:
     where = str(path)
-    f = _record(_File, _toml(path), where)
+    f = record(_File, read_toml(path), where)
     board = Board(path.stem, f.name, f.chip, f.family, f.core, f.memory, f.reserve, f.console, f.timer, f.cost,
                   f.emulate, f.fetch, path)
     _check(board, where)
@@ -244,7 +157,7 @@ def _load(path: Path) -> Board:
 
 
 def _cycle_model(path: Path) -> CycleModel:
-    return _record(CycleModel, _toml(path), str(path))
+    return record(CycleModel, read_toml(path), str(path))
 
 
 def _check(board: Board, where: str) -> None:
@@ -279,50 +192,3 @@ def _check(board: Board, where: str) -> None:
     if board.emulate:
         demand(10**9 / board.timer.hz < 2**board.emulate.icount_shift,
                "the timer is too slow to count single instructions", "raise [emulate] icount_shift")
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", str(path), "name a board or a .toml file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"is not TOML: {error}", str(path)) from None
-
-
-def _record(cls: type, table: dict[str, Any], where: str) -> Any:
-    """A dataclass from a TOML table, with every key and type checked."""
-    hints = get_type_hints(cls)
-    for key in table:
-        if key not in hints:
-            raise InputError(f"unknown key {key!r}", where, _did_you_mean(key, tuple(hints), "keys"))
-    values = {}
-    for f in fields(cls):
-        if f.name in table:
-            values[f.name] = _value(hints[f.name], table[f.name], f"{where}: {f.name}")
-        elif f.default is MISSING:
-            raise InputError(f"key {f.name!r} is missing", where)
-    return cls(**values)
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    if isinstance(hint, types.UnionType):
-        hint = get_args(hint)[0]
-    if hasattr(hint, "__dataclass_fields__"):
-        if not isinstance(value, dict):
-            raise InputError("must be a table", where)
-        return _record(hint, value, where)
-    if get_args(hint):
-        if not isinstance(value, list):
-            raise InputError("must be a list", where)
-        return tuple(_value(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if hint is float and type(value) is int:
-        return float(value)
-    if type(value) is not hint:
-        raise InputError(f"must be of type {hint.__name__}, not {type(value).__name__}", where)
-    return value
-
-
-def _did_you_mean(word: str, known: tuple[str, ...], what: str) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return (f"did you mean {close[0]!r}? " if close else "") + f"known {what}: {', '.join(known)}"

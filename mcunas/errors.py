@@ -5,6 +5,9 @@ Exit status (design.md section 3): 1 = a check failed or the model does not fit;
 """
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class McunasError(Exception):
     """Base of all expected errors. ``str()`` is always a single line: ``where: what; fix``."""
@@ -35,3 +38,10 @@ class CheckFailed(McunasError):
     """The target ran, but its result differs from what was promised."""
 
     exit_code = 1
+
+
+def did_you_mean(word: str, known: Iterable[str], listed: str = "use one of") -> str:
+    """The way out for an unknown name: the nearest known one, where there is one, and all of them."""
+    names = tuple(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    return (f"did you mean {close[0]!r}? " if close else "") + f"{listed} {', '.join(names)}"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import mcunas
 
-ROOMS = ("errors", "named", "paths", "atomic", "timing",    # what every floor uses
-         "graph", "board", "budget",
+ROOMS = ("errors", "named", "paths", "atomic", "timing", "record",     # what every floor uses
+         "graph", "board_parts", "board", "budget",
          "compiler",
          "cost",
          "tasks", "space", "prune", "quantize",

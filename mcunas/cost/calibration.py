@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mcunas.board import Fetch
+from mcunas.board_parts import Fetch
 from mcunas.cost.benches import Bench
 from mcunas.cost.cycles import Block, price
 from mcunas.cost.thumb import Instruction

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mcunas.board import Fetch
+from mcunas.board_parts import Fetch
 from mcunas.cost.thumb import Instruction
 from mcunas.timing import HIGH, LOW, TYPICAL, Timing, at
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from string import Template
 
-from mcunas.board import GUARD_BYTES, Board
+from mcunas.board import Board
+from mcunas.board_parts import GUARD_BYTES
 from mcunas.compiler import Compiled
 from mcunas.compiler.emit import further_arenas
 from mcunas.paths import firmware_dir

@@ -13,7 +13,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mcunas.board import MODEL_STACK_BYTES, Board
+from mcunas.board import Board
+from mcunas.board_parts import MODEL_STACK_BYTES
 from mcunas.device.toolchain import compiler_version, run_tool
 from mcunas.errors import InputError
 from mcunas.paths import cache_dir, firmware_dir

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcunas.errors import InputError
+from mcunas.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from mcunas.board import Board
@@ -42,7 +42,7 @@ def search(task: str, board: Board, budget: Budget, method: str = "diffprune", o
     Raises InputError for unknown names or a checkpoint of another search, DoesNotFit when no width fits.
     """
     if method not in METHODS:
-        raise InputError(f"unknown method {method!r}", fix=f"use one of {', '.join(METHODS)}")
+        raise InputError(f"unknown method {method!r}", fix=did_you_mean(method, METHODS))
     from mcunas.search.driver import run_search
     from mcunas.tasks import ddp
 

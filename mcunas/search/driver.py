@@ -18,7 +18,7 @@ from mcunas.atomic import own_folder
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.cost import estimate
-from mcunas.errors import DoesNotFit, InputError
+from mcunas.errors import DoesNotFit, InputError, did_you_mean
 from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.search import METHODS
 from mcunas.search.nas.driver import Choose, run_nas
@@ -97,7 +97,7 @@ def settings_of(method: str, asked: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(asked) - set(known))
     if unknown:
         raise InputError(f"method {method!r} has no setting {unknown[0]!r}",
-                         fix=f"it has {', '.join(known)}" if known else "leave settings out")
+                         fix=did_you_mean(unknown[0], known, "it has") if known else "leave settings out")
     return json.loads(json.dumps({**known, **asked}))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcunas.atomic import write_file
-from mcunas.errors import InputError
+from mcunas.errors import InputError, did_you_mean
 from mcunas.named import call_named
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Genotype:
                              fix="call mcunas.prune with it here too, or name it as module:function")
         if self.start not in STARTS:
             raise InputError(f"unknown starting net {self.start!r}",
-                             fix=f"use one of {', '.join(sorted(STARTS))}, or module:function")
+                             fix=did_you_mean(self.start, sorted(STARTS)) + ", or module:function")
         module, _, name = STARTS[self.start].partition(":")
         size, depth = self.input_shape[:2], self.input_shape[2]
         try:

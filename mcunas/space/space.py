@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mcunas.errors import InputError
+from mcunas.errors import InputError, did_you_mean
 from mcunas.space.blocks import Context, refusal
 from mcunas.space.genotype import Genotype
 from mcunas.space.layers import Pair, down
@@ -99,7 +99,7 @@ def load(start: str, changes: dict[str, Any] | None, input_shape: tuple[int, int
     if start.endswith(".toml"):
         start, changes = INLINE, {**_read(Path(start)), **changes}
     elif start != INLINE and start not in names():
-        raise InputError(f"unknown space {start!r}", fix=f"use one of {', '.join(names())}, or a .toml file")
+        raise InputError(f"unknown space {start!r}", fix=did_you_mean(start, names()) + ", or a .toml file")
     described = changes if start == INLINE else {**_read(FOLDER / f"{start}.toml"), **changes}
     try:
         return _space(start, changes, described, tuple(input_shape), classes, widths or {})

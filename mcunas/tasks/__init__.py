@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from mcunas.errors import InputError
+from mcunas.errors import InputError, did_you_mean
 from mcunas.tasks.schedule import Schedule
 from mcunas.tasks.task import Split, Task
 
@@ -24,5 +24,5 @@ def load(name: str) -> Task:
     if "@" in name and name in (own := import_module("mcunas.tasks.own").OWN):
         return own[name]
     if name not in TASKS:
-        raise InputError(f"unknown task {name!r}", fix=f"use one of {', '.join(sorted(TASKS))}, or module:function")
+        raise InputError(f"unknown task {name!r}", fix=did_you_mean(name, sorted(TASKS)) + ", or module:function")
     return import_module(TASKS[name]).load()

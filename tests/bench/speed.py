@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from mcunas.atomic import write_file
-from mcunas.board import Board, Fetch
+from mcunas.board import Board
+from mcunas.board_parts import Fetch
 from mcunas.compiler import OPTIMIZE, compile_graph
 from mcunas.device import build, executed
 from mcunas.device.toolchain import compiler_version, tool

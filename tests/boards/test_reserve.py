@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mcunas.board import MODEL_STACK_BYTES, Board
+from mcunas.board import Board
+from mcunas.board_parts import MODEL_STACK_BYTES
 from mcunas.device.link import DeviceError
 from mcunas.device.run import connect
 from tests.device.stubs import stub

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mcunas.board import Board, Fetch
+from mcunas.board import Board
+from mcunas.board_parts import Fetch
 from mcunas.cost.cycles import Block, block_cycles, price
 from mcunas.cost.thumb import CLASSES, Instruction
 from mcunas.timing import Timing

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mcunas import api, device
-from mcunas.board import GUARD_BYTES, Board
+from mcunas.board import Board
+from mcunas.board_parts import GUARD_BYTES
 from mcunas.compiler import compile_graph
 from mcunas.cost import estimate
 from mcunas.errors import DoesNotFit, InputError

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mcunas.board import Board, Emulate
+from mcunas.board import Board
+from mcunas.board_parts import Emulate
 from mcunas.device.link import Link
 from mcunas.device.qemu import Qemu
 from mcunas.errors import CheckFailed, InputError, ToolMissing

@@ -160,6 +160,14 @@ def test_unknown_names_are_answered_with_what_exists(task: str, method: str, lis
         mcunas.search(task, BOARD, BUDGET, method=method, out=tmp_path)
 
 
+def test_a_name_that_is_nearly_right_is_suggested(tmp_path: Path) -> None:
+    for asked, said in (({"method": "difprune"}, "method 'difprune'; did you mean 'diffprune'"),
+                        ({"start": "residul"}, "starting net 'residul'; did you mean 'residual'"),
+                        ({"method": "smcp", "settings": {"varient": "soft"}}, "'varient'; did you mean 'variant'? it has")):
+        with pytest.raises(InputError, match=said.replace("?", r"\?")):
+            mcunas.search("digits", BOARD, BUDGET, out=tmp_path, **asked)
+
+
 def test_a_budget_that_no_width_meets_is_refused_before_training(tmp_path: Path) -> None:
     with pytest.raises(DoesNotFit, match="even 4 channels"):
         mcunas.search("digits", BOARD, Budget(ram=600), out=tmp_path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from mcunas.errors import InputError
+from mcunas.errors import InputError, did_you_mean
 from mcunas.space.blocks.context import Context
 from mcunas.space.blocks.registry import BLOCKS, Block
 
@@ -26,7 +26,7 @@ def find(name: str) -> Block:
     for family in _FAMILIES:
         import_module(f"mcunas.space.blocks.{family}")
     if name not in BLOCKS:
-        raise InputError(f"unknown block {name!r}", fix=f"use one of {', '.join(BLOCKS)}")
+        raise InputError(f"unknown block {name!r}", fix=did_you_mean(name, BLOCKS))
     return BLOCKS[name]
 
 
