@@ -10,7 +10,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ MEASURED_INPUTS = 3     # inputs for RAM, stack and instructions, besides those 
 @dataclass(frozen=True)
 class Plan:
     """What to search: names as on the command line. images: most test inputs to stream to the board;
-    None = as many as the task's schedule measures. start: the starting net, None = the task's.
+    None = as many as the task's schedule measures. start: the starting net, None = the task's. settings: the method's own.
     """
 
     task: str
@@ -39,12 +39,15 @@ class Plan:
     resume: bool = True
     images: int | None = None
     start: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def command(self) -> str:
         """The command line that runs this again."""
         words = ["mcunas", "search", "--data" if ":" in self.task else "--task", self.task, "--board", self.board.key,
                  "--method", self.method, "--out", str(self.out), "--seed", str(self.seed)]
         words += ["--model", self.start] if self.start else []
+        for name, value in self.settings.items():
+            words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
         for name, limit, unit in (("ram", self.budget.ram_bytes, ""), ("flash", self.budget.flash_bytes, ""),
                                   ("latency", self.budget.latency_us, " us")):
             words += [f"--{name}", f"{limit:g}{unit}" if unit else str(limit)] if limit else []
@@ -65,7 +68,7 @@ def travel(plan: Plan) -> dict[str, Any]:
     for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
         tool(program)       # before minutes of training, not after
     find = partial(search, plan.task, plan.board, plan.budget, method=plan.method, out=plan.out, seed=plan.seed,
-                   smoke=plan.smoke, resume=plan.resume, start=plan.start)
+                   smoke=plan.smoke, resume=plan.resume, start=plan.start, settings=plan.settings)
     if not ddp.is_first():
         find()
         sys.exit(0)         # the first of torchrun's processes goes on alone

@@ -2,6 +2,8 @@
 """Verbs that train: search, quantize, quickstart; and report, which shows what a run left."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +11,8 @@ import typer
 
 from mcunas.cli import options
 from mcunas.cli.output import print_json, print_quantities
-from mcunas.errors import CheckFailed
+from mcunas.errors import CheckFailed, InputError
+from mcunas.search import METHODS
 
 if TYPE_CHECKING:
     from mcunas.cli.road import Plan
@@ -28,7 +31,10 @@ def search(
     data: options.Data = None,
     model: options.Start = None,
     board: options.Board = "mps2-an386",
-    method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD", help="How to search.")] = "diffprune",
+    method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD", help=f"How to search: {', '.join(METHODS)}.")
+                      ] = "diffprune",
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", show_default=False, help=(
+        "A setting of the method; may be repeated."))] = None,
     ram: options.Ram = None,
     flash: options.Flash = None,
     latency: options.Latency = None,
@@ -48,7 +54,8 @@ def search(
     chosen = Board.load(board)
     budget = Budget(ram, flash, latency)
     budget.for_board(chosen)
-    _travel(Plan(data or task, chosen, budget, method, out, seed, smoke, resume, start=model), json)
+    _travel(Plan(data or task, chosen, budget, method, out, seed, smoke, resume, start=model,
+                 settings=_settings(settings or ())), json)
 
 
 def quickstart(
@@ -98,6 +105,20 @@ def report(folder: Folder, json: options.Json = False) -> None:
     run = read_report(folder)
     write_report(run, folder)
     _show(run, folder, json)
+
+
+def _settings(given: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE each; a value is JSON where it reads as that, else text. Raises InputError."""
+    found: dict[str, Any] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not name or not equals:
+            raise InputError(f"--set {one!r} is not NAME=VALUE", fix="for example: --set variant=soft")
+        try:
+            found[name] = loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def _travel(plan: Plan, json: bool) -> None:

@@ -54,4 +54,4 @@ def power_table() -> tuple[Power, ...]:
     try:
         return tuple(Power(**entry) for entry in tomllib.loads(path.read_text())["power"])
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"damaged cost table ({error!r})", where=str(path)) from None
+        raise InputError(f"cannot be used ({error!r})", str(path), "run python -m mcunas.cost.fit_power again") from None

@@ -69,6 +69,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     (["compile"], "MODEL.tflite"),
     (["compile", "m.tflite", "--out", "o", "--optimize", "speed"], "'speed' is not one of"),
     (["boards", "mps2-an38"], "did you mean 'mps2-an386'"),
+    (["search", "--out", "o", "--method", "difprune"], "did you mean 'diffprune'"),
+    (["search", "--out", "o", "--task", "digit"], "did you mean 'digits'"),
+    (["search", "--out", "o", "--set", "variant"], "--set 'variant' is not NAME=VALUE; for example: --set variant=soft"),
+    (["search", "--out", "o", "--method", "smcp", "--set", "varient=hard"], "no setting 'varient'; did you mean 'variant'"),
 ])
 def test_a_wrong_command_line_is_one_line_and_exit_2(arguments: list[str], said: str,
                                                      capsys: pytest.CaptureFixture[str]) -> None:

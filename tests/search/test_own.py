@@ -82,7 +82,12 @@ def test_a_model_that_does_not_match_the_data_is_refused_in_one_line(model: nn.M
     assert "\n" not in str(caught.value) and not (tmp_path / "checkpoint.pt").exists()
 
 
-@pytest.mark.parametrize("name", ["no_such_module:loaders", "json:no_such_function", "json:dumps"])
-def test_a_name_that_leads_nowhere_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"{name}: .*Error"):
+@pytest.mark.parametrize(("name", "said"), [
+    ("no_such_module:loaders", "ModuleNotFoundError: No module named 'no_such_module'; give it as module:function"),
+    ("tests.small_models:dens", "tests.small_models has no 'dens'; did you mean 'dense'"),
+    ("small_models.py:dense", "a module goes by its name, not by its file's; give small_models:dense"),
+    ("json:dumps", "TypeError: .*; give it as module:function, a function without arguments"),
+])
+def test_a_name_that_leads_nowhere_is_refused(name: str, said: str) -> None:
+    with pytest.raises(InputError, match=f"{name}: {said}"):
         tasks.load(name)
