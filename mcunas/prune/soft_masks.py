@@ -18,6 +18,7 @@ from mcunas.prune.masks import axis_mask
 VARIANTS = ("soft", "hard", "permanent")    # gradient for pruned weights; none; none, and none comes back
 MOMENTUM = 0.97                             # of the scores, per step: masks that follow every batch never settle
 EXTRA_DECAY = 2e-4
+MARGIN = 0.2                # of its score counts while a channel is pruned
 
 
 class SoftMasks:
@@ -76,20 +77,36 @@ class SoftMasks:
         self.score = [MOMENTUM * s + (1 - MOMENTUM) * t.abs() for s, t in zip(self.score, total)]
 
     def ranked(self) -> list[torch.Tensor]:
-        """Per group the scores by which channels are kept. A permanently pruned channel has none."""
+        """Per group the scores by which channels are kept. A permanently pruned channel has none; another has to be
+        better by a margin to return, or the noise of the scores alone would exchange channels at every solve."""
         if self.variant == "permanent":
             return [torch.where(k > 0, s, torch.full_like(s, -1.0)) for s, k in zip(self.score, self.kept)]
-        return self.score
+        return [torch.where(k > 0, s, MARGIN * s) for s, k in zip(self.score, self.kept)]
 
     def keep(self, counts: tuple[int, ...]) -> int:
         """Keep the best `counts[g]` channels of each group; returns how many pruned ones return."""
-        returned = 0
-        for g, (score, count) in enumerate(zip(self.ranked(), counts)):
+        scores, before, returned = self.ranked(), self.kept, 0
+        self.kept = []
+        for score, count, old in zip(scores, counts, before):
             kept = torch.zeros_like(score)
             kept[torch.argsort(score, descending=True, stable=True)[:count]] = 1.0
-            returned += int(((kept > 0) & (self.kept[g] == 0)).sum())
-            self.kept[g] = kept
+            returned += int(((kept > 0) & (old == 0)).sum())
+            self.kept.append(kept)
+        if self.variant == "soft":
+            self._moderate(before)
         return returned
+
+    def _moderate(self, before: list[torch.Tensor]) -> None:
+        """Nothing holds back the weights of a pruned channel: where it returns, they have at most the norm of the others."""
+        with torch.no_grad():
+            for path in self.consumers:
+                dim, weight = self._input_dim(path), self.net.get_submodule(path).weight
+                old, new = (axis_mask(self.channels.inputs[path], masks) > 0 for masks in (before, self.kept))
+                norms = weight.transpose(0, dim).flatten(1).norm(dim=1)
+                if (old & new).any():
+                    most = norms[old & new].mean()
+                    shrink = (most / norms.clamp_min(1e-12)).clamp(max=1)
+                    weight *= self._along(path, torch.where(new & ~old, shrink, 1.0), dim)
 
     def state(self) -> dict:
         return {"kept": self.kept, "score": self.score}
