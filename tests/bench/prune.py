@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import mcunas.search
+from mcunas.atomic import write_file
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.cost import estimate
@@ -22,7 +23,7 @@ from mcunas.errors import InputError, McunasError
 from mcunas.graph import read_tflite
 from tests.bench.measure import ROOT
 from tests.bench.prune_arms import A16, A18, ARMS, BOARD, CONTESTS, Arm, Contest
-from tests.bench.prune_report import report
+from tests.bench.prune_report import FAILED, report
 
 FOLDER = ROOT / "build" / "bench-prune"
 
@@ -99,12 +100,16 @@ def main() -> None:
         for seed in [] if asked.report_only else asked.seeds:
             for contest in asked.tasks:
                 for name in asked.arms or (A16 if contest.endswith("A16") else A18):
+                    if (folder / contest / f"{name}-{seed}" / FAILED).exists():
+                        continue
                     stop()
                     started = time.process_time()
                     try:
                         row = one(contest, name, seed, asked.quick, stop)
                     except McunasError as error:
                         print(f"{contest} {name} {seed}: {error}", flush=True)
+                        words = {"contest": contest, "arm": name, "seed": seed, "words": str(error)}
+                        write_file(folder / contest / f"{name}-{seed}" / FAILED, json.dumps(words) + "\n")
                         continue
                     print(f"{contest} {name} {seed}: float {row['float_accuracy']:.4f} int8 "
                           f"{row.get('int8_accuracy', float('nan')):.4f} use "
