@@ -54,8 +54,8 @@ fine-tuning, mean. Samples: passes, quantization included. All arms of a contest
 augmentation, fine-tuning and quantization; settings were chosen on the validation split with other seeds (100 and up).
 
 torch-pruning and PLiNIO are peers, run as packages with the same net, epochs and fine-tuning; their own knob is turned until
-the deployed network holds the budgets. PLiNIO is on no package index, so its arm runs where a checkout is on the path; it
-cannot trace the series nets, whose mean is a method call.
+the deployed network holds the budgets, and what that leaves free is not filled up. PLiNIO is on no package index, so its arm
+runs where a checkout is on the path; it cannot trace the series nets, whose mean is a method call.
 
 fashion-mnist-M is the ill-proportioned start net that was tried first. Its seed 0 had been read with an earlier form of
 diffprune (86.1 %; a group's worth was the logarithm of its width) when, on validation, the worth was changed and the heavier

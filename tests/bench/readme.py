@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from statistics import mean
 
 from tests.bench import peers
 from tests.bench.measure import MODELS, RESULTS, ROOT, markdown
+from tests.bench.prune_arms import CONTESTS
 
 CORES = {"mps2-an386": "M4", "mps2-an500": "M7", "mps3-an547": "M55", "mps2-an385": "M3", "mps2-an385-m0plus": "M0+"}
 
@@ -38,10 +40,24 @@ def speed_table() -> str:
                      for board, core in CORES.items()])
 
 
+def prune_table() -> str:
+    """Mean int8 accuracy per contest (the dense net: float), arms in columns."""
+    columns = {"uniform": "uniform", "macs": "MACs only", "greedy": "greedy", "torch-pruning-taylor": "Torch-Pruning",
+               "plinio-pit": "PLiNIO PIT", "diffprune": "diffprune"}
+    found: dict[tuple[str, str], list[float]] = {}
+    for r in rows("prune"):
+        if "int8_accuracy" in r:
+            found.setdefault((r["contest"], r["arm"]), []).append(100 * r["int8_accuracy"])
+    contests = [c for c in CONTESTS if (c, "diffprune") in found]
+    return markdown(["int8 accuracy, %", *columns.values()],
+                    [[c, *(f"{mean(found[c, a]):.1f}" if (c, a) in found else "–" for a in columns)] for c in contests])
+
+
 def main() -> None:
     path = ROOT / "README.md"
     text = path.read_text()
-    for name, table in (("memory", memory_table()), ("speed", speed_table())):
+    tables = {"memory": memory_table(), "speed": speed_table(), "prune": prune_table()}
+    for name, table in tables.items():
         text, count = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, t=table: m[1] + t + m[2], text, flags=re.S)
         if count != 1:
             raise SystemExit(f"README.md: no place for the {name} table")
