@@ -26,7 +26,7 @@ from mcunas.space.supernet import Gates
 # weight of the penalty there. placebo: "frozen" alpha, or a "shuffled" table of prices; such a search must gain nothing.
 SETTINGS = {"rate": 0.03, "decay": 5e-4, "tau": [5.0, 0.5], "hard_share": 0.2, "entropy": 0.3, "loss": "hinge",
             "placebo": ""}
-PRODUCT = (0.2, 0.6)        # alpha, beta of the paper's loss, on megacycles
+PRODUCT = (0.2, 0.6)        # alpha, beta of the paper's loss, on kilocycles: their logarithm must be above 0
 
 
 def choose(run: NasRun) -> Genotype:
@@ -85,12 +85,18 @@ def _arch_epoch(run: NasRun, shared: Shared, draw: Draw, is_hard: bool) -> float
     shared.net.train()
     for step, (images, labels) in enumerate(run.arch_batches(run.epoch)):
         at = progress(run, run.epoch + step / steps)
-        total += shared.arch_step(images, labels, draw, lambda gates, at=at: _cost(run, shared, gates, at, is_hard))
+        total += shared.arch_step(images, labels, draw, lambda gates, at=at: cost(run, shared, gates, at, is_hard),
+                                  multiplies=run.settings["loss"] == "product")
     return total / steps
 
 
-def _cost(run: NasRun, shared: Shared, gates: Gates, at: float, is_hard: bool) -> torch.Tensor:
-    found = shared.hinge(shared.expected(_shuffled(run, gates) if run.settings["placebo"] == "shuffled" else gates), at)
+def cost(run: NasRun, shared: Shared, gates: Gates, at: float, is_hard: bool) -> torch.Tensor:
+    """What is added to the task's loss at progress `at`; or, in the paper's form, what multiplies it."""
+    expected = shared.expected(_shuffled(run, gates) if run.settings["placebo"] == "shuffled" else gates)
+    if run.settings["loss"] == "product":
+        factor, power = PRODUCT
+        return factor * torch.log(expected.cycles / 1e3) ** power
+    found = shared.hinge(expected, at)
     if is_hard:
         p = [block.probs() for block in shared.net.choices().values()]
         found = found + run.settings["entropy"] * sum(-(q * q.clamp(min=1e-12).log()).sum() for q in p) / len(p)

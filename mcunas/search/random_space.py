@@ -19,7 +19,7 @@ from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, tr
 
 # least_use: of the scarcest resource, so that no draw is wasted on networks that are smaller than they may be.
 SETTINGS = {"candidate_epochs": 2, "times": 1.0, "least_use": 0.85}
-DRAWS = 20_000
+DRAWS = 2_000
 
 
 def choose(run: NasRun) -> Genotype:

@@ -20,7 +20,7 @@ from mcunas.space.supernet import Gates, Supernet
 from mcunas.tasks import ddp
 from mcunas.tasks.training import LABEL_SMOOTHING, cosine
 
-Cost = Callable[[Gates], torch.Tensor]      # gates -> what is added to the task's loss
+Cost = Callable[[Gates], torch.Tensor]      # gates -> what is added to the task's loss, or multiplies it
 
 
 class Shared:
@@ -77,8 +77,9 @@ class Shared:
         self.weights.step()
         return float(loss.detach())
 
-    def arch_step(self, images: torch.Tensor, labels: torch.Tensor, draw: Draw, cost: Cost) -> float:
-        """Returns the task's loss. Weights keep no gradient of it."""
+    def arch_step(self, images: torch.Tensor, labels: torch.Tensor, draw: Draw, cost: Cost,
+                  multiplies: bool = False) -> float:
+        """A step of alpha on the task's loss plus, or times, the cost. Returns the task's loss. Weights get no gradient."""
         gates = self.net.gates(draw)
         for parameter in self.weights_that_are():
             parameter.requires_grad_(False)
@@ -87,7 +88,7 @@ class Shared:
         if self.hinge.strengths is None:
             self.hinge.begin(seen, self.expected(gates))
         self.arch.zero_grad(set_to_none=True)
-        (task_loss + cost(gates)).backward()
+        (task_loss * cost(gates) if multiplies else task_loss + cost(gates)).backward()
         self.arch.step()
         for parameter in self.weights_that_are():
             parameter.requires_grad_(True)
