@@ -2,13 +2,16 @@
 """FBNet: differentiable search with Gumbel-softmax and a table of the board's prices (Wu et al., arXiv 1812.03443).
 
 From the paper: the stochastic supernet; weights and alpha on 80 and 20 % of the data, an epoch of each in turn; first
-epochs for weights only; temperature falling from 5; the price under the same sample as the output. One noise per batch.
-Ours, for limits that are hard: a hinge on cycles and flash instead of CE * a log(LAT)^b (loss "product" is the paper's),
-hard samples in the last fifth so that batch norms see single paths, an entropy penalty there, the exact check and repair.
+epochs for weights only; a temperature that falls from 5; the board's table of prices in the loss. One noise per batch.
+Ours, for limits that are hard: a hinge on cycles and flash instead of CE * a log(LAT)^b (loss "product" is the paper's);
+the expectation under softmax(alpha), which is the mean price of the networks that the noise makes argmax at any
+temperature, where the price of the soft sample hardly depends on alpha at high ones; hard samples in the last epochs, so
+that batch norms see single paths; an entropy penalty that grows in the second half; the exact check and repair.
 """
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -23,8 +26,8 @@ from mcunas.space.sampling import Draw
 from mcunas.space.supernet import Gates
 
 # rate, decay: Adam's on alpha. tau: first and last temperature. hard_share: of the search epochs, at the end. entropy:
-# weight of the penalty there. placebo: "frozen" alpha, or a "shuffled" table of prices; such a search must gain nothing.
-SETTINGS = {"rate": 0.03, "decay": 5e-4, "tau": [5.0, 0.5], "hard_share": 0.2, "entropy": 0.3, "loss": "hinge",
+# weight of the penalty at the end. placebo: "frozen" alpha, or a "shuffled" table of prices: such a search gains nothing.
+SETTINGS = {"rate": 0.05, "decay": 5e-4, "tau": [5.0, 0.5], "hard_share": 0.4, "entropy": 1.0, "loss": "hinge",
             "placebo": ""}
 PRODUCT = (0.2, 0.6)        # alpha, beta of the paper's loss, on kilocycles: their logarithm must be above 0
 
@@ -37,8 +40,8 @@ def choose(run: NasRun) -> Genotype:
         scatter(run, shared.net)
     while run.epoch < run.search_epochs:
         _epoch(run, shared)
-    say(run, shared, run.settings["tau"][1])
-    return derive(run, probabilities(shared.net, run.settings["tau"][1]))
+    say(run, shared)
+    return derive(run, probabilities(shared.net))
 
 
 def _demand(settings: dict[str, Any]) -> None:
@@ -72,41 +75,41 @@ def _epoch(run: NasRun, shared: Shared) -> None:
     loss = shared.weight_epoch(run.weight_batches(run.epoch), run.weight_steps, one if is_hard else soft)
     samples, arch_loss = run.weight_steps * run.schedule.batch, None
     if run.epoch >= run.schedule.warmup_epochs and settings["placebo"] != "frozen":
-        arch_loss = _arch_epoch(run, shared, straight if is_hard else soft, is_hard)
+        arch_loss = _arch_epoch(run, shared, straight if is_hard else soft)
         samples += run.arch_steps * run.schedule.batch
-    figures = {"loss": loss, "tau": tau, **of_epoch(run, shared, tau)}
+    figures = {"loss": loss, "tau": tau, **of_epoch(run, shared)}
     run.notes = {"shared": shared.notes()}
     run.end_epoch("search", started, figures | ({"arch_loss": arch_loss} if arch_loss is not None else {}), samples,
                   shared.net.option_forwards - ran)
 
 
-def _arch_epoch(run: NasRun, shared: Shared, draw: Draw, is_hard: bool) -> float:
+def _arch_epoch(run: NasRun, shared: Shared, draw: Draw) -> float:
     total, steps = 0.0, run.arch_steps
     shared.net.train()
     for step, (images, labels) in enumerate(run.arch_batches(run.epoch)):
         at = progress(run, run.epoch + step / steps)
-        total += shared.arch_step(images, labels, draw, lambda gates, at=at: cost(run, shared, gates, at, is_hard),
+        total += shared.arch_step(images, labels, draw, lambda gates, at=at: cost(run, shared, gates, at),
                                   multiplies=run.settings["loss"] == "product")
     return total / steps
 
 
-def cost(run: NasRun, shared: Shared, gates: Gates, at: float, is_hard: bool) -> torch.Tensor:
+def cost(run: NasRun, shared: Shared, gates: Gates, at: float) -> torch.Tensor:
     """What is added to the task's loss at progress `at`; or, in the paper's form, what multiplies it."""
-    expected = shared.expected(_shuffled(run, gates) if run.settings["placebo"] == "shuffled" else gates)
     if run.settings["loss"] == "product":
         factor, power = PRODUCT
-        return factor * torch.log(expected.cycles / 1e3) ** power
-    found = shared.hinge(expected, at)
-    if is_hard:
-        p = [block.probs() for block in shared.net.choices().values()]
-        found = found + run.settings["entropy"] * sum(-(q * q.clamp(min=1e-12).log()).sum() for q in p) / len(p)
-    return found
+        return factor * torch.log(shared.expected(gates).cycles / 1e3) ** power
+    probs = shared.net.probs()
+    known = _shuffled(run, probs) if run.settings["placebo"] == "shuffled" else probs
+    entropy = sum(-(p * p.clamp(min=1e-12).log()).sum() for p in probs.values()) / len(probs)
+    return shared.hinge(run.prices.expected(known, shared.net.names()), at) + penalty(run, at) * entropy
 
 
-def _shuffled(run: NasRun, gates: Gates) -> Gates:
+def penalty(run: NasRun, at: float) -> float:
+    """Weight of the entropy: none in the first half, then growing."""
+    return run.settings["entropy"] * max(2 * at - 1, 0.0)
+
+
+def _shuffled(run: NasRun, probs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """As if each slot's prices stood beside other options, the same ones for the whole search."""
-    random, found = run.noise(-2), {}
-    for name, gate in gates.items():
-        order = torch.randperm(len(gate.weights), generator=random)
-        found[name] = sampling.Gate(gate.run, gate.weights[order])
-    return found
+    random = run.noise(-2)
+    return {name: p[torch.randperm(len(p), generator=random)] for name, p in probs.items()}

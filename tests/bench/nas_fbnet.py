@@ -18,7 +18,7 @@ from tests.bench.measure import markdown
 from tests.bench.nas import Arm
 from tests.bench.nas_report import Rows, beats, both, gates, of, percent, picture, say, table
 
-CPU_TIMES = 7.5         # samples that random search sees for the CPU seconds of a supernet's
+CPU_TIMES = 4.0         # samples that random search sees for the CPU seconds of a supernet's
 ARMS = {
     "fbnet-m4": Arm("fbnet", note="searched for the Cortex-M4"),
     "fbnet-m0plus": Arm("fbnet", board=contest.M0PLUS, note="searched for the Cortex-M0+"),

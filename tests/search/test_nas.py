@@ -127,7 +127,7 @@ def test_the_papers_loss_is_a_product_and_ours_asks_for_nothing_below_the_budget
     shared = Shared(run, 0.03)
     gates = shared.net.gates(sampling.mixture)
     lat = shared.expected(gates).cycles / 1e3
-    torch.testing.assert_close(fbnet.cost(run, shared, gates, 0.5, False), 0.2 * lat.log() ** 0.6)
+    torch.testing.assert_close(fbnet.cost(run, shared, gates, 0.5), 0.2 * lat.log() ** 0.6)
     below = Expected(torch.tensor(100.0), torch.tensor(100.0))
     shared.hinge.begin(2.3, below)
     assert float(shared.hinge(below, 1.0)) == 0
@@ -142,9 +142,10 @@ def test_frozen_alpha_stays_and_shuffled_prices_stand_elsewhere(tmp_path: Path) 
     assert frozen.metrics["facts"]["entropy"] > 0.999
     run = _run(tmp_path, placebo="shuffled")
     shared = Shared(run, 0.03)
-    gates = shared.net.path(run.space.uniform("conv3x3"))
-    moved = fbnet._shuffled(run, shared.net.gates(lambda b: sampling.gumbel(b, 0.1, run.noise(0), hard=True)))
-    assert all(float(g.weights.detach().sum()) == pytest.approx(1) for g in moved.values()) and len(moved) == len(gates)
+    probs = {name: torch.arange(float(len(block.names))) for name, block in shared.net.choices().items()}
+    moved, again = fbnet._shuffled(run, probs), fbnet._shuffled(run, probs)
+    assert all(sorted(p.tolist()) == probs[n].tolist() and torch.equal(p, again[n]) for n, p in moved.items())
+    assert any(p.tolist() != probs[n].tolist() for n, p in moved.items())
 
 
 def test_networks_come_in_the_order_of_their_probability() -> None:
