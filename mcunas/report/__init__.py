@@ -10,6 +10,7 @@ A run is a plain dict; every section but the title may be absent and is then lef
     history [{phase, loss, validation, ram_bytes, flash_bytes, latency_us}]   one entry per epoch
     budget, start {ram_bytes, flash_bytes, latency_us}                        of the search
     widths [{name, before, after}]                    channels of each coupled group
+    choices [{slot, option, feasible [option]}]       of a search in a space
     plan {arena_bytes, steps [label], tensors [{name, offset, bytes, first, last}]}
     stages [{what, arena_bytes, steps, tensors}]      the plan at each stage of compilation
     layers [{name, kind, macs, weight_bytes, instructions}]

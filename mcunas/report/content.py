@@ -36,11 +36,16 @@ def of_validation(report: ValidationReport, image: Image, budget: Budget,
 
 
 def of_search(result: Result, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Training curves, widths before and after, and the accuracy of the float network."""
+    """Training curves, and what was found: widths before and after, or choices in a space."""
     import torch
 
     from mcunas.prune.groups import find_groups
 
+    if result.genotype.is_of_space:
+        feasible = result.metrics["feasible"]
+        return {"history": [dict(entry) for entry in history],
+                "choices": [{"slot": slot, "option": option, "feasible": feasible[slot]}
+                            for slot, option in result.genotype.choices.items()]}
     height, width, depth = result.genotype.input_shape
     dense = find_groups(result.genotype.build_dense().eval(), torch.zeros(1, depth, height, width))
     return {"history": [dict(entry) for entry in history],

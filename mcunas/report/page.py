@@ -17,7 +17,7 @@ def render(run: Mapping[str, Any]) -> str:
     environment.filters["quantity"] = quantity
     environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}\u00a0%"
     template = environment.from_string(files("mcunas.report").joinpath("page.html.j2").read_text(encoding="utf-8"))
-    sections = ("board", "model", "verdict", "quantities", "accuracy", "match", "widths", "layers", "profile",
+    sections = ("board", "model", "verdict", "quantities", "accuracy", "match", "widths", "choices", "layers", "profile",
                 "environment",
                 "commands")
     return template.render({key: run.get(key) for key in sections} | {"title": run["title"]} | _pictures(run))

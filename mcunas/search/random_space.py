@@ -12,7 +12,7 @@ import time
 import torch
 
 from mcunas.errors import DoesNotFit
-from mcunas.search.nas.run import NasRun, sgd
+from mcunas.search.nas.run import NasRun, faster, sgd
 from mcunas.space import Genotype
 from mcunas.space.price import SLACK, usage
 from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
@@ -71,7 +71,7 @@ def _share(run: NasRun, genotype: Genotype) -> float:
 def _score(run: NasRun, genotype: Genotype, epochs: int) -> float:
     """Validation accuracy after a short training."""
     torch.manual_seed(run.seed)
-    net = genotype.build_dense()
+    net = faster(genotype.build_dense())
     optimizer, steps = sgd(list(net.parameters()), run.schedule), steps_per_epoch(run.task, run.schedule)
     for epoch in range(epochs):
         train_epoch(net, optimizer, batches(run.task, run.schedule, run.seed, epoch),

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from mcunas.search.nas.hinge import Hinge
-from mcunas.search.nas.run import Batches, NasRun, sgd
+from mcunas.search.nas.run import Batches, NasRun, faster, sgd
 from mcunas.space.price import Expected
 from mcunas.space.sampling import Draw
 from mcunas.space.supernet import Gates, Supernet
@@ -33,7 +33,7 @@ class Shared:
     def __init__(self, run: NasRun, arch_rate: float, arch_decay: float = 0.0,
                  arch_betas: tuple[float, float] = (0.5, 0.999), net: Supernet | None = None) -> None:
         torch.manual_seed(run.seed)
-        self.run, self.net = run, net or Supernet(run.space, run.feasible)
+        self.run, self.net = run, faster(net or Supernet(run.space, run.feasible))
         self.hinge = Hinge(run.budget, run.board)
         kept = run.notes.get("shared")
         if kept:
