@@ -67,7 +67,7 @@ def _train(run: NasRun) -> None:
 
 def _measure(run: NasRun, task: Task) -> Result:
     """Price the deployed graph, check it against the budget, and read the test split once."""
-    genotype, run.net = run.genotype(), collapsed(run.net)
+    genotype, run.net = run.genotype(), collapsed(run.net).to(memory_format=torch.contiguous_format)
     cost, heaviest = run.prices.exact(genotype), run.prices.exact(_heaviest(run))
     metrics: dict[str, Any] = {
         "validation_accuracy": accuracy(run.net, run.task, run.task.validation),
