@@ -13,11 +13,16 @@ Pair = tuple[int, int]
 
 def same_padding(size: Pair, kernel: Pair, stride: Pair) -> tuple[nn.Module, Pair]:
     """(what goes before the convolution, the convolution's own padding) for an input of `size` (H, W)."""
-    total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride)]
-    before, after = [t // 2 for t in total], [t - t // 2 for t in total]
-    if before == after:
-        return nn.Identity(), tuple(before)
-    return nn.ZeroPad2d((before[1], after[1], before[0], after[0])), (0, 0)
+    left, right, top, bottom = same_amounts(size, kernel, stride)
+    if (left, top) == (right, bottom):
+        return nn.Identity(), (top, left)
+    return nn.ZeroPad2d((left, right, top, bottom)), (0, 0)
+
+
+def same_amounts(size: Pair, kernel: Pair, stride: Pair) -> tuple[int, int, int, int]:
+    """(left, right, top, bottom) that SAME pads an input of `size` (H, W) with; the order is torch's."""
+    high, wide = (max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride))
+    return wide // 2, wide - wide // 2, high // 2, high - high // 2
 
 
 def conv_norm(inputs: int, outputs: int, kernel: Pair, stride: Pair, size: Pair, groups: int = 1) -> nn.Sequential:

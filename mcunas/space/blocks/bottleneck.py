@@ -52,4 +52,4 @@ for _extent in (3, 5):
     for _expansion in EXPANSIONS:
         BLOCKS[f"mb{_extent}_e{_expansion}"] = Block(partial(_build, extent=_extent, expansion=_expansion),
                                                      where_5_fits if _extent == 5 else anywhere,
-                                                     partial(_inner, expansion=_expansion))
+                                                     partial(_inner, expansion=_expansion), adds_input=True)

@@ -40,9 +40,13 @@ def expand(conv: nn.Conv2d) -> nn.Conv2d:
 
 
 def collapsed(net: nn.Module) -> nn.Module:
-    """A copy of `net` in which every product has become the weight that it is: what is deployed."""
-    net = copy.deepcopy(net)
-    for module in net.modules():
+    """A copy of `net` as it is deployed: every product has become the weight that it is, and every block that knows a
+    smaller form of itself (`deployed()`) has that form."""
+    net = net.deployed() if hasattr(net, "deployed") else copy.deepcopy(net)
+    for module in list(net.modules()):
+        for name, child in module.named_children():
+            if hasattr(child, "deployed"):
+                setattr(module, name, child.deployed())
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
     return net

@@ -26,11 +26,13 @@ def where_5_fits(context: Context) -> str:
 @dataclass(frozen=True)
 class Block:
     """build: Context -> module; with `inner`, (Context, inner channels or None) -> module. refusal: Context -> why not, or
-    "". inner: Context -> the width inside that the block has by itself; None for blocks without one."""
+    "". inner: Context -> the width inside that the block has by itself; None for blocks without one. adds_input: whether it
+    is residual where input and output are of one shape."""
 
     build: Callable[..., nn.Module]
     refusal: Callable[[Context], str] = anywhere
     inner: Callable[[Context], int] | None = None
+    adds_input: bool = False
 
 
 BLOCKS: dict[str, Block] = {}
