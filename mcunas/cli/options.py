@@ -28,7 +28,7 @@ Tuned = Annotated[Path | None, typer.Option(
 Data = Annotated[str | None, typer.Option("--data", metavar="MODULE:FUNCTION", show_default=False, help=(
     "Your own task: a function that returns (train, validation, test) loaders."))]
 Start = Annotated[str | None, typer.Option("--model", metavar="NAME", show_default=False, help=(
-    "The network to start from: module:function that returns yours, or a known one."))]
+    "The network to start from: module:function that returns yours, a genotype.json, or a known one."))]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same inputs, seed and versions give the same result.")]
 Ram = Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="Limit of the arena, like '64 KiB'.")]

@@ -21,7 +21,8 @@ METHODS = {"diffprune": "mcunas.search.diffprune", "smcp": "mcunas.search.smcp",
            "priced": "mcunas.search.priced", "unsliced": "mcunas.search.unsliced", "scratch": "mcunas.search.scratch",
            "fbnet": "mcunas.search.fbnet", "random-space": "mcunas.search.random_space", "always": "mcunas.search.always",
            "proxyless": "mcunas.search.proxyless", "rarts": "mcunas.search.rarts", "prunet": "mcunas.search.prunet",
-           "padnas": "mcunas.search.padnas"}
+           "padnas": "mcunas.search.padnas", "repnas": "mcunas.search.repnas",
+           "ran": "mcunas.search.ran", "ran-implicit": "mcunas.search.ran_implicit"}
 
 __all__ = ["METHODS", "search"]
 
@@ -37,7 +38,8 @@ def search(task: str, board: Board, budget: Budget, method: str = "diffprune", o
     resume: continue what `out` holds; a finished search is returned as it is. progress: called as (phase, epochs done,
     epochs in all, figures). start, options: the starting net and its arguments, or for a method that searches a space its
     name and changes of its description; schedule: the epochs; all three default to the task's own, and options without a
-    start change some of the arguments there. settings: the method's own, see SETTINGS in its file.
+    start change some of the arguments there. A method that does not search a space also starts from the genotype.json that
+    another search wrote: from that network with first weights. settings: the method's own, see SETTINGS in its file.
     In processes that torchrun started it is one search, with so many batches at once (tasks/ddp.py).
     Raises InputError for unknown names or a checkpoint of another search, DoesNotFit when no width fits.
     """

@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from mcunas.cost import estimate
 from mcunas.errors import DoesNotFit, InputError, did_you_mean
 from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.search import METHODS
-from mcunas.search.nas.driver import Choose, run_nas
+from mcunas.search.nas.driver import run_nas
 from mcunas.search.nas.run import NasRun
 from mcunas.search.result import Result, finish
 from mcunas.search.run import Run
@@ -44,12 +45,9 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     task, budget = tasks.load(task_name), budget.for_board(board)
     module = import_module(METHODS[method])
     if hasattr(module, "choose"):
-        return _run_nas(task, board, budget, method, module.choose, out, seed, smoke, resume, progress, start, options,
-                        schedule, settings)
-    if start is None:
-        start, options = task.start, {**task.options, **(options or {})}
-    options = json.loads(json.dumps(options or {}))         # as a file holds them
-    genotype = Genotype(start, options, task.input_shape, task.classes, {})
+        return _run_nas(task, board, budget, method, module, out, seed, smoke, resume, progress, start, options, schedule,
+                        settings)
+    genotype = _start(task, start, options)
     schedule = ddp.scaled(schedule or (task.schedule.smoke() if smoke else task.schedule))
     started = time.process_time()
     run = Run(task.sealed(), board, budget, method, genotype, schedule, seed, out, progress,
@@ -69,11 +67,29 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     return _measure(run, task, asdict(dense))
 
 
-def _run_nas(task: Task, board: Board, budget: Budget, method: str, choose: Choose, out: Path, seed: int, smoke: bool,
+def _start(task: Task, start: str | None, options: dict | None) -> Genotype:
+    """The network to start from. start: its name, or a genotype.json."""
+    if start is None:
+        start, options = task.start, {**task.options, **(options or {})}
+    elif start.endswith(".json"):
+        if options:
+            raise InputError("a genotype has no options to change", where=start, fix="leave them out")
+        return Genotype.load(Path(start))
+    options = json.loads(json.dumps(options or {}))         # as a file holds them
+    return Genotype(start, options, task.input_shape, task.classes, {})
+
+
+def _run_nas(task: Task, board: Board, budget: Budget, method: str, module: ModuleType, out: Path, seed: int, smoke: bool,
              resume: bool, progress: Progress | None, start: str | None, options: dict | None, schedule: Schedule | None,
              settings: dict | None) -> Result:
-    """A search in a space: `start` names it, by default the one made for the task's input; options change it."""
-    space = spaces.load(start or spaces.space_for(task.input_shape, task.name), options, task.input_shape, task.classes)
+    """A search in a space: `start` names it, by default the one made for the task's input; options change it.
+
+    module: with `choose`; SPACE: what the method changes in a space's description unless it is asked for something else;
+    NARROWS: whether it may go below the described widths, so that nothing can be ruled out at these.
+    """
+    start = start or spaces.space_for(task.input_shape, task.name)
+    options = {**({} if start == spaces.INLINE else getattr(module, "SPACE", {})), **(options or {})}
+    space = spaces.load(start, options, task.input_shape, task.classes)
     schedule = ddp.scaled(schedule or (task.schedule.smoke() if smoke else task.schedule))
     run = NasRun(task.sealed(), board, budget, method, space, schedule, seed, out, progress,
                  settings_of(method, settings or {}))
@@ -83,7 +99,7 @@ def _run_nas(task: Task, board: Board, budget: Budget, method: str, choose: Choo
     if not resume:
         _forget(out)
     own_folder(out)
-    return run_nas(run, task, choose, resume)
+    return run_nas(run, task, module.choose, resume, getattr(module, "NARROWS", False))
 
 
 def _forget(out: Path) -> None:

@@ -16,8 +16,7 @@ from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.cost import Cost
 from mcunas.errors import InputError
-from mcunas.prune.groups import find_groups
-from mcunas.prune.slicing import slice_to
+from mcunas.prune.sized import as_deployed, narrowed
 from mcunas.search.state import State
 from mcunas.space import Genotype
 from mcunas.tasks import Schedule
@@ -61,15 +60,9 @@ class Result:
 
 def build_model(genotype: Genotype, weights: dict[str, torch.Tensor]) -> nn.Module:
     """The genotype's network with these weights, in evaluation mode. Raises InputError when they do not fit."""
-    net = genotype.build_dense()
-    if genotype.is_of_space:
-        from mcunas.space.blocks.collapsible import collapsed
-
-        net = collapsed(net)
-    height, width, depth = genotype.input_shape
-    channels = find_groups(net.eval(), torch.zeros(1, depth, height, width))
+    net = as_deployed(genotype)
     try:
-        slice_to(net, channels, [genotype.widths.get(g.name, g.channels) for g in channels.groups])
+        narrowed(net, genotype)
         net.load_state_dict(weights)
     except (RuntimeError, IndexError) as error:
         raise InputError(f"the weights do not fit the genotype ({str(error).splitlines()[0]})",

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.graph.torch_lower import lower
-from mcunas.prune.groups import find_groups
 from mcunas.prune.resources import Resources
+from mcunas.prune.sized import as_deployed, narrowed
 from mcunas.prune.skeleton import skeleton_of
 from mcunas.prune.slicing import slice_to
 from mcunas.search.events import FOLDER, Events, scalars
@@ -37,12 +37,12 @@ class Run(State):
         self.is_projected = False
         self._events: Events | None = None
         torch.manual_seed(seed)
-        self.net: nn.Module = start.build_dense()
+        self.net = as_deployed(start)
         demand_matching(self.net, task, start.start)
         self.begun_from = (task.digest(), weights_digest(self.net))
         height, width, depth = task.input_shape
         example = torch.zeros(1, depth, height, width)
-        self.dense_channels = self.channels = find_groups(self.net, example)
+        self.dense_channels = self.channels = narrowed(self.net, start)
         demand_groups(self.channels, start.start)
         skeleton = skeleton_of(lower(self.net.eval(), example, task.name), self.channels)
         self.resources = Resources(skeleton, board, budget.ram_bytes)
@@ -66,15 +66,16 @@ class Run(State):
 
     def genotype(self) -> Genotype:
         names = {g.name: g.channels for g in self.channels.groups}
-        return Genotype(self.start.start, self.start.options, self.start.input_shape, self.start.classes, names)
+        return replace(self.start, widths={**self.start.widths, **names}, branches=self.facts.get("branches", {}))
 
-    def batches(self) -> Iterator[tuple[float, torch.Tensor, torch.Tensor]]:
-        """(epoch with its fraction, images, labels) of the present epoch. The network trains; the rate is its cosine."""
+    def batches(self, optimizer: torch.optim.Optimizer | None = None) -> Iterator[tuple[float, torch.Tensor, torch.Tensor]]:
+        """(epoch with its fraction, images, labels) of the present epoch. The network trains; the rate, of the run's own
+        optimizer by default, is its cosine."""
         steps = steps_per_epoch(self.task, self.schedule)
         self.net.train()
         for step, (images, labels) in enumerate(batches(self.task, self.schedule, self.seed, self.epoch)):
             now = self.epoch + step / steps
-            for group in self.optimizer.param_groups:
+            for group in (optimizer or self.optimizer).param_groups:
                 group["lr"] = cosine(now / self.schedule.float_epochs, self.schedule.rate)
             yield now, images, labels
 
@@ -88,7 +89,7 @@ class Run(State):
         self.history.append({"epoch": self.epoch, "phase": phase, "widths": list(self.widths), **figures})
         self._log(self.history[-1])
         done = sum(entry["phase"] == phase for entry in self.history)
-        last = self.schedule.prune_epochs if phase == "prune" else self.schedule.float_epochs
+        last = self.schedule.float_epochs if phase == "finetune" else self.schedule.prune_epochs
         self.progress(phase, done, done + last - self.epoch, figures)
         self.save()
 

@@ -28,12 +28,15 @@ from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, tr
 Choose = Callable[[NasRun], Genotype]
 
 
-def run_nas(run: NasRun, task: Task, choose: Choose, resume: bool) -> Result:
-    """task: with its test split. choose: the method's. Raises DoesNotFit before any training when nothing can fit."""
+def run_nas(run: NasRun, task: Task, choose: Choose, resume: bool, narrows: bool = False) -> Result:
+    """task: with its test split. choose: the method's. Raises DoesNotFit before any training when nothing can fit.
+
+    narrows: the method may go below the space's widths; then all options count as feasible.
+    """
     started = time.process_time()
     resumed = resume and run.load()
     if not resumed:
-        run.feasible = run.prices.feasible(run.budget)
+        run.feasible = {s.name: s.options for s in run.space.slots} if narrows else run.prices.feasible(run.budget)
         run.ledger.charge("setup", time.process_time() - started)
     if run.chosen is None:
         _choose(run, choose)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from mcunas.errors import InputError
-from mcunas.graph.torch_lower import trace
+from mcunas.graph.torch_trace import trace
 from mcunas.space.branches.branch_set import BranchSet
 
 ALL = ("kxk", "1x1", "1xk", "kx1", "average", "1x1-kxk")
