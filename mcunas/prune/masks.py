@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from mcunas.prune.groups import Axis, Channels
+from mcunas.tasks import ddp
 
 START_SHARE = 0.95          # of the dense width
 LEAST_WIDTH = 4             # no group is pruned below this, or its own width where that is less
@@ -91,6 +92,7 @@ class Widths:
 
     def observe(self) -> None:
         """Update importance and gain from the last backward pass of the task loss."""
+        ddp.average([self.theta.grad, *(mask.grad for mask in self._masks)])
         if self.theta.grad is not None:
             self.gain = GAIN_DECAY * self.gain - (1 - GAIN_DECAY) * self.theta.grad
         for g, mask in enumerate(self._masks):

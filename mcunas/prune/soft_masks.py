@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from mcunas.prune.groups import Channels
 from mcunas.prune.masks import axis_mask
+from mcunas.tasks import ddp
 
 VARIANTS = ("soft", "hard", "permanent")    # gradient for pruned weights; none; none, and none comes back
 MOMENTUM = 0.97                             # of the scores, per step: masks that follow every batch never settle
@@ -59,6 +60,7 @@ class SoftMasks:
 
     def observe(self) -> None:
         """Update the scores from the last backward pass, and let pruned weights decay faster."""
+        ddp.average([effective.grad for effective in self._effective.values()])
         total = [torch.zeros_like(s) for s in self.score]
         for path in self.consumers:
             weight, effective = self.net.get_submodule(path).weight, self._effective[f"{path}.weight"]

@@ -18,6 +18,7 @@ from mcunas.prune.constraints import Constraints
 from mcunas.prune.masks import Gates, Widths
 from mcunas.search.cut import cut, cut_to_budget
 from mcunas.search.run import Run
+from mcunas.tasks import ddp
 from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, recalibrate, steps_per_epoch
 
 WARM_FACTOR = 1.25          # pruned channels kept alive for the fill
@@ -89,7 +90,7 @@ def _epoch(run: Run, widths: Widths, constraints: Constraints, soft: Soft) -> di
             constraints.step(violation)
         loss_sum += float(task_loss.detach())
     budgets = constraints.annealed(fraction)
-    return {"loss": loss_sum / steps, "real_widths": [round(w, 2) for w in widths.widths().tolist()],
+    return {"loss": ddp.mean(loss_sum / steps), "real_widths": [round(w, 2) for w in widths.widths().tolist()],
             "ram_bytes": usage.ram_bytes, "flash_bytes": usage.flash_bytes, "latency_us": usage.latency_us,
             "annealed_ram_bytes": budgets[0], "annealed_flash_bytes": budgets[1], "annealed_latency_us": budgets[2],
             "duals": [round(float(d), 4) for d in constraints.duals],

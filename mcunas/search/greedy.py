@@ -17,6 +17,7 @@ from mcunas.prune.project import drop
 from mcunas.search.cut import cut, cut_to_budget
 from mcunas.search.diffprune import anneal
 from mcunas.search.run import Run
+from mcunas.tasks import ddp
 from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, steps_per_epoch
 
 
@@ -59,4 +60,4 @@ def _train(run: Run, widths: Widths) -> float:
         widths.observe()
         run.optimizer.step()
         total += float(loss.detach())
-    return total / steps
+    return ddp.mean(total / steps)

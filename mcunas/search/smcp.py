@@ -25,6 +25,7 @@ from mcunas.prune.soft_masks import VARIANTS, SoftMasks
 from mcunas.search.cut import finish, fitting
 from mcunas.search.diffprune import CLEAN_IMAGES, anneal
 from mcunas.search.run import Run
+from mcunas.tasks import ddp
 from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, recalibrate, steps_per_epoch
 
 SETTINGS = {"variant": "soft"}      # of SoftMasks
@@ -88,7 +89,7 @@ def _epoch(run: Run, masks: SoftMasks, constraints: Constraints) -> dict[str, An
         loss_sum += float(loss.detach())
     usage = run.resources.bound(_counts(masks))
     run.facts["returned_channels"] = run.facts.get("returned_channels", 0) + returned
-    return {"loss": loss_sum / steps, "real_widths": list(_counts(masks)), "returned_channels": returned,
+    return {"loss": ddp.mean(loss_sum / steps), "real_widths": list(_counts(masks)), "returned_channels": returned,
             "ram_bytes": usage.ram_bytes, "flash_bytes": usage.flash_bytes, "latency_us": usage.latency_us,
             "annealed_ram_bytes": budgets[0], "annealed_flash_bytes": budgets[1], "annealed_latency_us": budgets[2]}
 

@@ -15,7 +15,7 @@ import contextlib
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,16 +95,23 @@ def mean(number: float) -> float:
     return total(number) / count()
 
 
-def _average_gradients(optimizer: torch.optim.Optimizer, *unused: Any) -> None:
-    """One message for all of an optimizer's gradients. Those that are missing are missing everywhere."""
-    found = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    if not found:
+def average(gradients: Iterable[torch.Tensor | None]) -> None:
+    """Make each its mean over the processes, in place and in one message; for what is read before an optimizer's step.
+
+    Those that are missing are missing everywhere.
+    """
+    found = [g for g in gradients if g is not None]
+    if not found or not dist.is_initialized():
         return
     flat = torch.cat([g.flatten() for g in found])
     dist.all_reduce(flat)
     flat /= count()
     for gradient, piece in zip(found, flat.split([g.numel() for g in found])):
         gradient.copy_(piece.view_as(gradient))
+
+
+def _average_gradients(optimizer: torch.optim.Optimizer, *unused: Any) -> None:
+    average(p.grad for group in optimizer.param_groups for p in group["params"])
 
 
 class _Sum(torch.autograd.Function):

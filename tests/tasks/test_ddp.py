@@ -54,12 +54,17 @@ def curve(folder: Path, batch: int) -> dict[str, float]:
     return found
 
 
-def history(folder: Path, batch: int) -> list[dict[str, float]]:
-    """Of a whole small search, in float32."""
+SEARCHES = {"proxyless": {}, "diffprune": {"start": "plain", "options": {"stages": [[6], [8]], "hidden": 8}}}
+
+
+def histories(folder: Path, batch: int) -> list[dict[str, float]]:
+    """Of whole small searches, in float32."""
     schedule = Schedule(prune_epochs=2, finetune_epochs=1, warmup_epochs=0, batch=batch, rate=0.02, epoch_samples=96)
-    mcunas.search.search("digits", Board.load("mps2-an386"), Budget("16 KiB", "32 KiB", "12 ms"), "proxyless",
-                         folder / "search", schedule=schedule)
-    found = json.loads((folder / "search" / "history.json").read_text()) if ddp.is_first() else []
+    found = []
+    for method, more in SEARCHES.items():
+        mcunas.search.search("digits", Board.load("mps2-an386"), Budget("16 KiB", "32 KiB", "12 ms"), method,
+                             folder / method, schedule=schedule, **more)
+        found += json.loads((folder / method / "history.json").read_text()) if ddp.is_first() else []
     return [{key: epoch[key] for key in ("loss", "arch_loss", "validation") if key in epoch} for epoch in found]
 
 
@@ -80,16 +85,17 @@ def test_the_curve_is_that_of_one_process_with_the_doubled_batch(both):
     assert two == pytest.approx(one, rel=1e-6, abs=1e-6)
 
 
-def test_a_search_is_that_of_one_process_with_the_doubled_batch(both, tmp_path):
-    two = json.loads((both[2] / "history.json").read_text())
-    assert two == [pytest.approx(epoch, abs=1e-4) for epoch in history(tmp_path, 16)] and len(two) == 3
-    asked = [json.loads((folder / "search" / "metrics.json").read_text())["asked"] for folder in (both[2], tmp_path)]
-    assert asked[0]["fingerprint"] == asked[1]["fingerprint"]       # so either goes on with what the other left
+def test_searches_are_those_of_one_process_with_the_doubled_batch(both, tmp_path):
+    two = json.loads((both[2] / "histories.json").read_text())
+    assert two == [pytest.approx(epoch, abs=1e-4) for epoch in histories(tmp_path, 16)] and len(two) == 3 * len(SEARCHES)
+    for method in SEARCHES:
+        asked = [json.loads((f / method / "metrics.json").read_text())["asked"] for f in (both[2], tmp_path)]
+        assert asked[0]["fingerprint"] == asked[1]["fingerprint"]       # so either goes on with what the other left
 
 
 def test_only_the_first_process_writes(both):
-    assert sorted(p.name for p in both[2].iterdir()) == ["curve.json", "history.json", "search"]
-    assert len(json.loads((both[2] / "search" / "test_reads.json").read_text())) == 1
+    assert {p.name for p in both[2].iterdir()} == {"curve.json", "histories.json", *SEARCHES}
+    assert len(json.loads((both[2] / "proxyless" / "test_reads.json").read_text())) == 1
 
 
 def test_a_process_alone_keeps_everything_to_itself(tmp_path):
@@ -101,6 +107,6 @@ def test_a_process_alone_keeps_everything_to_itself(tmp_path):
 
 if __name__ == "__main__":
     curve(Path(sys.argv[1]), 8)
-    told = history(Path(sys.argv[1]), 8)
+    told = histories(Path(sys.argv[1]), 8)
     if ddp.is_first():
-        (Path(sys.argv[1]) / "history.json").write_text(json.dumps(told))
+        (Path(sys.argv[1]) / "histories.json").write_text(json.dumps(told))
