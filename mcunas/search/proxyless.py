@@ -7,7 +7,8 @@ against each other, what both have together stays); or drawn networks are scored
 the expected value under the probabilities. The binary gates' estimate is first-order: a good direction while no option
 dominates; REINFORCE's is unbiased, and noisy.
 Ours: a skip is an option like the rest (where the paper's code leaves such a slot out of the update), a hinge on cycles and
-flash, a penalty for what stays undecided, a reward in the loss's own units, and the exact check and repair at the end.
+flash whose slope is exact in all three, a penalty for what stays undecided, minus the loss as the reward (the paper's is
+accuracy and latency), and the exact check and repair at the end.
 """
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ from mcunas.tasks.training import LABEL_SMOOTHING
 
 # rate: Adam's on alpha. entropy: weight of the penalty for undecided slots, in the second half of the search. networks: so
 # many are drawn for one step of "reinforce".
-SETTINGS = {"update": "two", "rate": 0.1, "entropy": 0.3, "networks": 8}
+SETTINGS = {"update": "two", "rate": 0.1, "entropy": 1.0, "networks": 8}
 BETAS = (0.0, 0.999)        # no momentum: what was not drawn does not move
 DECAY = 0.99                # of the rewards' moving average
 
@@ -113,26 +114,27 @@ def _expected_cost(shared: Shared, gates: Gates, at: float) -> torch.Tensor:
         compared = torch.zeros(len(block.names), dtype=torch.bool)
         compared[list(gates[name].run)] = True
         probs[name] = torch.where(compared, block.logits(), block.logits().detach()).softmax(0)
+    return _cost(shared, probs, at)
+
+
+def _cost(shared: Shared, probs: dict[str, torch.Tensor], at: float) -> torch.Tensor:
     hinge = shared.hinge(shared.run.prices.expected(probs, shared.net.names()), at)
     return hinge + shared.run.settings["entropy"] * undecided(probs.values(), at)
 
 
 def _reinforce(shared: Shared, images: torch.Tensor, labels: torch.Tensor, at: float, random: torch.Generator,
                learner: Reinforce) -> float:
-    """Reward: minus the loss of the drawn network on the batch, and minus the hinge on its own price."""
-    net, losses, rewards, said = shared.net, [], [], []
+    """Reward: minus the loss of the drawn network on the batch. The price needs no draws: its expectation has a slope."""
+    net, losses, said = shared.net, [], []
     for _ in range(shared.run.settings["networks"]):
         gates = net.gates(lambda block: sampling.single(block, random))
         with torch.no_grad():
-            loss = ddp.mean(float(F.cross_entropy(net(images, gates), labels, label_smoothing=LABEL_SMOOTHING)))
-            price = shared.expected(gates)
-            shared.hinge.begin(loss, price)
-            rewards.append(-loss - float(shared.hinge(price, at)))
-        losses.append(loss)
+            loss = F.cross_entropy(net(images, gates), labels, label_smoothing=LABEL_SMOOTHING)
+        losses.append(ddp.mean(float(loss)))
         said.append(sum(torch.log_softmax(b.logits(), 0)[gates[name].run[0]] for name, b in net.choices().items()))
+    shared.hinge.begin(losses[0], shared.run.prices.expected(net.probs(), net.names()))
     shared.arch.zero_grad(set_to_none=True)
-    entropy = shared.run.settings["entropy"] * undecided(net.probs().values(), at)
-    (learner.surrogate(said, rewards) + entropy).backward()
+    (learner.surrogate(said, [-loss for loss in losses]) + _cost(shared, net.probs(), at)).backward()
     shared.arch.step()
     return sum(losses) / len(losses)
 

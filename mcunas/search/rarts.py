@@ -31,7 +31,7 @@ from mcunas.tasks.training import LABEL_SMOOTHING, batches, cosine, steps_per_ep
 
 # rate, decay: Adam's on alpha. lam, beta: see relaxed.Coupling. fresh: two more passes per step, for alpha's gradients at
 # the weights that the step has made. entropy: weight of the penalty for undecided slots, in the second half of the search.
-SETTINGS = {"update": "rarts", "rate": 0.03, "decay": 1e-3, "lam": 10.0, "beta": 10.0, "fresh": False, "entropy": 0.3}
+SETTINGS = {"update": "rarts", "rate": 0.05, "decay": 1e-3, "lam": 10.0, "beta": 10.0, "fresh": False, "entropy": 1.0}
 UPDATES = ("rarts", "darts")
 SECOND_STREAM = 500_000     # of the random streams: the twin's batches
 
