@@ -16,6 +16,7 @@ from mcunas.search.result import Result
 from mcunas.tasks import Schedule
 
 SCHEDULE = Schedule(prune_epochs=3, finetune_epochs=1, warmup_epochs=1, batch=16, rate=0.05, epoch_samples=128)
+OPTIONS = {"options": ["conv3x3", "ds3", "mb3_e2", "conv1x1", "skip"]}
 BUDGET = Budget("16 KiB", "32 KiB", "12 ms")
 
 
@@ -28,8 +29,8 @@ def search(method: str, settings: dict, out: Path, stop_after: int = 0) -> Resul
         if phase == "search" and done == stop_after:
             raise Stop
 
-    return mcunas.search.search("digits", Board.load("mps2-an386"), BUDGET, method, out, schedule=SCHEDULE,
-                                settings=settings, progress=progress)
+    return mcunas.search.search("digits", Board.load("mps2-an386"), BUDGET, method, out, options=OPTIONS,
+                                schedule=SCHEDULE, settings=settings, progress=progress)
 
 
 @pytest.mark.parametrize(("method", "settings"), [("proxyless", {"update": "two"}), ("rarts", {})])

@@ -54,7 +54,8 @@ def curve(folder: Path, batch: int) -> dict[str, float]:
     return found
 
 
-SEARCHES = {"proxyless": {}, "diffprune": {"start": "plain", "options": {"stages": [[6], [8]], "hidden": 8}}}
+SEARCHES = {"proxyless": {"options": {"options": ["conv3x3", "ds3", "conv1x1", "skip"]}},
+            "diffprune": {"start": "plain", "options": {"stages": [[6], [8]], "hidden": 8}}}
 
 
 def histories(folder: Path, batch: int) -> list[dict[str, float]]:
