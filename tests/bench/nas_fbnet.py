@@ -24,6 +24,7 @@ ARMS = {
     "fbnet-m0plus": Arm("fbnet", board=contest.M0PLUS, note="searched for the Cortex-M0+"),
     "random": Arm("random-space", note="random search, the same samples"),
     "random-cpu": Arm("random-space", {"times": CPU_TIMES}, note="random search, about the same CPU seconds"),
+    "paper-tau": Arm("fbnet", {"tau": [5.0, 0.5]}, note="temperature from 5, as in the paper's 90 epochs"),
     "shuffled": Arm("fbnet", {"placebo": "shuffled"}, note="placebo: prices beside other options"),
     "frozen": Arm("fbnet", {"placebo": "frozen"}, note="placebo: alpha never moves"),
     **{f"always-{option}": Arm("always", {"option": option}, note=f"{option} wherever the budget lets it")
