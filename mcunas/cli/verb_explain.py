@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb explain: which channels go together in a network, and what each of them costs on a board."""
+"""The verb explain: which channels go together in a network, or what a space offers, and what each costs on a board."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -19,10 +19,13 @@ def explain(
                                              "starts from.", show_default=False)] = None,
     data: options.Data = None,
     start: options.Start = None,
+    space: Annotated[str | None, typer.Option("--space", metavar="NAME", help="The blocks of a space for the task instead: "
+                                              "its name, or a .toml file.", show_default=False)] = None,
     board: options.Board = "mps2-an386",
     json: options.Json = False,
 ) -> None:
-    """Print every coupled channel group of a network, and what one channel of it costs in flash, cycles and RAM.
+    """Print every coupled channel group of a network, and what one channel of it costs in flash, cycles and RAM; or with
+    --space every option of every slot.
 
     Example: mcunas explain --model my_module:build --data my_module:loaders --board mps2-an386
     """
@@ -30,9 +33,12 @@ def explain(
     from mcunas.prune.explain import explain as price
 
     chosen = Board.load(board)
-    if (model, task, data).count(None) != 2 or model and start:
+    if (model, task, data).count(None) != 2 or model and (start or space):
         raise InputError("explain needs a .tflite file, --task or --data, one of them",
                          fix="for example: mcunas explain --task digits")
+    if space:
+        _explain_space(data or task, space, chosen, json)
+        return
     found = price(*(_of_file(model) if model else _of_task(data or task, start)), chosen)
     if json:
         print_json(found)
@@ -67,6 +73,24 @@ def _of_task(name: str, start: str | None) -> tuple:
     example = torch.zeros(1, depth, height, width)
     channels = find_groups(net, example)
     return channels.groups, channels.frozen, skeleton_of(lower(net, example, task.name), channels)
+
+
+def _explain_space(name: str, space: str, board: Any, json: bool) -> None:
+    from mcunas import tasks
+    from mcunas.device.alone import simulated
+    from mcunas.space.explain import explain as price
+    from mcunas.space.space import load
+
+    task = tasks.load(name)
+    found = price(load(space, {}, task.input_shape, task.classes), board, simulated)
+    if json:
+        print_json(found)
+        return
+    for slot in found["slots"]:
+        title = f"{slot['slot']}: {'x'.join(map(str, slot['input']))} to {'x'.join(map(str, slot['output']))}"
+        rows = [(o["name"], *(f"{o[key]:,.0f}" for key in ("cycles", "flash_bytes", "ram_bytes"))) for o in slot["options"]]
+        print_table(("block", "cycles", "flash B", "RAM B"), rows, title)
+    print(f"{found['networks']:,} networks; prices of each block alone on {found['board']}, flash without shared code")
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from mcunas.board import Board
+    from mcunas.cost.estimate import Simulator
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,9 @@ class Options:
     kernels: tuple[frozenset[str], ...]
 
     @staticmethod
-    def of(blocks: Mapping[str, Graph], board: Board, beside_bytes: int = 0) -> Options:
-        """blocks: name -> int8 Graph of the block alone. beside_bytes: what lives beside it, an open shortcut say."""
+    def of(blocks: Mapping[str, Graph], board: Board, beside_bytes: int = 0, simulator: Simulator | None = None) -> Options:
+        """blocks: name -> int8 Graph of the block alone. beside_bytes: what lives beside it, an open shortcut say.
+        simulator: as in `estimate`."""
         prices = code_table(board)
         live, data, cycles, kernels = [], [], [], []
         for graph in blocks.values():
@@ -48,7 +50,7 @@ class Options:
             live.append([step.live_bytes + beside_bytes for step in schedule.steps] or [beside_bytes])
             data.append(constant_bytes(schedule) + sum(prices.params(c.kernel) + prices.call_bytes for c in calls)
                         + prices.stream_bytes * len(stages) + prices.stage_bytes * sum(stages))
-            cycles.append(work(schedule, board)[1])
+            cycles.append(work(schedule, board, simulator)[1])
             kernels.append(frozenset(c.kernel for c in calls))
         steps = max(map(len, live))
         padded = np.array([found + found[-1:] * (steps - len(found)) for found in live], np.int64)

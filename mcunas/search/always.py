@@ -21,4 +21,4 @@ def choose(run: NasRun) -> Genotype:
         known = sorted({o for options in run.feasible.values() for o in options})
         raise InputError(f"no slot can take {option!r}", fix=f"use one of {', '.join(known)}")
     return derive(run, {slot: {o: WANTED if o == option else (1 - WANTED) / len(options) for o in options}
-                        for slot, options in run.feasible.items()})
+                        for slot, options in run.feasible.items()}, least_use=0.0)

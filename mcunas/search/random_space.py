@@ -12,13 +12,14 @@ import time
 import torch
 
 from mcunas.errors import DoesNotFit
+from mcunas.search.nas.derive import LEAST_USE, share
 from mcunas.search.nas.run import NasRun, faster, sgd
 from mcunas.space import Genotype
-from mcunas.space.price import SLACK, usage
+from mcunas.space.price import SLACK
 from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
 
 # least_use: of the scarcest resource, so that no draw is wasted on networks that are smaller than they may be.
-SETTINGS = {"candidate_epochs": 2, "times": 1.0, "least_use": 0.85}
+SETTINGS = {"candidate_epochs": 2, "times": 1.0, "least_use": LEAST_USE}
 DRAWS = 2_000
 
 
@@ -48,24 +49,16 @@ def draw(run: NasRun, number: int, known: set[str]) -> Genotype:
         choices = {slot: options[int(torch.randint(len(options), (), generator=random))]
                    for slot, options in run.feasible.items()}
         genotype = run.space.genotype(choices)
-        share = _share(run, genotype)
-        if genotype.key in known or not most < share <= SLACK:
+        used = share(run, genotype)
+        if genotype.key in known or not most < used <= SLACK:
             continue
-        found = usage(run.prices.exact(genotype), run.budget)
-        if max(found.values()) <= 1:
-            best, most = genotype, share
-            if max(found.values()) >= run.settings["least_use"]:
+        if run.prices.fits(genotype, run.budget):
+            best, most = genotype, used
+            if used >= run.settings["least_use"]:
                 break
     if best is None:
         raise DoesNotFit(f"none of {DRAWS} random networks fits", where=run.board.key, fix="raise the budget")
     return best
-
-
-def _share(run: NasRun, genotype: Genotype) -> float:
-    """Of the scarcer of cycles and flash, by the table."""
-    cycles, flash_bytes = run.prices.added(genotype)
-    latency = cycles / run.board.clock_hz * 1e6 / run.budget.latency_us if run.budget.latency_us else 0.0
-    return max(latency, flash_bytes / run.budget.flash_bytes)
 
 
 def _score(run: NasRun, genotype: Genotype, epochs: int) -> float:

@@ -6,7 +6,7 @@
     spaces/*.toml  spaces as data; space.py reads them; net.py builds a genotype's network
     choice.py      ChoiceBlock and Gate; sampling.py: how gates are drawn; width.py: WidthChoice
     supernet.py    Supernet: all choices at once, shared weights, extract, kill
-    price.py       exact and expected prices on a board
+    price.py       exact and expected prices on a board; explain.py prints them
     bipath.py      a width searched by two copies of a block; hidden.py: cutting and growing the axis inside it
     tiered.py      the supernet with such widths and one depth per stage; tiers.py: what may go while a search runs;
                    inner_price.py: what those widths cost

@@ -29,7 +29,7 @@ class InnerPrices:
         key = context, option, width
         if key not in self._known:
             graph = graph_of(build(option, context, width), context.size, context.inputs)
-            found = Options.of({option: graph}, self.prices.board)
+            found = Options.of({option: graph}, self.prices.board, simulator=self.prices.simulator)
             self._known[key] = float(found.cycles[0]), int(found.data_bytes[0])
         return self._known[key]
 

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from mcunas.budget import Budget
+from mcunas.compiler.choice import fingerprint
 from mcunas.cost import Cost, estimate
 from mcunas.cost.choices import Choices, Options
 from mcunas.cost.skeleton import Skeleton
@@ -34,6 +35,7 @@ from mcunas.space.space import Slot, Space
 
 if TYPE_CHECKING:
     from mcunas.board import Board
+    from mcunas.cost.estimate import Simulator
 
 SLACK = 1.03            # of a limit, which the table is good to
 SUSPECT = 0.8           # of the RAM, by the table: then the compiler is asked
@@ -69,12 +71,15 @@ def graph_of(net: nn.Module, size: tuple[int, int], channels: int, name: str = "
 
 class Prices:
     """Prices of a space's networks on one board. ram_bytes: the arena's limit, within which the compiler may be fast.
+    simulator: for kernels that the core's table does not know (mcunas.device.alone), else they are an InputError.
 
     `calls` and `cpu_seconds` count exact prices that were not known yet.
     """
 
-    def __init__(self, space: Space, board: Board, ram_bytes: int | None = None) -> None:
+    def __init__(self, space: Space, board: Board, ram_bytes: int | None = None,
+                 simulator: Simulator | None = None) -> None:
         self.space, self.board, self.ram_bytes = space, board, ram_bytes
+        self.simulator = remembering(simulator) if simulator else None
         self.calls, self.cpu_seconds = 0, 0.0
         self._known: dict[str, Cost] = {}
         self._shift = (0.0, 0.0)
@@ -84,7 +89,8 @@ class Prices:
         if genotype.key not in self._known:
             started = time.process_time()
             graph = graph_of(genotype.build_dense(), self.space.size, self.space.input_shape[2])
-            self._known[genotype.key] = estimate(graph, self.board, rewrite=False, ram_bytes=self.ram_bytes)
+            self._known[genotype.key] = estimate(graph, self.board, rewrite=False, ram_bytes=self.ram_bytes,
+                                                  simulator=self.simulator)
             self.calls, self.cpu_seconds = self.calls + 1, self.cpu_seconds + time.process_time() - started
         return self._known[genotype.key]
 
@@ -95,16 +101,18 @@ class Prices:
     def table(self) -> Choices:
         """Every option of every slot priced on its own, in the order stem, slots, head."""
         space, last = self.space, self.space.slots[-1].context
-        rows = [Options.of({"stem": graph_of(stem_of(space), space.size, space.input_shape[2])}, self.board)]
+        rows = [self._options({"stem": graph_of(stem_of(space), space.size, space.input_shape[2])})]
         priced: dict[tuple, Options] = {}
         for slot in space.slots:
             if (slot.context, slot.options) not in priced:
                 blocks = {o: graph_of(build(o, slot.context), slot.context.size, slot.context.inputs) for o in slot.options}
-                priced[slot.context, slot.options] = Options.of(blocks, self.board)
+                priced[slot.context, slot.options] = self._options(blocks)
             rows.append(priced[slot.context, slot.options])
-        rows.append(Options.of({"head": graph_of(_Head(space.outputs, space.classes), last.out_size, last.outputs)},
-                               self.board))
+        rows.append(self._options({"head": graph_of(_Head(space.outputs, space.classes), last.out_size, last.outputs)}))
         return Choices(rows, self.board)
+
+    def _options(self, blocks: Mapping[str, Graph]) -> Options:
+        return Options.of(blocks, self.board, simulator=self.simulator)
 
     def row(self, slot: Slot | str) -> dict[str, dict[str, float]]:
         """option -> {"cycles", "flash_bytes" without code, "ram_bytes" on its own} in that slot, by the table."""
@@ -183,6 +191,19 @@ class Prices:
         if self.row(slot)[option]["ram_bytes"] <= SUSPECT * budget.ram_bytes:
             return True
         return self.exact(self.space.genotype({**around[0], slot.name: option})).ram_bytes <= budget.ram_bytes
+
+
+def remembering(simulator: Simulator) -> Simulator:
+    """A simulator that is asked once for each layer: it builds firmware, and the networks of a space share layers."""
+    known: dict[tuple[str, str, str], tuple[int, int]] = {}
+
+    def simulated(layer: Graph, board: Board, kernel: str) -> tuple[int, int]:
+        key = fingerprint(layer), board.key, kernel
+        if key not in known:
+            known[key] = simulator(layer, board, kernel)
+        return known[key]
+
+    return simulated
 
 
 def usage(cost: Cost, budget: Budget) -> dict[str, float]:

@@ -22,6 +22,7 @@ from mcunas.api import build
 from mcunas.board import Board
 from mcunas.cost import estimate
 from mcunas.device import validate
+from mcunas.device.alone import simulated
 from mcunas.errors import McunasError
 from mcunas.graph import read_tflite
 from mcunas.quantize import quantize
@@ -64,7 +65,7 @@ def _run(arm: Arm, seed: int, quick: bool, out: Path, stop: Any) -> dict[str, An
     result = mcunas.search.search(contest.TASK, board, limits, arm.method, out, seed, start="images", options=contest.SPACE,
                                   schedule=schedule, settings=arm.settings, progress=stop)
     model = quantize(result, progress=stop)
-    exported = estimate(read_tflite(out / "model.tflite"), board, ram_bytes=limits.ram_bytes)
+    exported = estimate(read_tflite(out / "model.tflite"), board, ram_bytes=limits.ram_bytes, simulator=simulated)
     report = validate(build(out / "model.tflite", board, out / "firmware", budget=limits), n_random=INPUTS)
     metrics, ledger = result.metrics, result.metrics["ledger"]
     return {"choices": result.genotype.choices, "genotype": result.genotype.fields(), "use": metrics["budget_use"],

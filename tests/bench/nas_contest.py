@@ -11,6 +11,7 @@ from functools import cache
 
 from mcunas.board import Board
 from mcunas.budget import Budget
+from mcunas.device.alone import simulated
 from mcunas.space import space as spaces
 from mcunas.space.price import Prices
 from mcunas.tasks import Schedule, Task
@@ -43,5 +44,5 @@ def space() -> spaces.Space:
 @cache
 def budget(board: str) -> Budget:
     chosen = Board.load(board)
-    cost = Prices(space(), chosen, RAM_BYTES).exact(space().uniform("conv3x3"))
+    cost = Prices(space(), chosen, RAM_BYTES, simulated).exact(space().uniform("conv3x3"))
     return Budget(RAM_BYTES, int(SHARES["flash"] * cost.flash_bytes), SHARES["latency"] * cost.latency_us)

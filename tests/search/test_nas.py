@@ -161,7 +161,7 @@ def test_a_network_over_the_budget_is_repaired_by_the_nearest_that_fits(tmp_path
     heavy = run.space.uniform("conv3x3")
     assert max(usage(run.prices.exact(heavy), run.budget).values()) > 1
     found = derive(run, wanted)
-    assert run.prices.fits(found, run.budget) and run.facts["repaired_slots"] == 1
+    assert run.prices.fits(found, run.budget) and run.facts["changed_slots"] == 1
     assert run.facts["argmax"] == heavy.choices and run.facts["argmax_use"]["latency"] > 1
 
 

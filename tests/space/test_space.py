@@ -2,6 +2,7 @@
 """Spaces as data, their supernet, and prices before training."""
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import torch
 
 from mcunas.board import Board
 from mcunas.budget import Budget
+from mcunas.cli import main
 from mcunas.cost import estimate
+from mcunas.device.alone import simulated
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph.from_torch import from_torch
 from mcunas.quantize.fold import fold
@@ -32,7 +35,7 @@ def space() -> spaces.Space:
 
 @pytest.fixture(scope="module")
 def prices(space: spaces.Space) -> Prices:
-    return Prices(space, BOARD)
+    return Prices(space, BOARD, simulator=simulated)
 
 
 def test_there_is_a_space_for_every_kind_of_input() -> None:
@@ -117,10 +120,24 @@ def test_the_price_before_training_is_that_of_the_int8_network(space: spaces.Spa
     torch.manual_seed(3)
     x = torch.rand(16, 1, 16, 16)
     graph = from_torch(fold(genotype.build_dense().eval(), x[:1]), x, (1 / 255, -128))
-    said, found = prices.exact(genotype), estimate(graph, BOARD)
+    said, found = prices.exact(genotype), estimate(graph, BOARD, simulator=simulated)
     assert (said.ram_bytes, said.flash_bytes, said.cycles) == (found.ram_bytes, found.flash_bytes, found.cycles)
     calls = prices.calls
     assert prices.exact(genotype) == said and prices.calls == calls
+
+
+def test_a_space_is_explained_by_what_each_option_costs(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["explain", "--task", "digits", "--space", "digits", "--json"])
+    assert done.value.code == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [s["slot"] for s in found["slots"]] == ["s0_0", "s0_1", "s1_0", "s1_1"] and found["networks"] == 6 * 7 * 6 * 7
+    cost = {o["name"]: o["cycles"] for o in found["slots"][1]["options"]}
+    assert cost["skip"] == 0 < cost["conv1x1"] < cost["conv3x3"]
+    with pytest.raises(SystemExit) as done:
+        main(["explain", "--task", "digits", "--space", "nowhere"])
+    assert done.value.code == 2
+    assert "unknown space 'nowhere'" in capsys.readouterr().err
 
 
 def test_what_can_never_fit_is_taken_away_before_the_search(space: spaces.Space, prices: Prices) -> None:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From probabilities to a network that fits: the most probable genotype whose exact price keeps every budget.
+"""From probabilities to a network that fits: the most probable genotype whose exact price keeps, and uses, the budget.
 
 The argmax of each slot comes first. Where it exceeds a budget it is repaired: genotypes are tried in the order of their
-probability, a cheaper neighbour in one slot before one in two, until the exact price of one fits. The table rules out most
-without asking the compiler. What was needed is in NasRun.facts, so that a repair is never silent.
+probability, a neighbour in one slot before one in two, until the exact price of one fits. Where it leaves much of the
+budget unused, which it was given to use, it is filled: the search goes on to the first that uses a share of what is
+scarcest (as random search is asked to, and as pruning fills). The table rules out most without asking the compiler. What
+was needed is in NasRun.facts, so that neither is silent.
 """
 from __future__ import annotations
 
@@ -16,35 +18,45 @@ from mcunas.search.nas.run import NasRun
 from mcunas.space import Genotype
 from mcunas.space.price import SLACK, usage
 
-LOOKED_AT = 50_000      # genotypes by the table
+LOOKED_AT = 50_000      # genotypes by the table, until one fits
+FILLED_AT = 2_000       # and until one uses the budget
 PRICED = 60             # exactly
 LEAST = 1e-6            # probability of an option that has none left: it may still repair
+LEAST_USE = 0.85        # of the scarcer of cycles and flash
 
 
-def derive(run: NasRun, probs: Mapping[str, Mapping[str, float]]) -> Genotype:
-    """probs: slot -> option -> probability, of feasible options. Raises DoesNotFit when nothing within reach fits."""
-    priced, first = 0, None
+def derive(run: NasRun, probs: Mapping[str, Mapping[str, float]], least_use: float = LEAST_USE) -> Genotype:
+    """probs: slot -> option -> probability, of feasible options. least_use: 0 = what fits is enough; where no network of the
+    space uses so much, it is, too. Raises DoesNotFit when nothing within reach fits."""
+    priced, first, fitting = 0, None, None
+    least_use = least_use if share(run, _heaviest(run)) >= least_use else 0.0
     for looked_at, choices in enumerate(by_probability(probs)):
         genotype = run.space.genotype(choices)
-        first = first or genotype
-        if looked_at and not _may_fit(run, genotype):
-            if looked_at > LOOKED_AT:
-                break
+        first, used = first or genotype, share(run, genotype)
+        if looked_at > (FILLED_AT if fitting else LOOKED_AT) or priced >= PRICED:
+            break
+        if looked_at and not (least_use if fitting else 0.0) <= used <= SLACK:
             continue
         priced += 1
         if run.prices.fits(genotype, run.budget):
-            changed = sum(genotype.choices[s] != first.choices[s] for s in first.choices)
-            run.facts |= {"argmax": first.choices, "argmax_use": usage(run.prices.exact(first), run.budget),
-                          "repaired_slots": changed, "looked_at": looked_at + 1}
-            return genotype
-        if priced >= PRICED:
-            break
-    lightest = lightest_of(run)
-    if run.prices.fits(lightest, run.budget):
-        run.facts |= {"argmax": first.choices, "repaired_slots": len(lightest.choices), "looked_at": LOOKED_AT}
-        return lightest
-    raise DoesNotFit("no network near the found one fits the budget", where=run.board.key,
-                     fix="raise the budget, or search with another seed")
+            fitting = genotype if used >= least_use else fitting or genotype
+            if used >= least_use:
+                break
+    found = fitting or lightest_of(run)
+    if not run.prices.fits(found, run.budget):
+        raise DoesNotFit("no network near the found one fits the budget", where=run.board.key,
+                         fix="raise the budget, or search with another seed")
+    run.facts |= {"argmax": first.choices, "argmax_use": usage(run.prices.exact(first), run.budget),
+                  "changed_slots": sum(found.choices[s] != first.choices[s] for s in first.choices),
+                  "looked_at": looked_at + 1}
+    return found
+
+
+def share(run: NasRun, genotype: Genotype) -> float:
+    """Of the scarcer of cycles and flash, by the table."""
+    cycles, flash_bytes = run.prices.added(genotype)
+    latency = cycles / run.board.clock_hz * 1e6 / run.budget.latency_us if run.budget.latency_us else 0.0
+    return max(latency, flash_bytes / run.budget.flash_bytes)
 
 
 def by_probability(probs: Mapping[str, Mapping[str, float]]) -> Iterator[dict[str, str]]:
@@ -74,8 +86,7 @@ def lightest_of(run: NasRun) -> Genotype:
                                for name, row in rows.items()})
 
 
-def _may_fit(run: NasRun, genotype: Genotype) -> bool:
-    cycles, flash_bytes = run.prices.added(genotype)
-    latency_us = cycles / run.board.clock_hz * 1e6
-    return (flash_bytes <= SLACK * run.budget.flash_bytes
-            and (run.budget.latency_us is None or latency_us <= SLACK * run.budget.latency_us))
+def _heaviest(run: NasRun) -> Genotype:
+    rows = {s.name: run.prices.row(s) for s in run.space.slots}
+    return run.space.genotype({name: max(run.feasible[name], key=lambda o, row=row: row[o]["cycles"])
+                               for name, row in rows.items()})

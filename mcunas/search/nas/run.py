@@ -18,6 +18,7 @@ from torch import nn
 
 from mcunas.board import Board
 from mcunas.budget import Budget
+from mcunas.device.alone import simulated
 from mcunas.search.events import FOLDER, Events
 from mcunas.search.nas.splits import Splits, split
 from mcunas.search.state import Progress, State
@@ -45,7 +46,7 @@ class NasRun(State):
                  out: Path, progress: Progress | None, settings: dict[str, Any]) -> None:
         super().__init__(task, board, budget, method, schedule, seed, out, progress, settings)
         self.space = space
-        self.prices = Prices(space, board, budget.ram_bytes)
+        self.prices = Prices(space, board, budget.ram_bytes, simulated)
         self.splits: Splits = split(task, ARCH_SHARE)
         self.feasible: dict[str, tuple[str, ...]] = {}
         self.chosen: Genotype | None = None
