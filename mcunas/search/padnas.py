@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from mcunas.errors import InputError
+from mcunas.search.nas.derive import LEAST_USE, share
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype, sampling
@@ -32,7 +33,6 @@ SETTINGS = {"stages": 3, "evidence": "population", "population": 24, "generation
             "drop": 1 / 3, "least": 2}
 LOT_STREAM, QUALITY_STREAM = 1_000, 2_000       # of NasRun.noise: what is dropped by lot, what measures a space
 SURELY_OVER = 1.1       # times the budget by the table, which is good to a few percent: then nobody asks the compiler
-LEAST_USE = 0.85        # of the scarcest resource, of networks that measure a space: so that spaces compare at equal cost
 DRAWS = 2_000
 
 
@@ -106,17 +106,11 @@ class _Search:
         run, genotype = self.run, self.run.space.genotype(choices)
         moved = genotype.choices            # equal networks share one path, where its options are still alive
         path = moved if all(o in self.net.slots[s].options for s, o in moved.items()) else dict(choices)
-        share, cycles = self._by_table(genotype)
-        if share <= SURELY_OVER:
+        used, cycles = share(run, genotype), run.prices.added(genotype)[0]
+        if used <= SURELY_OVER:
             cost = run.prices.exact(genotype)
-            share, cycles = max(usage(cost, run.budget).values()), float(cost.cycles)
-        return Scored(path, (1.0 if share > 1 else 1 - self._accuracy(path), cycles), max(share - 1, 0.0))
-
-    def _by_table(self, genotype: Genotype) -> tuple[float, float]:
-        """(share of the scarcer of cycles and flash, cycles), without the compiler."""
-        budget, (cycles, flash_bytes) = self.run.budget, self.run.prices.added(genotype)
-        latency = cycles / self.run.board.clock_hz * 1e6 / budget.latency_us if budget.latency_us else 0.0
-        return max(latency, flash_bytes / budget.flash_bytes), cycles
+            used, cycles = max(usage(cost, run.budget).values()), float(cost.cycles)
+        return Scored(path, (1.0 if used > 1 else 1 - self._accuracy(path), cycles), max(used - 1, 0.0))
 
     def _accuracy(self, path: Mapping[str, str]) -> float:
         """On the scored images, by batch statistics."""
@@ -148,7 +142,7 @@ class _Search:
                        for slot, options in alive.items()}
             if len(found) == run.settings["quality"]:
                 break
-            if not LEAST_USE <= self._by_table(run.space.genotype(choices))[0] <= SURELY_OVER:
+            if not LEAST_USE <= share(run, run.space.genotype(choices)) <= SURELY_OVER:
                 continue
             scored = self._score(choices)
             if scored.violation <= 0:

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 
 from mcunas.board import Board
+from mcunas.device.alone import simulated
+from mcunas.search.nas.derive import LEAST_USE
 from mcunas.search.nas.run import sgd
 from mcunas.space import Genotype
 from mcunas.space.price import Prices, usage
@@ -33,7 +35,6 @@ ARMS = {
 }
 SPACES = ("padnas", "one-shot", "by-lot")
 NETS, EPOCHS = 6, 2             # that measure a space by itself
-LEAST_USE = 0.85
 
 
 def extra(folder: Path, quick: bool, stop: Callable[[], None]) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def extra(folder: Path, quick: bool, stop: Callable[[], None]) -> dict[str, Any]
 def _alone(alive: Mapping[str, Sequence[str]], seed: int, quick: bool, stop: Callable[[], None]) -> dict[str, Any]:
     task, space, started = contest.fashion_mnist().sealed(), contest.space(), time.process_time()
     board, limits = Board.load(contest.M4), contest.budget(contest.M4)
-    prices, random = Prices(space, board, limits.ram_bytes), generator(seed, 7)
+    prices, random = Prices(space, board, limits.ram_bytes, simulated), generator(seed, 7)
     accuracies, cycles = [], []
     for _ in range(2_000):
         if len(accuracies) == (1 if quick else NETS):
