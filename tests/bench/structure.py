@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to build with: ``python -m tests.bench.structure --paper repnas``. One file each: structure_*.py.
+
+An experiment is a module with measure(folder, seeds, quick, stop) -> JSON and report(what it measured) -> (Markdown,
+{file: SVG or PNG}). It keeps what is finished under build/bench-structure/ and goes on from there; `stop` is called each
+epoch and raises TimeUp. The report is docs/results/structure-<paper>.json, .md and pictures; a quick one's is in the folder.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from importlib import import_module
+
+from tests.bench.measure import RESULTS, ROOT, environment
+from tests.bench.prune import TimeUp
+
+FOLDER = ROOT / "build" / "bench-structure"
+PAPERS = ("repnas", "ran", "ran_implicit", "lana", "ghost", "blockbench")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--paper", required=True, choices=PAPERS)
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--minutes", type=float, default=1e9, help="stop at the end of the epoch that passes this")
+    parser.add_argument("--quick", action="store_true", help="seconds per arm: shows that all of it runs")
+    asked = parser.parse_args()
+    module, end = import_module(f"tests.bench.structure_{asked.paper}"), time.monotonic() + 60 * asked.minutes
+    folder = FOLDER / asked.paper / ("quick" if asked.quick else "full")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def stop(*unused: object) -> None:
+        if time.monotonic() > end:
+            raise TimeUp
+
+    try:
+        found = module.measure(folder, asked.seeds, asked.quick, stop)
+    except TimeUp:
+        print("time is up; start again to go on", flush=True)
+        return
+    text, pictures = module.report(found)
+    target, name = folder if asked.quick else RESULTS, f"structure-{asked.paper.replace('_', '-')}"
+    target.mkdir(parents=True, exist_ok=True)
+    for file, picture in pictures.items():
+        (target / file).write_bytes(picture if isinstance(picture, bytes) else picture.encode())
+    (target / f"{name}.md").write_text(text)
+    (target / f"{name}.json").write_text(json.dumps({"environment": environment(), **found}, indent=1) + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Experiments that are searches side by side: arms that differ in one thing, each seed of each a folder and a row."""
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mcunas.board import Board
+from mcunas.budget import Budget
+from mcunas.cost import estimate
+from mcunas.errors import McunasError
+from mcunas.graph import read_tflite
+from mcunas.search import search
+from mcunas.tasks import Schedule
+from tests.bench import nas_contest as contest
+from tests.bench.prune import TimeUp
+from tests.bench.structure_end import Rows, finished, row_of
+
+BOARD = contest.M4
+
+
+@dataclass(frozen=True)
+class Arm:
+    """method, start, options, settings: of mcunas.search. note: one line for the table."""
+
+    method: str
+    start: str
+    options: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    budget: Budget = Budget()
+    note: str = ""
+
+
+def measured(arms: Mapping[str, Arm], schedule: Schedule, folder: Path, seeds: list[int], quick: bool,
+             stop: Callable[..., None]) -> Rows:
+    """Rows of all arms and seeds that are finished when time is up, or when all are."""
+    if quick:
+        schedule = replace(schedule, prune_epochs=min(schedule.prune_epochs, 2), finetune_epochs=1, qat_epochs=1,
+                           epoch_samples=640, measured_images=100)
+    try:
+        for seed in seeds:
+            for name, arm in arms.items():
+                stop()
+                started, out = time.process_time(), folder / f"{name}-{seed}"
+                try:
+                    row = row_of(out, partial(_run, arm, schedule, seed, out, stop), arm=name, seed=seed)
+                except McunasError as error:
+                    print(f"{name} {seed}: {error}", flush=True)
+                    continue
+                print(f"{name} {seed}: int8 {row['int8_accuracy']:.4f}, {row['ram_bytes']} B RAM, {row['cycles']} cycles, "
+                      f"{row['mismatches']} mismatches, {time.process_time() - started:.0f} s", flush=True)
+    except TimeUp:
+        print("time is up; start again to go on", flush=True)
+    paths = [folder / f"{name}-{seed}" / "row.json" for name in arms for seed in seeds]
+    return [json.loads(path.read_text()) for path in paths if path.exists()]
+
+
+def _run(arm: Arm, schedule: Schedule, seed: int, out: Path, stop: Callable[..., None]) -> dict[str, Any]:
+    board = Board.load(BOARD)
+    result = search(contest.TASK, board, arm.budget, arm.method, out, seed, start=arm.start, options=arm.options,
+                    schedule=schedule, settings=arm.settings, progress=stop)
+    row = finished(result, out, arm.budget, stop)
+    graph = read_tflite(out / "model.tflite")
+    return {**row, "genotype": result.genotype.fields(), "ops": [[op.kind, *graph.tensors[op.outputs[0]].shape]
+                                                                 for op in graph.ops],
+            "ram_by_goal": {goal: estimate(graph, board, goal=goal).ram_bytes for goal in ("balanced", "ram")}}
