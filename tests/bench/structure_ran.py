@@ -66,9 +66,9 @@ def report(found: dict[str, Any]) -> tuple[str, dict[str, bytes]]:
     table = markdown(["arm", "int8 %", "per seed", "RAM B", "without a budget", "least possible", "MACs", "flash B", "ms",
                       "pattern per seed", "CPU s", "mismatches", "what it is"], lines)
     text = ["# RAN-explicit: bottlenecks that collapse to one convolution\n",
-            f"Space images, stages {STAGES}, Fashion-MNIST, {contest.TRAINING_IMAGES:,} training images, all 10,000 test "
-            f"images; {BOARD}. All networks are trained by one recipe for the same epochs. Pattern: B for a bottleneck, C for "
-            "a collapsed one, in order. RAM, MACs, flash and time are those of the first seed's exported network.\n",
+            f"Space images, stages {STAGES}; {BOARD}. Fashion-MNIST, {contest.TRAINING_IMAGES:,} training images, all 10,000 "
+            "test images; all networks are trained by one recipe for the same epochs. Pattern: B for a bottleneck, C for a "
+            "collapsed one, in order. RAM, MACs, flash and time are those of the first seed's exported network.\n",
             table, "## Expectations\n", "\n".join([*gates(rows), *_expected(rows)]) + "\n",
             "![accuracy over RAM](structure-ran.png)\n"]
     points = [(f"{r['arm']} {r['seed']}", r["ram_bytes"], 100 * r["int8_accuracy"]) for r in rows]
