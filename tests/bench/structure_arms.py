@@ -13,6 +13,7 @@ from typing import Any
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.cost import estimate
+from mcunas.device.alone import simulated
 from mcunas.errors import McunasError
 from mcunas.graph import read_tflite
 from mcunas.search import search
@@ -66,6 +67,7 @@ def _run(arm: Arm, schedule: Schedule, seed: int, out: Path, stop: Callable[...,
                     schedule=schedule, settings=arm.settings, progress=stop)
     row = finished(result, out, arm.budget, stop)
     graph = read_tflite(out / "model.tflite")
-    return {**row, "genotype": result.genotype.fields(), "ops": [[op.kind, *graph.tensors[op.outputs[0]].shape]
-                                                                 for op in graph.ops],
-            "ram_by_goal": {goal: estimate(graph, board, goal=goal).ram_bytes for goal in ("balanced", "ram")}}
+    return {**row, "genotype": result.genotype.fields(),
+            "ops": [[op.kind, *graph.tensors[op.outputs[0]].shape] for op in graph.ops],
+            "ram_by_goal": {goal: estimate(graph, board, goal=goal, simulator=simulated).ram_bytes
+                            for goal in ("balanced", "ram")}}

@@ -11,6 +11,7 @@ from mcunas.api import build
 from mcunas.budget import Budget
 from mcunas.cost import estimate
 from mcunas.device import validate
+from mcunas.device.alone import simulated
 from mcunas.graph import read_tflite
 from mcunas.quantize import quantize
 from mcunas.search.result import Result
@@ -35,7 +36,7 @@ def row_of(out: Path, run: Callable[[], dict[str, Any]], **names: Any) -> dict[s
 def finished(result: Result, out: Path, budget: Budget, stop: Callable[..., None]) -> dict[str, Any]:
     """Quantized, built and validated: accuracies, exact figures, mismatches, ledger."""
     limits, model = budget.for_board(result.board), quantize(result, progress=stop)
-    exported = estimate(read_tflite(out / "model.tflite"), result.board, ram_bytes=limits.ram_bytes)
+    exported = estimate(read_tflite(out / "model.tflite"), result.board, ram_bytes=limits.ram_bytes, simulator=simulated)
     report = validate(build(out / "model.tflite", result.board, out / "firmware", budget=limits), n_random=INPUTS)
     metrics, ledger = result.metrics, result.metrics["ledger"]
     return {"exported_use": usage(exported, limits), "ram_bytes": exported.ram_bytes, "flash_bytes": exported.flash_bytes,

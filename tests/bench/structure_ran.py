@@ -15,6 +15,7 @@ from typing import Any
 
 from mcunas.board import Board
 from mcunas.budget import Budget
+from mcunas.device.alone import simulated
 from mcunas.space import space as spaces
 from mcunas.space.price import Prices
 from mcunas.tasks import Schedule
@@ -39,7 +40,7 @@ def _space(*options: str) -> dict[str, Any]:
 def arms() -> dict[str, Arm]:
     """Arms without a budget, and two with the budget that `SHARE` gives."""
     space = spaces.load("images", _space(WIDE, COLLAPSED), (28, 28, 1), 10)
-    dense = Prices(space, Board.load(BOARD)).exact(space.uniform(WIDE))
+    dense = Prices(space, Board.load(BOARD), simulator=simulated).exact(space.uniform(WIDE))
     budget, both_options = Budget(int(SHARE * dense.ram_bytes)), _space(WIDE, COLLAPSED)
     return {
         "bottlenecks": Arm("always", "images", _space(WIDE), {"option": WIDE}, note="inverted bottlenecks, expansion 4"),
@@ -66,9 +67,9 @@ def report(found: dict[str, Any]) -> tuple[str, dict[str, bytes]]:
     table = markdown(["arm", "int8 %", "per seed", "RAM B", "without a budget", "least possible", "MACs", "flash B", "ms",
                       "pattern per seed", "CPU s", "mismatches", "what it is"], lines)
     text = ["# RAN-explicit: bottlenecks that collapse to one convolution\n",
-            f"Space images, stages {STAGES}; {BOARD}. Fashion-MNIST, {contest.TRAINING_IMAGES:,} training images, all 10,000 "
-            "test images; all networks are trained by one recipe for the same epochs. Pattern: B for a bottleneck, C for a "
-            "collapsed one, in order. RAM, MACs, flash and time are those of the first seed's exported network.\n",
+            f"Space images, stages {STAGES}; {BOARD}. Fashion-MNIST, {contest.TRAINING_IMAGES:,} training images, all "
+            "10,000 test images; one recipe for all. Pattern: B for a bottleneck, C for a collapsed one, in order. RAM, "
+            "MACs, flash and time are those of the first seed's exported network.\n",
             table, "## Expectations\n", "\n".join([*gates(rows), *_expected(rows)]) + "\n",
             "![accuracy over RAM](structure-ran.png)\n"]
     points = [(f"{r['arm']} {r['seed']}", r["ram_bytes"], 100 * r["int8_accuracy"]) for r in rows]
