@@ -10,8 +10,20 @@
     bipath.py      a width searched by two copies of a block; hidden.py: cutting and growing the axis inside it
     tiered.py      the supernet with such widths and one depth per stage; tiers.py: what may go while a search runs;
                    inner_price.py: what those widths cost
+    cells.py       any network as exchangeable pieces in a row; ghosting.py: ghostify, C-Ghost for a network that there is
     evolution.py   NSGA-II over options; evidence.py: what a population says about them
 """
+from typing import Any
+
 from mcunas.space.genotype import STARTS, Genotype
 
-__all__ = ["STARTS", "Genotype"]
+__all__ = ["STARTS", "Genotype", "ghostify"]
+
+
+def __getattr__(name: str) -> Any:
+    """`ghostify` needs torch, which takes seconds to import."""
+    if name != "ghostify":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mcunas.space.ghosting import ghostify
+
+    return ghostify

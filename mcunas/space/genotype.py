@@ -50,7 +50,8 @@ class Genotype:
     changed in its description. input_shape: (H, W, C).
 
     widths: channels of a group of the net, or of a stage or inside a block of the space; those left out are as wide as
-    the net, or the space, has them. choices: slot -> option. branches: branch set -> bit-mask of those that are kept.
+    the net, or the space, has them. choices: slot of a space, or cell of a net (cells.py), -> option. branches:
+    branch set -> bit-mask of those that are kept.
     Always canonical: in a stage, what is skipped stands last, since leaving out one or another of equal slots is the
     same network.
     """
@@ -88,7 +89,12 @@ class Genotype:
     @property
     def is_of_space(self) -> bool:
         """Whether `start` names a space, in which `choices` are made."""
-        return bool(self.choices)
+        return bool(self.choices) and not self.is_of_net
+
+    @property
+    def is_of_net(self) -> bool:
+        """Whether `start` names a net."""
+        return self.start in STARTS or self.start in OWN or ":" in self.start or "@" in self.start
 
     def build_dense(self) -> nn.Module:
         """The starting net, or the space's net of these choices, with its first weights. Raises InputError for an unknown
@@ -97,6 +103,13 @@ class Genotype:
             from mcunas.space.net import net_of
 
             return net_of(self)
+        if self.choices:
+            from mcunas.space.cells import rebuilt
+
+            return rebuilt(self._start(), self.input_shape, self.choices, self.widths)
+        return self._start()
+
+    def _start(self) -> nn.Module:
         if self.start in OWN:
             return copy.deepcopy(OWN[self.start])
         if ":" in self.start:
@@ -139,12 +152,12 @@ def moved_slots(choices: Mapping[str, str]) -> dict[str, str]:
     """slot -> its canonical place: within a stage those that are skipped come last, the others keep their order.
 
     A slot is called <stage>_<index>. One that may be skipped keeps its input's shape, and so do those behind it in the
-    stage: each of them can stand where another stood.
+    stage: each of them can stand where another stood. A name without an index is a stage by itself.
     """
     stages: dict[str, list[tuple[int, str]]] = {}
     for slot in choices:
         stage, _, index = slot.rpartition("_")
-        stages.setdefault(stage, []).append((int(index), slot))
+        stages.setdefault(stage or slot, []).append((int(index) if stage else 0, slot))
     moved = {}
     for members in stages.values():
         places = [slot for _, slot in sorted(members)]

@@ -6,6 +6,7 @@ the price of an option does not depend on the other slots' options, but for what
 """
 from __future__ import annotations
 
+import copy
 import json
 import tomllib
 from collections.abc import Mapping
@@ -76,6 +77,13 @@ class Space:
 
 def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def description(name: str) -> dict[str, Any]:
+    """What a shipped space's file says. Raises InputError for an unknown one."""
+    if name not in names():
+        raise InputError(f"unknown space {name!r}", fix=f"use one of {', '.join(names())}")
+    return copy.deepcopy(_read(FOLDER / f"{name}.toml"))
 
 
 def space_for(input_shape: tuple[int, int, int], where: str = "") -> str:

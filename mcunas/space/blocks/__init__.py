@@ -16,7 +16,7 @@ from mcunas.space.blocks.registry import BLOCKS, Block
 if TYPE_CHECKING:
     from torch import nn
 
-_FAMILIES = ("convolution", "depthwise", "bottleneck", "ghost", "collapsible", "restructured", "skip")
+_FAMILIES = ("convolution", "depthwise", "bottleneck", "ghost", "ghost_stage", "collapsible", "restructured", "skip")
 
 __all__ = ["BLOCKS", "Block", "Context", "build", "find", "refusal"]
 

@@ -43,13 +43,26 @@ def collapsed(net: nn.Module) -> nn.Module:
     """A copy of `net` as it is deployed: every product has become the weight that it is, and every block that knows a
     smaller form of itself (`deployed()`) has that form."""
     net = net.deployed() if hasattr(net, "deployed") else copy.deepcopy(net)
+    if parametrize.is_parametrized(net, "weight"):
+        return _plain(net)
     for module in list(net.modules()):
         for name, child in module.named_children():
             if hasattr(child, "deployed"):
                 setattr(module, name, child.deployed())
-        if parametrize.is_parametrized(module, "weight"):
-            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+            elif parametrize.is_parametrized(child, "weight"):
+                setattr(module, name, _plain(child))
     return net
+
+
+def _plain(conv: nn.Conv2d) -> nn.Conv2d:
+    """A new one: torch.nn.utils.parametrize would take the product away from the class that all copies share."""
+    new = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation,
+                    conv.groups, conv.bias is not None, conv.padding_mode)
+    with torch.no_grad():
+        new.weight.copy_(conv.weight)
+        if conv.bias is not None:
+            new.bias.copy_(conv.bias)
+    return new.train(conv.training)
 
 
 def _build(context: Context) -> nn.Sequential:
