@@ -23,10 +23,11 @@ _HOMES = {
     "Board": "mcunas.board",
     "Budget": "mcunas.budget",
     "McunasError": "mcunas.errors",
+    "accelerate": "mcunas.search.own",
     "build": "mcunas.api",
     "validate": "mcunas.device",
 }
-__all__ = ["Board", "Budget", "McunasError", "__version__", "build", "prune", "quantize", "search", "validate"]
+__all__ = ["Board", "Budget", "McunasError", "__version__", "accelerate", "build", "prune", "quantize", "search", "validate"]
 
 
 # packages that are also a function of the same name -> where that function is

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import mcunas
-from mcunas.cli import verb_calibrate, verb_explain, verb_profile, verbs_device, verbs_model, verbs_search
+from mcunas.cli import verb_accelerate, verb_calibrate, verb_explain, verb_profile, verbs_device, verbs_model, verbs_search
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +38,7 @@ VERBS = {
     "boards": verbs_model.boards,
     "explain": verb_explain.explain,
     "search": verbs_search.search,
+    "accelerate": verb_accelerate.accelerate,
     "quantize": verbs_search.quantize,
     "compile": verbs_model.compile_model,
     "build": verbs_device.build,

@@ -20,6 +20,7 @@ class Optimize(StrEnum):
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="An int8 .tflite file.", show_default=False)]
 Board = Annotated[str, typer.Option("--board", "-b", metavar="BOARD", help="A key of `mcunas boards`, or a file.")]
+Task = Annotated[str, typer.Option("--task", "-t", metavar="TASK", help="What to learn.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if it is missing.")]
 Kept = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep the firmware and a report there.")]
 Optimized = Annotated[Optimize, typer.Option("--optimize", help="What to prefer where there is a choice.")]
@@ -29,6 +30,8 @@ Data = Annotated[str | None, typer.Option("--data", metavar="MODULE:FUNCTION", s
     "Your own task: a function that returns (train, validation, test) loaders."))]
 Start = Annotated[str | None, typer.Option("--model", metavar="NAME", show_default=False, help=(
     "The network to start from: module:function that returns yours, a genotype.json, or a known one."))]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", show_default=False, help=(
+    "A setting of the method; may be repeated."))]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same inputs, seed and versions give the same result.")]
 Ram = Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="Limit of the arena, like '64 KiB'.")]

@@ -27,6 +27,8 @@ MEASURED_INPUTS = 3     # inputs for RAM, stack and instructions, besides those 
 class Plan:
     """What to search: names as on the command line. images: most test inputs to stream to the board;
     None = as many as the task's schedule measures. start: the starting net, None = the task's. settings: the method's own.
+    jobs: processes for what can be trained apart. blocks_from: a verdict about blocks (search/blockbench), which a space's
+    options are taken from.
     """
 
     task: str
@@ -40,6 +42,8 @@ class Plan:
     images: int | None = None
     start: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    jobs: int = 1
+    blocks_from: Path | None = None
 
     def command(self) -> str:
         """The command line that runs this again."""
@@ -48,6 +52,7 @@ class Plan:
         words += ["--model", self.start] if self.start else []
         for name, value in self.settings.items():
             words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+        words += ["--blocks-from", str(self.blocks_from)] if self.blocks_from else []
         for name, limit, unit in (("ram", self.budget.ram_bytes, ""), ("flash", self.budget.flash_bytes, ""),
                                   ("latency", self.budget.latency_us, " us")):
             words += [f"--{name}", f"{limit:g}{unit}" if unit else str(limit)] if limit else []
@@ -59,7 +64,7 @@ def travel(plan: Plan) -> dict[str, Any]:
 
     Raises InputError, ToolMissing, DoesNotFit, CheckFailed.
     """
-    from mcunas import api, quantize, search
+    from mcunas import api, quantize
     from mcunas.device.toolchain import tool
     from mcunas.report import content, read_report, update_report
     from mcunas.search.progress import ProgressBars
@@ -67,8 +72,7 @@ def travel(plan: Plan) -> dict[str, Any]:
 
     for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
         tool(program)       # before minutes of training, not after
-    find = partial(search, plan.task, plan.board, plan.budget, method=plan.method, out=plan.out, seed=plan.seed,
-                   smoke=plan.smoke, resume=plan.resume, start=plan.start, settings=plan.settings)
+    find = partial(_search, plan)
     if not ddp.is_first():
         find()
         sys.exit(0)         # the first of torchrun's processes goes on alone
@@ -85,6 +89,41 @@ def travel(plan: Plan) -> dict[str, Any]:
                              "images": report.inputs}}
     update_report(plan.out, image.tflite, f"{plan.task} on {plan.board.key}, {plan.method}", sections, plan.command())
     return read_report(plan.out)
+
+
+def _search(plan: Plan, progress: Callable | None = None) -> Any:
+    """The finished search, with candidates on as many processes as the plan asks for."""
+    import mcunas
+
+    asked = {"out": plan.out, "seed": plan.seed, "smoke": plan.smoke, "resume": plan.resume, "progress": progress,
+             "settings": plan.settings}
+    if plan.jobs == 1:
+        asked |= _blocks(plan)
+        return mcunas.search(plan.task, plan.board, plan.budget, method=plan.method, start=plan.start, **asked)
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(plan.jobs, get_context("spawn")) as executor:
+        return mcunas.accelerate(plan.start, plan.task, plan.board, plan.budget, executor=executor, **asked)
+
+
+def _blocks(plan: Plan) -> dict[str, Any]:
+    """What `mcunas.search` is told of the blocks that a verdict found worthwhile on the board, and of leaving out."""
+    if plan.blocks_from is None:
+        return {}
+    from importlib import import_module
+
+    from mcunas.errors import InputError
+    from mcunas.search import METHODS
+    from mcunas.search.blockbench.verdict import blocks_for
+
+    blocks = [*blocks_for(plan.blocks_from, plan.board.key), "skip"]
+    module = import_module(METHODS[plan.method]) if plan.method in METHODS else None
+    if hasattr(module, "choose"):
+        return {"options": {"options": blocks}}
+    if hasattr(module, "accelerated"):
+        return {"settings": {"blocks": blocks, **plan.settings}}
+    raise InputError(f"method {plan.method!r} chooses no blocks", fix="leave --blocks-from out, or search in a space")
 
 
 def _prove(image: Any, plan: Plan, measured: int | None, progress: Callable[[int, int], None]) -> tuple[float, Any]:

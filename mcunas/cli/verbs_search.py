@@ -27,17 +27,18 @@ QUICKSTART = {"ram": "2 KiB", "flash": "10 KiB", "latency": "60 ms"}
 
 def search(
     out: options.Out,
-    task: Annotated[str, typer.Option("--task", "-t", metavar="TASK", help="What to learn.")] = "digits",
+    task: options.Task = "digits",
     data: options.Data = None,
     model: options.Start = None,
     board: options.Board = "mps2-an386",
     method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD", help=f"How to search: {', '.join(METHODS)}.")
                       ] = "diffprune",
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", show_default=False, help=(
-        "A setting of the method; may be repeated."))] = None,
+    settings: options.Settings = None,
     ram: options.Ram = None,
     flash: options.Flash = None,
     latency: options.Latency = None,
+    blocks_from: Annotated[Path | None, typer.Option("--blocks-from", metavar="FILE", show_default=False, help=(
+        "In a space: the blocks that a comparison (verdict.json) found worthwhile on the board."))] = None,
     seed: options.Seed = 0,
     smoke: Smoke = False,
     resume: Resume = True,
@@ -54,8 +55,8 @@ def search(
     chosen = Board.load(board)
     budget = Budget(ram, flash, latency)
     budget.for_board(chosen)
-    _travel(Plan(data or task, chosen, budget, method, out, seed, smoke, resume, start=model,
-                 settings=_settings(settings or ())), json)
+    travel_and_show(Plan(data or task, chosen, budget, method, out, seed, smoke, resume, start=model,
+                         settings=settings_of(settings or ()), blocks_from=blocks_from), json)
 
 
 def quickstart(
@@ -73,7 +74,7 @@ def quickstart(
     from mcunas.cli.road import Plan
 
     is_finished = (out / "report.json").exists()        # then whoever asks wants to see it run again
-    _travel(Plan("digits", Board.load(board), Budget(**QUICKSTART), "diffprune", out, smoke=smoke,
+    travel_and_show(Plan("digits", Board.load(board), Budget(**QUICKSTART), "diffprune", out, smoke=smoke,
                  resume=not is_finished), json)
 
 
@@ -107,7 +108,7 @@ def report(folder: Folder, json: options.Json = False) -> None:
     _show(run, folder, json)
 
 
-def _settings(given: Sequence[str]) -> dict[str, Any]:
+def settings_of(given: Sequence[str]) -> dict[str, Any]:
     """NAME=VALUE each; a value is JSON where it reads as that, else text. Raises InputError."""
     found: dict[str, Any] = {}
     for one in given:
@@ -121,7 +122,8 @@ def _settings(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _travel(plan: Plan, json: bool) -> None:
+def travel_and_show(plan: Plan, json: bool) -> None:
+    """The whole road, its report, and status 1 where the verdict is no."""
     from mcunas.cli.road import travel
 
     run = travel(plan)

@@ -5,9 +5,6 @@ Peak RAM <= B is the same set as "live bytes at every step <= B", so RAM is a ve
 schedule, its lifetimes and the kernels' scratch come from the compiler at the nearest integer widths and are refreshed
 every epoch; between refreshes they are constant, which is the right derivative at the best order (pruning-methods.md
 section 1.4, Resources). The differentiable form equals the exact one where it was refreshed.
-
-mcunas.cost.soft is another thing: it is the staircase itself at any widths and costs a pricing of all neighbours per new
-widths; this one is smooth over an epoch, costs a few products per training step, and sees no steps between refreshes.
 """
 from __future__ import annotations
 

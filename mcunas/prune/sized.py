@@ -13,7 +13,7 @@ from mcunas.space import Genotype
 def as_deployed(genotype: Genotype) -> nn.Module:
     """The network with its first weights, as wide as its start or space has it. Raises InputError."""
     net = genotype.build_dense()
-    if genotype.is_of_space:
+    if genotype.choices:
         from mcunas.space.blocks.collapsible import collapsed
 
         net = collapsed(net)

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from mcunas.tasks import Schedule
 
 # name -> module with shape(run): brings run.net to widths that fit, trained or not; the driver trains what is left.
-# Or with choose(run): finds a genotype in a space that fits (nas/).
+# Or with choose(run): finds a genotype in a space that fits (nas/). Or with accelerated(...): a road of its own.
 METHODS = {"diffprune": "mcunas.search.diffprune", "smcp": "mcunas.search.smcp", "uniform": "mcunas.search.uniform",
            "random": "mcunas.search.random_widths", "macs": "mcunas.search.macs", "greedy": "mcunas.search.greedy",
            "priced": "mcunas.search.priced", "unsliced": "mcunas.search.unsliced", "scratch": "mcunas.search.scratch",
            "fbnet": "mcunas.search.fbnet", "random-space": "mcunas.search.random_space", "always": "mcunas.search.always",
            "proxyless": "mcunas.search.proxyless", "rarts": "mcunas.search.rarts", "prunet": "mcunas.search.prunet",
            "padnas": "mcunas.search.padnas", "repnas": "mcunas.search.repnas",
-           "ran": "mcunas.search.ran", "ran-implicit": "mcunas.search.ran_implicit"}
+           "ran": "mcunas.search.ran", "ran-implicit": "mcunas.search.ran_implicit",
+           "lana": "mcunas.search.lana"}
 
 __all__ = ["METHODS", "search"]
 

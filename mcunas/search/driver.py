@@ -44,6 +44,9 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     torch.set_num_threads(THREADS)
     task, budget = tasks.load(task_name), budget.for_board(board)
     module = import_module(METHODS[method])
+    if hasattr(module, "accelerated"):
+        return module.accelerated(task, board, budget, out, seed, smoke, resume, progress, start, options, schedule,
+                                  settings_of(method, settings or {}))
     if hasattr(module, "choose"):
         return _run_nas(task, board, budget, method, module, out, seed, smoke, resume, progress, start, options, schedule,
                         settings)
@@ -52,11 +55,9 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     started = time.process_time()
     run = Run(task.sealed(), board, budget, method, genotype, schedule, seed, out, progress,
               settings_of(method, settings or {}))
-    finished = _finished(run) if resume else None
-    if finished:
-        return finished
-    if not resume:
-        _forget(out)
+    found = finished(run, resume)
+    if found:
+        return found
     dense = run.resources.exact(run.widths)
     if not (resume and run.load()):
         run.ledger.charge("setup", time.process_time() - started)
@@ -93,18 +94,11 @@ def _run_nas(task: Task, board: Board, budget: Budget, method: str, module: Modu
     schedule = ddp.scaled(schedule or (task.schedule.smoke() if smoke else task.schedule))
     run = NasRun(task.sealed(), board, budget, method, space, schedule, seed, out, progress,
                  settings_of(method, settings or {}))
-    finished = _finished(run) if resume else None
-    if finished:
-        return finished
-    if not resume:
-        _forget(out)
+    found = finished(run, resume)
+    if found:
+        return found
     own_folder(out)
     return run_nas(run, task, module.choose, resume, getattr(module, "NARROWS", False))
-
-
-def _forget(out: Path) -> None:
-    for name in (CHECKPOINT, "metrics.json"):
-        (out / name).unlink(missing_ok=True)
 
 
 def settings_of(method: str, asked: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +111,15 @@ def settings_of(method: str, asked: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps({**known, **asked}))
 
 
-def _finished(run: State) -> Result | None:
+def finished(run: State, resume: bool) -> Result | None:
+    """What the run's folder holds, when it is this search and finished. Without `resume` it is forgotten.
+
+    Raises InputError when it is another search.
+    """
+    if not resume:
+        for name in (CHECKPOINT, "metrics.json"):
+            (run.out / name).unlink(missing_ok=True)
+        return None
     try:
         asked = json.loads((run.out / "metrics.json").read_text())["asked"]
     except (OSError, ValueError, KeyError):

@@ -10,6 +10,8 @@ from mcunas.budget import Budget
 from mcunas.errors import InputError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from torch import nn
 
     from mcunas.prune.groups import Channels
@@ -35,6 +37,35 @@ def prune(model: nn.Module, loaders: Any, board: Board | str, budget: Budget, me
     task, start = keep(loaders), keep_model(model)
     out = out or f"runs/{type(model).__name__}-{method}-{board.key}"
     return search(task.name, board, budget, method, out, seed, smoke, resume, progress, start, {}, schedule)
+
+
+def accelerate(teacher: nn.Module | str | None, data: Any, board: Board | str, budget: Budget, out: str | Path | None = None,
+               seed: int = 0, smoke: bool = False, resume: bool = True, progress: Progress | None = None,
+               schedule: Schedule | None = None, options: dict | None = None, settings: dict | None = None,
+               executor: Executor | None = None) -> Result:
+    """Exchange pieces of a trained network by cheaper ones until it fits `budget` on `board` (LANA); see mcunas.search.lana.
+
+    teacher: a torch module with trained weights; or module:function that returns one; or a starting net or a space, which is
+    trained first; None = the data's own starting net. data: loaders as `prune` takes them, a Task, or a task's name.
+    executor: where the candidates are trained, by default here. settings: as in mcunas.search.lana.SETTINGS. The rest as in
+    `mcunas.search`.
+    Raises InputError for a model or data that cannot be used, DoesNotFit when no combination fits.
+    """
+    import torch
+
+    from mcunas import tasks
+    from mcunas.search.driver import THREADS, settings_of
+    from mcunas.search.lana import accelerated
+    from mcunas.space.genotype import keep_model
+    from mcunas.tasks.own import keep
+
+    torch.set_num_threads(THREADS)
+    board = board if isinstance(board, Board) else Board.load(board)
+    task = tasks.load(data) if isinstance(data, str) else keep(data)
+    start = teacher if teacher is None or isinstance(teacher, str) else keep_model(teacher)
+    folder = Path(out or f"runs/{(start or task.name).replace(':', '.').partition('@')[0]}-lana-{board.key}")
+    return accelerated(task, board, budget.for_board(board), folder, seed, smoke, resume, progress, start, options, schedule,
+                       settings_of("lana", settings or {}), executor)
 
 
 def demand_matching(net: nn.Module, task: Task, where: str) -> None:

@@ -127,9 +127,8 @@ class _Search:
         run, alive = self.run, self.net.alive()
         rows = {slot: run.prices.row(slot) for slot in alive}
         lightest = {slot: min(options, key=lambda o, row=rows[slot]: row[o]["cycles"]) for slot, options in alive.items()}
-        whole = [net for net in self.nets if all(net[slot] in options for slot, options in alive.items())]
         seen = evolve(alive, self._score, run.settings["population"], run.settings["generations"],
-                      run.seed * 100 + self.stage, [*whole, lightest])
+                      run.seed * 100 + self.stage, [*self.nets, lightest])
         self.nets = [n.choices for n in rank(seen)[0] if n.violation <= 0][:run.settings["population"] // 2]
         return seen
 

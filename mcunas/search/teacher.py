@@ -29,8 +29,11 @@ def distilled(run: Run) -> Loss | None:
     """
     if not run.schedule.teacher_epochs:
         return None
-    teacher = _trained(run)
+    return taught_by(trained(run))
 
+
+def taught_by(teacher: nn.Module) -> Loss:
+    """teacher: in evaluation mode."""
     def loss(images: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             wanted = F.softmax(teacher(images) / TEMPERATURE, 1)
@@ -41,7 +44,8 @@ def distilled(run: Run) -> Loss | None:
     return loss
 
 
-def _trained(run: Run) -> nn.Module:
+def trained(run: Run) -> nn.Module:
+    """The dense starting net, or a search's own teacher, after `teacher_epochs`; in evaluation mode."""
     schedule, total = run.schedule, run.schedule.teacher_epochs
     torch.manual_seed(run.seed)
     net, epoch = run.start.build_dense(), 0

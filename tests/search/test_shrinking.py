@@ -18,8 +18,7 @@ from mcunas.tasks.training import generator
 SPACE = {"options": ["conv1x1", "conv3x3", "ds3", "mb3_e4", "skip"],
          "stem": {"kernel": [3, 3], "channels": 8, "stride": [2, 2]}, "stages": [{"channels": 8, "stride": 1, "slots": 3}]}
 SCHEDULE = Schedule(prune_epochs=6, finetune_epochs=1, warmup_epochs=1, batch=32, epoch_samples=160)
-PADNAS = {"evidence": "random", "stages": 2, "population": 8, "generations": 2, "scored_images": 32, "quality": 2,
-          "least": 1}
+PADNAS = {"stages": 2, "population": 8, "generations": 2, "scored_images": 32, "quality": 2, "least": 1}
 
 
 class Interrupted(Exception):
