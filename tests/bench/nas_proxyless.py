@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """ProxylessNAS (nas-methods.md, paper 7): one path's memory whatever the number of candidates, and networks as good.
 
-Arms are the update of two, the full one and REINFORCE; random search and one option always are those of the FBNet
-experiment, which is the same contest. Memory is what autograd keeps for the backward pass of an architecture step, each
+Arms are the update of two, the full one and REINFORCE; random search and one option always are those of the other
+experiments, which are the same contest. Memory is what autograd keeps for the backward pass of an architecture step, each
 storage once, at its peak, weights left out; of the heaviest path, since which one is drawn is chance.
 """
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """RARTS (nas-methods.md, paper 13): the solvable model, a width that is known, and the contest beside first-order DARTS.
 
 DARTS here is the same code, halves, passes and rates, with alpha's step by the one network alone. Random search and one
-option always are those of the FBNet experiment, which is the same contest.
+option always are those of the other experiments, which are the same contest.
 """
 from __future__ import annotations
 

@@ -27,11 +27,13 @@ def words(paper: str) -> str:
 
 
 def baselines() -> tuple[Rows, dict[str, str]]:
-    """(rows, arm -> note) of random search and of one option always, which the FBNet experiment has run in this contest."""
-    path = RESULTS / "nas-fbnet.json"
-    found = json.loads(path.read_text())["rows"] if path.exists() else []
-    rows = [r for r in found if r["arm"].startswith(("random", "always-"))]
-    return rows, {r["arm"]: "of the FBNet experiment" for r in rows}
+    """(rows, arm -> note) of random search and of one option always, where other experiments of this contest ran them."""
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for path in sorted(RESULTS.glob("nas-*.json")):
+        for row in json.loads(path.read_text()).get("rows", ()):
+            if row["arm"].split("-")[0] in ("random", "always") and row.get("board") == contest.M4:
+                rows.setdefault((row["arm"], row["seed"]), {**row, "of": path.stem})
+    return list(rows.values()), {arm: f"of {row['of']}.json" for (arm, _), row in rows.items()}
 
 
 def of(rows: Rows, arm: str) -> Rows:
