@@ -26,6 +26,7 @@ RUN = {
     "history": [{"phase": "prune", "validation": 0.5, "ram_bytes": 90_000, "latency_us": 9_000.0},
                 {"phase": "prune", "validation": 0.9, "ram_bytes": 9_216, "latency_us": 1_500.0}],
     "widths": [{"name": "stem", "before": 64, "after": 12}],
+    "choices": [{"slot": "s0_0", "option": "ds3<", "feasible": ["ds3<", "skip"]}],
     "plan": {"arena_bytes": 100, "steps": ["CONV_2D"], "tensors": [{"name": "x", "offset": 0, "bytes": 100, "first": 0,
                                                                    "last": 0}]},
     "layers": [{"name": "stem", "kind": "CONV_2D", "macs": 1000, "weight_bytes": 90}],
@@ -60,6 +61,7 @@ def test_the_page_is_self_contained_and_has_every_picture(tmp_path: Path) -> Non
     assert page.loads == [] and "url(" not in text and "@import" not in text
     assert len(page.pictures) == 8
     assert "digits &lt;b&gt; on mps2-an386" in text and "<b>" not in text
+    assert "<td>s0_0</td><td>ds3&lt;</td><td>ds3&lt;, skip</td>" in text
 
 
 def test_what_exceeds_its_budget_is_marked(tmp_path: Path) -> None:
