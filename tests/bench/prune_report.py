@@ -18,8 +18,8 @@ from tests.bench.prune_arms import A16, ARMS, BOARD, CONTESTS
 NOTES = {       # what was seen on validation, with other seeds, about expectations that may not hold
     "digits-A16": """\
 On validation (seed 100) permanent masks ended at a training loss of 0.39, soft ones at 0.45 with the same widths: an epoch
-has 18 steps, and what returns late disturbs more than it brings. Asking for a margin before a channel returns took part of that
-away. The paper's batch-norm rescaling is left out: 83.2 % against 85.3 % without it (fashion-mnist-M, seed 102).
+has 18 steps, and what returns late disturbs more than it brings. Asking for a margin before a channel returns took part of
+that away. The paper's batch-norm rescaling is left out: 83.2 % against 85.3 % without it (fashion-mnist-M, seed 102).
 """,
     "fsdd-Q": """\
 The test's two speakers are heard nowhere else: accuracy on them differs by many points where validation, on known speakers,
