@@ -13,7 +13,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from tests.bench.measure import RESULTS, environment, markdown
-from tests.bench.prune_arms import A16, ARMS, BOARD, CONTESTS
+from tests.bench.prune_arms import A16, A18, ARMS, BOARD, CONTESTS
 
 NOTES = {       # what was seen on validation, with other seeds, about expectations that may not hold
     "digits-A16": """\
@@ -43,11 +43,12 @@ def report(folder: Path, is_quick: bool) -> None:
             continue
         failures = [json.loads(path.read_text()) for path in sorted((folder / contest).glob(f"*/{FAILED}"))]
         text += [f"## {contest}\n", _asked(contest, own), _table(own),
-                 *(f"No result: {f['arm']}, seed {f['seed']}: {f['words']}.\n" for f in failures), _expected(contest, own),
+                 *(f"No result: {f['arm']}, seed {f['seed']}: {f['words']}.\n" for f in failures),
+                 f"Not run: {', '.join(_absent(contest, own + failures)) or 'nothing'}.\n", _expected(contest, own),
                  *([NOTES[contest]] if contest in NOTES else [])]
     missing = [c for c in CONTESTS if not any(r["contest"] == c for r in rows)]
     if missing:
-        text += [f"Not run: {', '.join(missing)}.\n"]
+        text += [f"Contests that were not run: {', '.join(missing)}.\n"]
     (target / "prune.md").write_text("\n".join(text))
     versions = {name: metadata.version(name) for name in ("torch", "torch-pruning", "nncf", "scipy") if _installed(name)}
     document = {"environment": {**environment(), **versions}, "board": BOARD, "rows": rows}
@@ -94,6 +95,11 @@ def _of(rows: Rows, arm: str) -> Rows:
 
 def _cpu(row: dict[str, Any]) -> float:
     return sum(s for phase, s in row["cpu_seconds"].items() if phase != "quantize")
+
+
+def _absent(contest: str, found: Rows) -> list[str]:
+    """Arms that the bench would run, of which there is nothing."""
+    return [arm for arm in (A16 if contest.endswith("A16") else A18) if all(r["arm"] != arm for r in found)]
 
 
 def _arms(rows: Rows) -> list[str]:

@@ -41,7 +41,7 @@ def speed_table() -> str:
 
 
 def prune_table() -> str:
-    """Mean int8 accuracy per contest (the dense net: float), arms in columns."""
+    """Mean int8 accuracy and number of seeds per contest, arms in columns."""
     columns = {"uniform": "uniform", "macs": "MACs only", "greedy": "greedy", "torch-pruning-taylor": "Torch-Pruning",
                "plinio-pit": "PLiNIO PIT", "diffprune": "diffprune"}
     found: dict[tuple[str, str], list[float]] = {}
@@ -49,8 +49,9 @@ def prune_table() -> str:
         if "int8_accuracy" in r:
             found.setdefault((r["contest"], r["arm"]), []).append(100 * r["int8_accuracy"])
     contests = [c for c in CONTESTS if (c, "diffprune") in found]
-    return markdown(["int8 accuracy, %", *columns.values()],
-                    [[c, *(f"{mean(found[c, a]):.1f}" if (c, a) in found else "–" for a in columns)] for c in contests])
+    return markdown(["int8 accuracy, % (seeds)", *columns.values()],
+                    [[c, *(f"{mean(found[c, a]):.1f} ({len(found[c, a])})" if (c, a) in found else "–" for a in columns)]
+                     for c in contests])
 
 
 def main() -> None:
