@@ -19,13 +19,14 @@ from mcunas.atomic import own_folder
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.cost import estimate
-from mcunas.errors import DoesNotFit, InputError, did_you_mean
+from mcunas.errors import DoesNotFit, InputError
 from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.search import METHODS
 from mcunas.search.nas.driver import run_nas
 from mcunas.search.nas.run import NasRun
 from mcunas.search.result import Result, finish
 from mcunas.search.run import Run
+from mcunas.search.settings import settings_of
 from mcunas.search.state import CHECKPOINT, Progress, State
 from mcunas.search.teacher import distilled
 from mcunas.space import Genotype
@@ -99,16 +100,6 @@ def _run_nas(task: Task, board: Board, budget: Budget, method: str, module: Modu
         return found
     own_folder(out)
     return run_nas(run, task, module.choose, resume, getattr(module, "NARROWS", False))
-
-
-def settings_of(method: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """The method's settings with what was asked. Raises InputError for one that it does not have."""
-    known = getattr(import_module(METHODS[method]), "SETTINGS", {})
-    unknown = sorted(set(asked) - set(known))
-    if unknown:
-        raise InputError(f"method {method!r} has no setting {unknown[0]!r}",
-                         fix=did_you_mean(unknown[0], known, "it has") if known else "leave settings out")
-    return json.loads(json.dumps({**known, **asked}))
 
 
 def finished(run: State, resume: bool) -> Result | None:

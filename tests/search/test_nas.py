@@ -15,11 +15,11 @@ from mcunas.budget import Budget
 from mcunas.cost import estimate
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.search import fbnet
-from mcunas.search.driver import settings_of
 from mcunas.search.nas.derive import by_probability, derive
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.search.result import Result
+from mcunas.search.settings import settings_of
 from mcunas.space import sampling
 from mcunas.space import space as spaces
 from mcunas.space.price import Expected, usage
