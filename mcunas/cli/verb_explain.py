@@ -30,16 +30,19 @@ def explain(
     Example: mcunas explain --model my_module:build --data my_module:loaders --board mps2-an386
     """
     from mcunas.board import Board
+    from mcunas.device.alone import simulated
     from mcunas.prune.explain import explain as price
 
     chosen = Board.load(board)
+    if space and start:
+        raise InputError("a space has no network to start from", fix="give --space or --model")
     if (model, task, data).count(None) != 2 or model and (start or space):
         raise InputError("explain needs a .tflite file, --task or --data, one of them",
                          fix="for example: mcunas explain --task digits")
     if space:
         _explain_space(data or task, space, chosen, json)
         return
-    found = price(*(_of_file(model) if model else _of_task(data or task, start)), chosen)
+    found = price(*(_of_file(model) if model else _of_task(data or task, start)), chosen, simulated)
     if json:
         print_json(found)
         return
@@ -59,20 +62,19 @@ def _of_task(name: str, start: str | None) -> tuple:
 
     from mcunas import tasks
     from mcunas.graph.torch_lower import lower
-    from mcunas.prune.groups import find_groups
+    from mcunas.prune.sized import as_deployed, narrowed
     from mcunas.prune.skeleton import skeleton_of
     from mcunas.search.own import demand_matching
-    from mcunas.space import Genotype
+    from mcunas.search.run import start_of
 
     task = tasks.load(name)
-    options_of = {} if start else task.options
-    start = start or task.start
-    net = Genotype(start, options_of, task.input_shape, task.classes, {}).build_dense().eval()
-    demand_matching(net, task, start)
+    genotype = start_of(task, start)
+    net = as_deployed(genotype)
+    demand_matching(net, task, genotype.start)
+    channels = narrowed(net, genotype)
     height, width, depth = task.input_shape
-    example = torch.zeros(1, depth, height, width)
-    channels = find_groups(net, example)
-    return channels.groups, channels.frozen, skeleton_of(lower(net, example, task.name), channels)
+    lowered = lower(net.eval(), torch.zeros(1, depth, height, width), task.name)
+    return channels.groups, channels.frozen, skeleton_of(lowered, channels)
 
 
 def _explain_space(name: str, space: str, board: Any, json: bool) -> None:

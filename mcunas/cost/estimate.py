@@ -12,7 +12,7 @@ from functools import cached_property
 from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
-from mcunas.compiler.choice import Choice
+from mcunas.compiler.choice import Choice, fingerprint
 from mcunas.compiler.compile import memories, schedules, weight_bytes
 from mcunas.compiler.features import FEATURES, op_features
 from mcunas.compiler.lifetime import Program, aligned
@@ -176,6 +176,19 @@ def layer_work(graph: Graph, op_index: int, calls: Sequence[KernelCall], board: 
         raise InputError(f"no price for the kernel {calls[0].kernel}", f"{op.kind} on {board.key}",
                          "add it to boards/cost/instructions-*.toml")
     return priced._replace(whole=simulator(graph.alone(op_index), board, calls[0].kernel))
+
+
+def remembering(simulator: Simulator) -> Simulator:
+    """A simulator that is asked once for each layer: it builds firmware, and networks that are alike share layers."""
+    known: dict[tuple[str, str, str], tuple[int, int]] = {}
+
+    def simulated(layer: Graph, board: Board, kernel: str) -> tuple[int, int]:
+        key = fingerprint(layer), board.key, kernel
+        if key not in known:
+            known[key] = simulator(layer, board, kernel)
+        return known[key]
+
+    return simulated
 
 
 def work(schedule: Schedule, board: Board, simulator: Simulator | None = None) -> tuple[float, float]:

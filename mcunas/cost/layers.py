@@ -24,6 +24,7 @@ from mcunas.graph.ir import Graph, Op
 
 if TYPE_CHECKING:
     from mcunas.board import Board
+    from mcunas.cost.estimate import Simulator
 
 
 Steps = tuple[int | None, int | None]       # of input and output, see KernelCall.spaced
@@ -49,10 +50,11 @@ class Layer:
 
 
 class Layers:
-    """The layers of one Skeleton on one board. groups: per op, the channel groups that its shapes depend on."""
+    """The layers of one Skeleton on one board. groups: per op, the channel groups that its shapes depend on.
+    simulator: as in `estimate`."""
 
-    def __init__(self, skeleton: Skeleton, board: Board) -> None:
-        self.skeleton, self.board = skeleton, board
+    def __init__(self, skeleton: Skeleton, board: Board, simulator: Simulator | None = None) -> None:
+        self.skeleton, self.board, self.simulator = skeleton, board, simulator
         ops, tensors, axes = skeleton.graph.ops, skeleton.graph.tensors, skeleton.axes
         self.places = [tuple(dict.fromkeys(t for t in (*op.inputs, *op.outputs) if t >= 0)) for op in ops]
         self.groups = [sorted({g for t in places for axis in axes.get(t, {}).values() for g, _, _ in axis.segments
@@ -122,12 +124,12 @@ class Layers:
         op, same = alone.ops[0], self._same[op_index]
         within, out = shapes_of(alone, op), alone.tensors[op.outputs[0]].shape
         calls = lower(alone, op, self.board.isa)
-        work = layer_work(alone, 0, calls, self.board, self.prices)
+        work = layer_work(alone, 0, calls, self.board, self.prices, self.simulator)
         if not usual and calls:
             rivals = self._rivals.get((same, calls[0].kernel))
             if rivals is None or self._margin(work, rivals, op, within, out) < 1:
                 calls = self._chosen(alone, same, calls[0].kernel)
-                work = layer_work(alone, 0, calls, self.board, self.prices)
+                work = layer_work(alone, 0, calls, self.board, self.prices, self.simulator)
         table_bytes = sum(aligned(v.data.nbytes) for c in calls for v in c.params.values() if isinstance(v, Table))
         effort = sum(whole(c, alone.tensors[c.outputs[0]].size_bytes // c.images) for c in calls)
         return Layer(tuple(replace(c, params={}, spaced=None) for c in calls), table_bytes, work, effort,

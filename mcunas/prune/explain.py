@@ -17,19 +17,20 @@ from mcunas.prune.resources import Resources
 
 if TYPE_CHECKING:
     from mcunas.board import Board
+    from mcunas.cost.estimate import Simulator
     from mcunas.cost.skeleton import Skeleton
 
 OVER = 4        # channels that a price is the mean of
 
 
 def explain(groups: Sequence[Group], frozen: Sequence[tuple[tuple[str, ...], str]], skeleton: Skeleton,
-            board: Board) -> dict[str, Any]:
+            board: Board, simulator: Simulator | None = None) -> dict[str, Any]:
     """{"use": of the dense network, "ops": names, "groups": [...], "frozen": [...]}; RAM steps are indices of ops.
 
     A group's price is per channel removed: flash_bytes, cycles, and ram_bytes by op, where it takes any; peak_ram_bytes
-    is what the arena's peak falls by.
+    is what the arena's peak falls by. simulator: see Resources.
     """
-    resources = Resources(skeleton, board)
+    resources = Resources(skeleton, board, simulator=simulator)
     full = tuple(skeleton.full)
     dense = resources.exact(full)
     cycles_per_us = board.clock_hz / 1e6

@@ -21,12 +21,13 @@ from mcunas.compiler.lifetime import Program
 from mcunas.compiler.schedule import preferred
 from mcunas.compiler.select import select
 from mcunas.compiler.tables import instruction_table
-from mcunas.cost.estimate import Priced, flash, tables, work
+from mcunas.cost.estimate import Priced, flash, remembering, tables, work
 from mcunas.cost.layers import Layer, Layers
 from mcunas.cost.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from mcunas.board import Board
+    from mcunas.cost.estimate import Simulator
 
 GOAL = "balanced"           # as the search prices and the compiler compiles
 _KEPT = 256
@@ -55,13 +56,16 @@ class Usage:
 class Resources:
     """Prices one network (a Skeleton) on one board. `soft` needs a `refresh` at nearby integer widths first.
 
-    ram_bytes: the arena's limit, within which the compiler takes the liberty to be fast.
+    ram_bytes: the arena's limit, within which the compiler takes the liberty to be fast. simulator: for kernels that the
+    core's table does not know (mcunas.device.alone), else they are an InputError.
     """
 
-    def __init__(self, skeleton: Skeleton, board: Board, ram_bytes: int | None = None) -> None:
+    def __init__(self, skeleton: Skeleton, board: Board, ram_bytes: int | None = None,
+                 simulator: Simulator | None = None) -> None:
         self.skeleton, self.board = skeleton, board
+        self.simulator = remembering(simulator) if simulator else None
         self._limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
-        self._layers = Layers(skeleton, board)
+        self._layers = Layers(skeleton, board, self.simulator)
         self._us_per_cycle = 1e6 / board.clock_hz
         self._priced: dict[tuple[int, ...], Priced] = {}
         self._bounds: dict[tuple[int, ...], Usage] = {}
@@ -90,7 +94,7 @@ class Resources:
         key = tuple(int(w) for w in widths)
         if key not in self._bounds:
             priced = self._price(key)
-            latency_us = work(priced.schedule, self.board)[1] * self._us_per_cycle
+            latency_us = work(priced.schedule, self.board, self.simulator)[1] * self._us_per_cycle
             flash_bytes = flash(priced.schedule, self.board)[0] + sum(
                 x.table_bytes for x, calls in zip(self._layers_at(key), priced.program.calls) if calls)
             self._bounds[key] = Usage(priced.bound_bytes, flash_bytes, latency_us, priced.live_bytes_per_op)

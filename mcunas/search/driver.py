@@ -25,11 +25,10 @@ from mcunas.search import METHODS
 from mcunas.search.nas.driver import run_nas
 from mcunas.search.nas.run import NasRun
 from mcunas.search.result import Result, finish
-from mcunas.search.run import Run
+from mcunas.search.run import Run, start_of
 from mcunas.search.settings import settings_of
 from mcunas.search.state import CHECKPOINT, Progress, State
 from mcunas.search.teacher import distilled
-from mcunas.space import Genotype
 from mcunas.space import space as spaces
 from mcunas.tasks import Schedule, Task, ddp
 from mcunas.tasks.test_reads import open_test
@@ -51,7 +50,7 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     if hasattr(module, "choose"):
         return _run_nas(task, board, budget, method, module, out, seed, smoke, resume, progress, start, options, schedule,
                         settings)
-    genotype = _start(task, start, options)
+    genotype = start_of(task, start, options)
     schedule = ddp.scaled(schedule or (task.schedule.smoke() if smoke else task.schedule))
     started = time.process_time()
     run = Run(task.sealed(), board, budget, method, genotype, schedule, seed, out, progress,
@@ -67,18 +66,6 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     _shape(run, method)
     _train_rest(run)
     return _measure(run, task, asdict(dense))
-
-
-def _start(task: Task, start: str | None, options: dict | None) -> Genotype:
-    """The network to start from. start: its name, or a genotype.json."""
-    if start is None:
-        start, options = task.start, {**task.options, **(options or {})}
-    elif start.endswith(".json"):
-        if options:
-            raise InputError("a genotype has no options to change", where=start, fix="leave them out")
-        return Genotype.load(Path(start))
-    options = json.loads(json.dumps(options or {}))         # as a file holds them
-    return Genotype(start, options, task.input_shape, task.classes, {})
 
 
 def _run_nas(task: Task, board: Board, budget: Budget, method: str, module: ModuleType, out: Path, seed: int, smoke: bool,
@@ -157,7 +144,8 @@ def _train_rest(run: Run) -> None:
 def _measure(run: Run, task: Task, dense: dict[str, Any]) -> Result:
     """Price the deployed graph by itself, check it against the budget, and read the test split once."""
     # the skeleton's weights are zeros, which the compiler's passes would take for dead channels
-    cost = estimate(run.resources.skeleton.at(run.widths), run.board, rewrite=False, ram_bytes=run.budget.ram_bytes)
+    cost = estimate(run.resources.skeleton.at(run.widths), run.board, rewrite=False, ram_bytes=run.budget.ram_bytes,
+                    simulator=run.resources.simulator)
     usage = {"ram": cost.ram_bytes / run.budget.ram_bytes, "flash": cost.flash_bytes / run.budget.flash_bytes}
     over = {"ram": dense["ram_bytes"] / run.budget.ram_bytes, "flash": dense["flash_bytes"] / run.budget.flash_bytes}
     if run.budget.latency_us:

@@ -2,6 +2,7 @@
 """One search for widths in progress: network, channel groups, and a checkpoint per epoch that resumes to the same result."""
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,8 @@ import torch
 
 from mcunas.board import Board
 from mcunas.budget import Budget
+from mcunas.device.alone import simulated
+from mcunas.errors import InputError
 from mcunas.graph.torch_lower import lower
 from mcunas.prune.resources import Resources
 from mcunas.prune.sized import as_deployed, narrowed
@@ -24,6 +27,18 @@ from mcunas.space import Genotype
 from mcunas.space.genotype import weights_digest
 from mcunas.tasks import Schedule, Task
 from mcunas.tasks.training import batches, cosine, steps_per_epoch
+
+
+def start_of(task: Task, start: str | None = None, options: dict | None = None) -> Genotype:
+    """The network to start from. start: its name, or a genotype.json; None = the task's. Raises InputError."""
+    if start is None:
+        start, options = task.start, {**task.options, **(options or {})}
+    elif start.endswith(".json"):
+        if options:
+            raise InputError("a genotype has no options to change", where=start, fix="leave them out")
+        return Genotype.load(Path(start))
+    options = json.loads(json.dumps(options or {}))         # as a file holds them
+    return Genotype(start, options, task.input_shape, task.classes, {})
 
 
 class Run(State):
@@ -45,7 +60,7 @@ class Run(State):
         self.dense_channels = self.channels = narrowed(self.net, start)
         demand_groups(self.channels, start.start)
         skeleton = skeleton_of(lower(self.net.eval(), example, task.name), self.channels)
-        self.resources = Resources(skeleton, board, budget.ram_bytes)
+        self.resources = Resources(skeleton, board, budget.ram_bytes, simulated)
         self.optimizer = self.new_optimizer()
 
     def new_optimizer(self) -> torch.optim.Optimizer:

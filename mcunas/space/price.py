@@ -19,9 +19,9 @@ import torch
 from torch import nn
 
 from mcunas.budget import Budget
-from mcunas.compiler.choice import fingerprint
 from mcunas.cost import Cost, estimate
 from mcunas.cost.choices import Choices, Options
+from mcunas.cost.estimate import remembering
 from mcunas.cost.skeleton import Skeleton
 from mcunas.errors import DoesNotFit
 from mcunas.graph.from_torch import FIXED, to_int8
@@ -191,19 +191,6 @@ class Prices:
         if self.row(slot)[option]["ram_bytes"] <= SUSPECT * budget.ram_bytes:
             return True
         return self.exact(self.space.genotype({**around[0], slot.name: option})).ram_bytes <= budget.ram_bytes
-
-
-def remembering(simulator: Simulator) -> Simulator:
-    """A simulator that is asked once for each layer: it builds firmware, and the networks of a space share layers."""
-    known: dict[tuple[str, str, str], tuple[int, int]] = {}
-
-    def simulated(layer: Graph, board: Board, kernel: str) -> tuple[int, int]:
-        key = fingerprint(layer), board.key, kernel
-        if key not in known:
-            known[key] = simulator(layer, board, kernel)
-        return known[key]
-
-    return simulated
 
 
 def usage(cost: Cost, budget: Budget) -> dict[str, float]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mcunas import tasks
 from mcunas.board import Board
 from mcunas.cli import main
 from mcunas.graph.torch_lower import lower
@@ -17,6 +19,7 @@ from mcunas.prune.graph_groups import graph_groups
 from mcunas.prune.groups import find_groups
 from mcunas.prune.resources import Resources
 from mcunas.prune.skeleton import skeleton_of
+from mcunas.space import Genotype
 from tests.prune.nets import EXAMPLE, Concatenated, Separable, residual, settled
 
 BOARD = Board.load("mps2-an386")
@@ -103,6 +106,13 @@ def test_the_verb_explains_a_task_as_json(capsys: pytest.CaptureFixture[str]) ->
     found = json.loads(_said(["explain", "--task", "digits", "--json"], capsys))
     assert [g["name"] for g in found["groups"]][:2] == ["stem", "stages.0.conv1"]
     assert found["frozen"] == [{"members": ["head"], "reason": "network output"}]
+
+
+def test_a_found_network_is_explained_from_its_genotype(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task, path = tasks.load("digits"), tmp_path / "genotype.json"
+    Genotype(task.start, task.options, task.input_shape, task.classes, {"stem": 5}).save(path)
+    found = json.loads(_said(["explain", "--task", "digits", "--model", str(path), "--json"], capsys))
+    assert [g["channels"] for g in found["groups"] if g["name"] == "stem"] == [5]
 
 
 @pytest.mark.parametrize("given", [[], ["--model", "residual"], ["mine.tflite", "--task", "digits"],
