@@ -54,8 +54,9 @@ def accelerate(teacher: nn.Module | str | None, data: Any, board: Board | str, b
     import torch
 
     from mcunas import tasks
-    from mcunas.search.driver import THREADS, settings_of
+    from mcunas.search.driver import THREADS
     from mcunas.search.lana import accelerated
+    from mcunas.search.settings import settings_of
     from mcunas.space.genotype import keep_model
     from mcunas.tasks.own import keep
 
