@@ -21,8 +21,8 @@ extern "C" {
 
 // Convolution, kernel_w taps side by side (no dilation in x), any stride. A row of taps is a run of run_bytes input
 // bytes (kernel_w times the channels), read as quads; the bytes after its quads follow those of all runs, in twos. A
-// step is two inputs, one word of each pixel. weights: blocks of four channels as [step][pair of channels], then requantization;
-// one or two channels after them as [step], three as a block. first_x, whole: columns from first_x on, `whole` of them,
+// step is two inputs, one word of each pixel. weights: blocks of four channels as [step][pair of channels], then
+// requantization; one or two channels after them as [step], three as a block. first_x, whole: columns from first_x on, `whole` of them,
 // have windows that lie inside the rows. linear: 1 for windows of one pixel without strides or padding.
 // scratch: 8 bytes per step.
 #define MN_CONV_DSP_MEMBERS                                                                       \

@@ -79,7 +79,7 @@ def test_arenas_that_are_not_searched_for_suffice() -> None:
     widths = np.array([[random.integers(2, full + 1) for full in skeleton.full] for _ in range(200)])
     pricer = Pricer(skeleton, board)
     quick, exact = pricer.many(widths), pricer.many(widths, search_arenas=True)
-    assert (quick.ram_bytes >= exact.ram_bytes).all() and quick.ram_is_exact.mean() > 0.8
+    assert (quick.ram_bytes >= exact.ram_bytes).all() and quick.ram_is_exact.mean() > 0.7
     assert (quick.ram_bytes == exact.ram_bytes)[quick.ram_is_exact].all()
 
 
