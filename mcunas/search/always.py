@@ -5,7 +5,6 @@ Where it cannot stand, or where the budget does not let it, the fewest slots tak
 """
 from __future__ import annotations
 
-from mcunas.errors import InputError
 from mcunas.search.nas.derive import derive
 from mcunas.search.nas.run import NasRun
 from mcunas.space import Genotype
@@ -17,8 +16,6 @@ WANTED = 0.9            # its probability; the others share the rest
 def choose(run: NasRun) -> Genotype:
     """No search is spent. Raises InputError for an option that no slot has, DoesNotFit."""
     option = run.settings["option"]
-    if not any(option in options for options in run.feasible.values()):
-        known = sorted({o for options in run.feasible.values() for o in options})
-        raise InputError(f"no slot can take {option!r}", fix=f"use one of {', '.join(known)}")
+    run.demand_option(option)
     return derive(run, {slot: {o: WANTED if o == option else (1 - WANTED) / len(options) for o in options}
                         for slot, options in run.feasible.items()}, least_use=0.0)

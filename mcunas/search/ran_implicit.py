@@ -17,7 +17,8 @@ NARROWS = True
 
 
 def choose(run: NasRun) -> Genotype:
-    """No training is spent. Raises DoesNotFit when no width fits at any depth."""
+    """No training is spent. Raises InputError for an option that no slot has, DoesNotFit when no width fits at any depth."""
+    run.demand_option(run.settings["option"])
     found = [(nn_mass(genotype), depth, multiplier, genotype) for depth, multiplier, genotype in
              scalings(run.space, run.settings["option"], lambda g: run.prices.fits(g, run.budget))]
     if not found:

@@ -30,19 +30,20 @@ def choose(run: NasRun) -> Genotype:
     while len(tried := run.notes.get("tried", [])) < count:
         started = time.process_time()
         genotype = draw(run, len(tried), {t["key"] for t in tried})
+        if genotype is None:
+            break
         score = _score(run, genotype, epochs)
         steps = steps_per_epoch(run.task, run.schedule)
         run.notes = {"tried": [*tried, {"key": genotype.key, "choices": genotype.choices, "validation": score}]}
         run.end_epoch("search", started, {"validation": score}, epochs * steps * run.schedule.batch, total=count)
     best = max(tried, key=lambda t: t["validation"])
-    run.facts |= {"candidates": count, "validations": [t["validation"] for t in tried]}
+    run.facts |= {"candidates": len(tried), "validations": [t["validation"] for t in tried]}
     return run.space.genotype(best["choices"])
 
 
-def draw(run: NasRun, number: int, known: set[str]) -> Genotype:
-    """A random network that fits and uses at least `least_use` of what is scarcest; less where none is found.
-
-    Raises DoesNotFit when none fits at all.
+def draw(run: NasRun, number: int, known: set[str]) -> Genotype | None:
+    """A random network that fits and uses at least `least_use` of what is scarcest; less where none is found; None
+    where all that fit are known. Raises DoesNotFit when none fits at all.
     """
     random, best, most = run.noise(number), None, 0.0
     for _ in range(DRAWS):
@@ -56,7 +57,7 @@ def draw(run: NasRun, number: int, known: set[str]) -> Genotype:
             best, most = genotype, used
             if used >= run.settings["least_use"]:
                 break
-    if best is None:
+    if best is None and not known:
         raise DoesNotFit(f"none of {DRAWS} random networks fits", where=run.board.key, fix="raise the budget")
     return best
 

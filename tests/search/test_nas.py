@@ -14,7 +14,7 @@ from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.cost import estimate
 from mcunas.errors import DoesNotFit, InputError
-from mcunas.search import fbnet
+from mcunas.search import fbnet, random_space
 from mcunas.search.nas.derive import by_probability, derive
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
@@ -171,9 +171,18 @@ def test_a_budget_that_nothing_meets_is_refused_before_training(tmp_path: Path) 
     assert "\n" not in str(caught.value) and not (tmp_path / "checkpoint.pt").exists()
 
 
+def test_random_search_ends_when_all_networks_that_fit_have_been_tried(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    run.settings = settings_of("random-space", {})
+    first = random_space.draw(run, 0, set())
+    run.feasible = {slot: (option,) for slot, option in first.choices.items()}
+    assert random_space.draw(run, 0, set()) == first and random_space.draw(run, 1, {first.key}) is None
+
+
 @pytest.mark.parametrize(("changes", "said"), [
     ({"settings": {"loss": "sum"}}, "fbnet has no loss 'sum'"), ({"settings": {"rates": 1}}, "has no setting 'rates'"),
     ({"start": "nowhere"}, "unknown space 'nowhere'; use one of digits"),
+    ({"method": "ran-implicit", "settings": {"option": "mb9"}}, "no slot can take 'mb9'"),
     ({"method": "always", "settings": {"option": "conv5x5"}}, "no slot can take 'conv5x5'; use one of conv3x3")])
 def test_what_a_search_does_not_know_is_refused_in_words(changes: dict, said: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):

@@ -19,6 +19,7 @@ from torch import nn
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.device.alone import simulated
+from mcunas.errors import InputError
 from mcunas.search.events import FOLDER, Events
 from mcunas.search.nas.splits import Splits, split
 from mcunas.search.state import Progress, State
@@ -93,6 +94,12 @@ class NasRun(State):
         space = self.space
         described = json.dumps([asdict(s) for s in space.slots] + [space.stem], sort_keys=True)
         return Genotype(space.start, space.changes, space.input_shape, space.classes), [self._digest, described]
+
+    def demand_option(self, option: str) -> None:
+        """Raise InputError unless some slot can take the option."""
+        if not any(option in options for options in self.feasible.values()):
+            known = sorted({o for options in self.feasible.values() for o in options})
+            raise InputError(f"no slot can take {option!r}", fix=f"use one of {', '.join(known)}")
 
     def genotype(self) -> Genotype:
         """The chosen one. Only once it is."""
