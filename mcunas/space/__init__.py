@@ -11,6 +11,8 @@
     tiered.py      the supernet with such widths and one depth per stage; tiers.py: what may go while a search runs;
                    inner_price.py: what those widths cost
     cells.py       any network as exchangeable pieces in a row; ghosting.py: ghostify, C-Ghost for a network that there is
+    branches/      linear branches while a convolution trains, fused to it in the end
+    nn_mass.py     a capacity that needs no training; width traded for depth
     evolution.py   NSGA-II over options; evidence.py: what a population says about them
 """
 from typing import Any
