@@ -17,7 +17,6 @@ import time
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from mcunas.errors import InputError
 from mcunas.search import uniform
@@ -27,7 +26,7 @@ from mcunas.search.teacher import distilled
 from mcunas.space.branches import Branched
 from mcunas.space.branches.branched import ALL, HAND_MADE, PLAIN
 from mcunas.tasks import ddp
-from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, cosine, generator, steps_per_epoch
+from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, cosine, generator, recalibrate, steps_per_epoch
 
 # branches: "searched"; or what it is compared with: "random" of the same number (placebo), and in every layer "all" that
 # stand there, the "hand-made" ones of DiverseBranchBlock, or the "plain" convolution. kept: share of all branches. rate:
@@ -81,11 +80,12 @@ def _epoch(run: Run, net: Branched, weights: torch.optim.Optimizer, arch: torch.
         loss = _search(run, net, weights, arch if learns else None)
         net.draw(settings["kept"], None if learns else generator(run.seed, STREAM - 1))
     else:
-        if draws and run.epoch == schedule.prune_epochs:
-            for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm2d)):
-                norm.reset_running_stats()
         if draws and run.notes:
             net.take(run.notes["masks"])
+        elif draws:                 # no epoch to search in
+            net.draw(settings["kept"], generator(run.seed, STREAM - 1))
+        if draws and run.epoch == schedule.prune_epochs:
+            recalibrate(net, run.task)
         loss = _train(run, net, weights)
     validation = accuracy(net, run.task, run.task.validation)
     run.notes = {"net": net.state_dict(), "weights": weights.state_dict(), "arch": arch.state_dict(), "masks": net.masks()}
