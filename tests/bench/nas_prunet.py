@@ -50,7 +50,7 @@ def report(rows: Rows, extra: dict[str, Any]) -> tuple[str, dict[str, str]]:
         text += ["## A width at constant memory\n", _width_words(), "", _widths(extra), _bytes(extra)]
     text += ["## Expectations\n", "\n".join([*gates(rows), *_expected(rows), *_expected_widths(extra)]) + "\n",
              "![accuracy over latency](nas-prunet.svg)\n"]
-    return "\n".join(text), {"nas-prunet.svg": picture(rows, list(ARMS))}
+    return "\n".join(text), {"nas-prunet.svg": picture(rows, [a for a in ARMS if of(rows, a)])}
 
 
 def _words() -> str:
