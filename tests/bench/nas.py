@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -23,13 +24,13 @@ from mcunas.board import Board
 from mcunas.cost import estimate
 from mcunas.device import validate
 from mcunas.device.alone import simulated
-from mcunas.errors import McunasError
 from mcunas.graph import read_tflite
 from mcunas.quantize import quantize
 from mcunas.space.price import usage
+from mcunas.tasks import Schedule
 from tests.bench import nas_contest as contest
+from tests.bench.kept import FAILED, ROW, TimeUp, left, row_of, said
 from tests.bench.measure import RESULTS, ROOT, environment
-from tests.bench.prune import TimeUp
 
 FOLDER = ROOT / "build" / "bench-nas"
 PAPERS = ("fbnet", "proxyless", "prunet", "padnas", "rarts", "random")
@@ -47,23 +48,33 @@ class Arm:
     note: str = ""
 
 
-def one(folder: Path, name: str, arm: Arm, seed: int, quick: bool, stop: Any) -> dict[str, Any]:
-    """Run an arm, or go on with it, or take what it left. Raises TimeUp from `stop`, which is called every epoch."""
+def one(folder: Path, name: str, arm: Arm, seed: int, quick: bool, stop: Any) -> dict[str, Any] | None:
+    """Run an arm, or go on with it, or take what it left; None where it ends in an error.
+
+    Raises TimeUp from `stop`, which is called every epoch.
+    """
     out = folder / f"{name}-{seed}"
-    done = out / "row.json"
-    if not done.exists():
-        row = {"arm": name, "seed": seed, "board": arm.board, **_run(arm, seed, quick, out, stop)}
-        done.write_text(json.dumps(row, indent=1) + "\n")
-    return json.loads(done.read_text())
+    return row_of(out, asked_of(arm, quick), partial(_run, arm, seed, quick, out, stop), arm=name, seed=seed,
+                  board=arm.board)
+
+
+def asked_of(arm: Arm, quick: bool) -> dict[str, Any]:
+    """All that a row depends on but the seed."""
+    return {"method": arm.method, "settings": arm.settings, "board": arm.board, "space": contest.SPACE,
+            "schedule": asdict(_schedule(arm, quick)), "shares": contest.SHARES, "ram_bytes": contest.RAM_BYTES,
+            "images": [contest.TRAINING_IMAGES, contest.VALIDATION_IMAGES]}
+
+
+def _schedule(arm: Arm, quick: bool) -> Schedule:
+    schedule = replace(contest.SEARCH, **arm.changes)
+    return replace(schedule, prune_epochs=3, finetune_epochs=1, qat_epochs=1, epoch_samples=640,
+                   measured_images=100) if quick else schedule
 
 
 def _run(arm: Arm, seed: int, quick: bool, out: Path, stop: Any) -> dict[str, Any]:
     board, limits = Board.load(arm.board), contest.budget(arm.board)
-    schedule = replace(contest.SEARCH, **arm.changes)
-    if quick:
-        schedule = replace(schedule, prune_epochs=3, finetune_epochs=1, qat_epochs=1, epoch_samples=640, measured_images=100)
     result = mcunas.search.search(contest.TASK, board, limits, arm.method, out, seed, start="images", options=contest.SPACE,
-                                  schedule=schedule, settings=arm.settings, progress=stop)
+                                  schedule=_schedule(arm, quick), settings=arm.settings, progress=stop)
     model = quantize(result, progress=stop)
     exported = estimate(read_tflite(out / "model.tflite"), board, ram_bytes=limits.ram_bytes, simulator=simulated)
     report = validate(build(out / "model.tflite", board, out / "firmware", budget=limits), n_random=INPUTS)
@@ -82,15 +93,15 @@ def _run(arm: Arm, seed: int, quick: bool, out: Path, stop: Any) -> dict[str, An
 
 def write(paper: str, module: ModuleType, folder: Path, extra: dict[str, Any], quick: bool) -> None:
     """What the finished runs in `folder` say; a quick one's into `folder` itself."""
-    found = [folder / f"{name}-{seed}" / "row.json" for name in module.ARMS for seed in range(10)]
-    rows = [json.loads(path.read_text()) for path in found if path.exists()]
+    runs = [(folder / f"{name}-{seed}", asked_of(arm, quick)) for name, arm in module.ARMS.items() for seed in range(10)]
+    rows, failures = ([r for out, asked in runs for r in left(out, asked, file)] for file in (ROW, FAILED))
     target = folder if quick else RESULTS
     target.mkdir(parents=True, exist_ok=True)
     text, pictures = module.report(rows, extra)
-    (target / f"nas-{paper}.md").write_text(text)
+    (target / f"nas-{paper}.md").write_text("\n".join([text, *said(failures)]))
     for name, picture in pictures.items():
         (target / name).write_text(picture)
-    saved = {"environment": environment(), "rows": rows, "extra": extra}
+    saved = {"environment": environment(), "rows": rows, "failures": failures, "extra": extra}
     (target / f"nas-{paper}.json").write_text(json.dumps(saved, indent=1) + "\n")
 
 
@@ -117,14 +128,11 @@ def main() -> None:
             for name in asked.arms or module.ARMS:
                 stop()
                 started = time.process_time()
-                try:
-                    row = one(folder, name, module.ARMS[name], seed, asked.quick, stop)
-                except McunasError as error:
-                    print(f"{name} {seed}: {error}", flush=True)
-                    continue
-                print(f"{name} {seed}: int8 {row['int8_accuracy']:.4f} use "
-                      f"{ {k: round(v, 3) for k, v in row['exported_use'].items()} } mismatches {row['mismatches']} "
-                      f"{time.process_time() - started:.0f} s", flush=True)
+                row = one(folder, name, module.ARMS[name], seed, asked.quick, stop)
+                if row is not None:
+                    print(f"{name} {seed}: int8 {row['int8_accuracy']:.4f} use "
+                          f"{ {k: round(v, 3) for k, v in row['exported_use'].items()} } mismatches {row['mismatches']} "
+                          f"{time.process_time() - started:.0f} s", flush=True)
                 write(asked.paper, module, folder, extra, asked.quick)
         if hasattr(module, "extra"):
             extra = module.extra(folder, asked.quick, stop)

@@ -10,20 +10,20 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import mcunas.search
-from mcunas.atomic import write_file
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.cost import estimate
-from mcunas.errors import InputError, McunasError
+from mcunas.errors import InputError
 from mcunas.graph import read_tflite
+from tests.bench.kept import TimeUp, row_of
 from tests.bench.measure import ROOT
-from tests.bench.prune_arms import A16, A18, ARMS, BOARD, CONTESTS, Arm, Contest
-from tests.bench.prune_report import FAILED, report
+from tests.bench.prune_arms import A16, A18, ARMS, BOARD, CONTESTS, Arm, Contest, asked_of, schedule_of
+from tests.bench.prune_report import report
 
 FOLDER = ROOT / "build" / "bench-prune"
 
@@ -31,27 +31,19 @@ FOLDER = ROOT / "build" / "bench-prune"
 PEERS = {"torch-pruning": "tests.bench.torch_pruning_arm", "plinio-pit": "tests.bench.plinio_arm"}
 
 
-class TimeUp(Exception):
-    pass
+def one(contest: str, name: str, seed: int, quick: bool, stop: Any) -> dict[str, Any] | None:
+    """Run an arm, or go on with it, or take what it left; None where it ends in an error.
 
-
-def one(contest: str, name: str, seed: int, quick: bool, stop: Any) -> dict[str, Any]:
-    """Run an arm, or go on with it, or take what it left. Raises TimeUp from `stop`, which is called every epoch."""
+    Raises TimeUp from `stop`, which is called every epoch.
+    """
     asked, arm = CONTESTS[contest], ARMS[name]
     out = FOLDER / ("quick" if quick else "full") / contest / f"{name}-{seed}"
-    done = out / "row.json"
-    if done.exists():
-        return json.loads(done.read_text())
-    row = {"contest": contest, "arm": name, "seed": seed, **_run(asked, arm, seed, quick, out, stop)}
-    done.write_text(json.dumps(row, indent=1) + "\n")
-    return row
+    return row_of(out, asked_of(contest, name, quick), partial(_run, asked, arm, seed, quick, out, stop), contest=contest,
+                  arm=name, seed=seed)
 
 
 def _run(asked: Contest, arm: Arm, seed: int, quick: bool, out: Path, stop: Any) -> dict[str, Any]:
-    schedule, settings = replace(asked.schedule, **arm.changes), dict(arm.settings)
-    if quick:
-        schedule = replace(schedule, prune_epochs=3, finetune_epochs=1, qat_epochs=1, warmup_epochs=1, width_rate=0.3,
-                           epoch_samples=512, teacher_epochs=min(schedule.teacher_epochs, 1), measured_images=200)
+    schedule, settings = schedule_of(asked, arm, quick), dict(arm.settings)
     if arm.after:
         source = out.parent / f"{arm.after}-{seed}" / "genotype.json"
         if not source.exists():
@@ -100,16 +92,10 @@ def main() -> None:
         for seed in [] if asked.report_only else asked.seeds:
             for contest in asked.tasks:
                 for name in asked.arms or (A16 if contest.endswith("A16") else A18):
-                    if (folder / contest / f"{name}-{seed}" / FAILED).exists():
-                        continue
                     stop()
                     started = time.process_time()
-                    try:
-                        row = one(contest, name, seed, asked.quick, stop)
-                    except McunasError as error:
-                        print(f"{contest} {name} {seed}: {error}", flush=True)
-                        words = {"contest": contest, "arm": name, "seed": seed, "words": str(error)}
-                        write_file(folder / contest / f"{name}-{seed}" / FAILED, json.dumps(words) + "\n")
+                    row = one(contest, name, seed, asked.quick, stop)
+                    if row is None:
                         continue
                     print(f"{contest} {name} {seed}: float {row['float_accuracy']:.4f} int8 "
                           f"{row.get('int8_accuracy', float('nan')):.4f} use "

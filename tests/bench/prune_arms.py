@@ -8,7 +8,7 @@ fine-tuning and quantization.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -87,6 +87,23 @@ if find_spec("plinio"):
 
 A16 = ("smcp", "smcp-hard", "smcp-permanent")
 A18 = tuple(name for name in ARMS if name not in A16[1:])
+
+
+def asked_of(contest: str, name: str, quick: bool) -> dict[str, Any]:
+    """All that a row depends on but the seed."""
+    asked, arm = CONTESTS[contest], ARMS[name]
+    return {"task": asked.task, "start": asked.start, "options": asked.options, "board": BOARD, "method": arm.method,
+            "budget": asdict(asked.budget if arm.budgeted else Budget()), "settings": arm.settings,
+            "schedule": asdict(schedule_of(asked, arm, quick)),
+            "after": asked_of(contest, arm.after, quick) if arm.after else None}
+
+
+def schedule_of(contest: Contest, arm: Arm, quick: bool) -> Schedule:
+    schedule = replace(contest.schedule, **arm.changes)
+    if not quick:
+        return schedule
+    return replace(schedule, prune_epochs=3, finetune_epochs=1, qat_epochs=1, warmup_epochs=1, width_rate=0.3,
+                   epoch_samples=512, teacher_epochs=min(schedule.teacher_epochs, 1), measured_images=200)
 
 
 def fashion_mnist() -> Task:

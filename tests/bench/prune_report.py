@@ -12,8 +12,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from tests.bench.kept import FAILED, ROW, left, said
 from tests.bench.measure import RESULTS, environment, markdown
-from tests.bench.prune_arms import A16, A18, ARMS, BOARD, CONTESTS
+from tests.bench.prune_arms import A16, A18, ARMS, BOARD, CONTESTS, asked_of
 
 NOTES = {       # what was seen on validation, with other seeds, about expectations that may not hold
     "digits-A16": """\
@@ -25,13 +26,12 @@ that away. The paper's batch-norm rescaling is left out: 83.2 % against 85.3 % w
 The test's two speakers are heard nowhere else: accuracy on them differs by many points where validation, on known speakers,
 has 98.8 % (uniform, seed 100) and 99.2 % (diffprune).
 """}
-FAILED = "failed.json"      # in the folder of a run that ended in words
 Rows = list[dict[str, Any]]
 
 
 def report(folder: Path, is_quick: bool) -> None:
     """Write what the finished runs in `folder` say; a quick one's into `folder` itself."""
-    rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*/*/row.json"))]
+    rows, failed = _left(folder, ROW, is_quick), _left(folder, FAILED, is_quick)
     if not rows:
         return
     target = folder if is_quick else RESULTS
@@ -41,9 +41,9 @@ def report(folder: Path, is_quick: bool) -> None:
         own = [r for r in rows if r["contest"] == contest]
         if not own:
             continue
-        failures = [json.loads(path.read_text()) for path in sorted((folder / contest).glob(f"*/{FAILED}"))]
+        failures = [f for f in failed if f["contest"] == contest]
         text += [f"## {contest}\n", _asked(contest, own), _table(own),
-                 *(f"No result: {f['arm']}, seed {f['seed']}: {f['words']}.\n" for f in failures),
+                 *said(failures),
                  f"Not run: {', '.join(_absent(contest, own + failures)) or 'nothing'}.\n", _expected(contest, own),
                  *([NOTES[contest]] if contest in NOTES else [])]
     missing = [c for c in CONTESTS if not any(r["contest"] == c for r in rows)]
@@ -54,6 +54,13 @@ def report(folder: Path, is_quick: bool) -> None:
     document = {"environment": {**environment(), **versions}, "board": BOARD, "rows": rows}
     (target / "prune.json").write_text(json.dumps(document, indent=1) + "\n")
     _picture(rows, target / "prune.png")
+
+
+def _left(folder: Path, file: str, is_quick: bool) -> Rows:
+    """Rows or failures of all runs, but of those whose arm asks something else."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob(f"*/*/{file}"))]
+    return [r for r in found if r["arm"] not in ARMS        # a peer that is not installed here
+            or left(folder / r["contest"] / f"{r['arm']}-{r['seed']}", asked_of(r["contest"], r["arm"], is_quick), file)]
 
 
 def _installed(name: str) -> bool:

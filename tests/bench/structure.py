@@ -12,8 +12,8 @@ import json
 import time
 from importlib import import_module
 
+from tests.bench.kept import TimeUp
 from tests.bench.measure import RESULTS, ROOT, environment
-from tests.bench.prune import TimeUp
 
 FOLDER = ROOT / "build" / "bench-structure"
 PAPERS = ("repnas", "ran", "ran_implicit", "lana", "ghost", "blockbench")

@@ -19,7 +19,7 @@ from mcunas.graph import read_tflite
 from mcunas.search import search
 from mcunas.tasks import Schedule
 from tests.bench import nas_contest as contest
-from tests.bench.prune import TimeUp
+from tests.bench.kept import TimeUp
 from tests.bench.structure_end import Rows, finished, row_of
 
 BOARD = contest.M4
