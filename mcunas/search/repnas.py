@@ -5,7 +5,7 @@ The network that is deployed does not change, so there is no budget to trade: th
 not fit, trains in branches (mcunas.space.branches) and is fused to its own form at the end. One stage: weights and logits
 learn from the same batches, and the kept branches go on with the weights they have.
 
-    first 30 % of Schedule.prune_epochs    logits frozen: noise draws the branches of each batch
+    first 30 % of Schedule.prune_epochs    logits frozen, but for the last epoch: noise draws the branches of each batch
     the rest of prune_epochs               logits too, by straight-through factors
     Schedule.finetune_epochs               the branches of the largest logits, batch norm statistics from anew
 
@@ -69,6 +69,9 @@ def _demand(run: Run) -> None:
         raise InputError(f"repnas has no branches {settings['branches']!r}", fix=f"use one of {', '.join(known)}")
     if not 0 < settings["kept"] <= 1:
         raise InputError(f"kept is {settings['kept']}, a share of all branches", fix="give a number in 0..1, like 0.34")
+    if settings["branches"] not in FIXED and run.schedule.prune_epochs < 1:
+        raise InputError(f"repnas has no epoch to find {settings['branches']} branches in", where="prune_epochs",
+                         fix=f"give at least 1, or one of the branches {', '.join(FIXED)}")
 
 
 def _epoch(run: Run, net: Branched, weights: torch.optim.Optimizer, arch: torch.optim.Optimizer) -> None:
@@ -76,14 +79,13 @@ def _epoch(run: Run, net: Branched, weights: torch.optim.Optimizer, arch: torch.
     draws = settings["branches"] not in FIXED
     is_search = draws and run.epoch < schedule.prune_epochs
     if is_search:
-        learns = settings["branches"] == "searched" and run.epoch >= FROZEN_SHARE * schedule.prune_epochs
+        frozen = min(FROZEN_SHARE * schedule.prune_epochs, schedule.prune_epochs - 1)
+        learns = settings["branches"] == "searched" and run.epoch >= frozen
         loss = _search(run, net, weights, arch if learns else None)
         net.draw(settings["kept"], None if learns else generator(run.seed, STREAM - 1))
     else:
-        if draws and run.notes:
+        if draws:
             net.take(run.notes["masks"])
-        elif draws:                 # no epoch to search in
-            net.draw(settings["kept"], generator(run.seed, STREAM - 1))
         if draws and run.epoch == schedule.prune_epochs:
             recalibrate(net, run.task)
         loss = _train(run, net, weights)

@@ -100,6 +100,15 @@ def test_width_and_depth_without_training_fit_the_budget(tmp_path: Path) -> None
     assert "skip" not in result.genotype.choices.values() and 0.9 < result.metrics["budget_use"]["flash"] <= 1
 
 
+def test_one_epoch_is_enough_to_learn_which_branches_and_none_is_refused(tmp_path: Path) -> None:
+    changes = {"prune_epochs": 1, "finetune_epochs": 0, "epoch_samples": 128}
+    found = [_search(tmp_path / b, settings={"branches": b}, schedule=Schedule(**{**SHORT.__dict__, **changes})).genotype
+             for b in ("searched", "random")]
+    assert found[0].branches != found[1].branches
+    with pytest.raises(InputError, match="no epoch to find searched branches"):
+        _search(tmp_path / "none", schedule=Schedule(**{**SHORT.__dict__, **changes, "prune_epochs": 0}))
+
+
 def test_unknown_branches_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no branches 'some'"):
         _search(tmp_path, settings={"branches": "some"})
