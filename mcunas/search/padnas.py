@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from mcunas.errors import InputError
-from mcunas.search.nas.derive import LEAST_USE, share
+from mcunas.search.nas.derive import LEAST_USE, derive, share
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype, sampling
@@ -37,7 +37,10 @@ DRAWS = 2_000
 
 
 def choose(run: NasRun) -> Genotype:
-    """The most accurate network of the last stage's front. Resumes at an epoch."""
+    """The most accurate network of the last stage's front; where it saw none that fits, one that does, of no evidence.
+
+    Resumes at an epoch. Raises DoesNotFit where none is found.
+    """
     if run.settings["evidence"] not in ("population", "random", "none"):
         raise InputError(f"padnas has no evidence {run.settings['evidence']!r}", fix="use population, random or none")
     return _Search(run).run_stages()
@@ -75,8 +78,10 @@ class _Search:
             run.ledger.charge("search", time.process_time() - started, self.scored * len(self.images),
                               self.net.option_forwards - ran)
             if last:
-                best = rank(seen)[0]
-                run.facts |= {"front": [[n.values[0], n.values[1]] for n in best], "options_left": self.net.alive()}
+                alive, best = self.net.alive(), [n for n in rank(seen)[0] if n.violation <= 0]
+                run.facts |= {"front": [[n.values[0], n.values[1]] for n in best], "options_left": alive}
+                if not best:
+                    return derive(run, {slot: dict.fromkeys(options, 1 / len(options)) for slot, options in alive.items()})
                 return run.space.genotype(min(best, key=lambda n: n.values).choices)
             self.stage += 1
             run.notes = self._notes()

@@ -9,8 +9,10 @@ import pytest
 import mcunas.search
 from mcunas.board import Board
 from mcunas.budget import Budget
+from mcunas.search import padnas
 from mcunas.search.padnas import fair_paths
 from mcunas.search.result import Result
+from mcunas.space.evolution import Scored
 from mcunas.space.space import INLINE
 from mcunas.tasks import Schedule
 from mcunas.tasks.training import generator
@@ -46,6 +48,15 @@ def test_an_interrupted_search_ends_the_same(method: str, settings: dict, tmp_pa
     assert again.genotype == whole.genotype and again.metrics["facts"] | asked == whole.metrics["facts"] | asked
     assert again.metrics["float_accuracy"] == whole.metrics["float_accuracy"]
     assert max(again.metrics["budget_use"].values()) <= 1
+
+
+def test_padnas_that_saw_nothing_that_fits_still_gives_what_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evolve(alive: dict, *unused: object) -> list[Scored]:
+        return [Scored({slot: "conv3x3" for slot in alive}, (1.0, 1e9), 0.5)]
+
+    monkeypatch.setattr(padnas, "evolve", evolve)
+    found = _search("padnas", tmp_path, PADNAS).metrics
+    assert found["facts"]["front"] == [] and max(found["budget_use"].values()) <= 1
 
 
 def test_paths_are_fair() -> None:
