@@ -84,7 +84,9 @@ def test_an_interrupted_search_resumes_to_the_same_weights(finished: Result, tmp
             _search(tmp_path, progress=stop)
     result = _search(tmp_path)
     assert result.genotype == finished.genotype
-    assert result.metrics["facts"] | {"exact_prices": 0} == finished.metrics["facts"] | {"exact_prices": 0}
+    facts, whole = result.metrics["facts"], finished.metrics["facts"]
+    assert facts | {"exact_prices": 0} == whole | {"exact_prices": 0}
+    assert facts["exact_prices"] >= whole["exact_prices"]       # what was asked before counts; some is asked again
     for name, tensor in finished.model.state_dict().items():
         assert torch.equal(tensor, result.model.state_dict()[name]), name
 

@@ -50,7 +50,7 @@ def _choose(run: NasRun, choose: Choose) -> None:
     cost = run.prices.exact(genotype)
     if max(usage(cost, run.budget).values()) > 1:
         raise DoesNotFit("what the method found exceeds the budget", where=run.method, fix="this is a fault of the method")
-    run.facts |= {"exact_prices": run.facts.get("exact_prices", 0) + run.prices.calls}
+    run.facts["exact_prices"] = run.prices.calls
     booked = sum(run.ledger.cpu_seconds.values()) - already
     run.ledger.charge("choose", max(time.process_time() - started - booked, 0.0))
     torch.manual_seed(run.seed)

@@ -134,11 +134,13 @@ class NasRun(State):
     def held(self) -> dict[str, Any]:
         trained = {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()} if self.net else {}
         return {"feasible": {k: list(v) for k, v in self.feasible.items()}, "chosen_at": self.chosen_at,
+                "exact_prices": self.prices.calls,
                 "chosen": json.dumps(self.chosen.fields()) if self.chosen else "", **trained}
 
     def take(self, state: dict[str, Any]) -> None:
         self.feasible = {k: tuple(v) for k, v in state["feasible"].items()}
         self.chosen_at = state["chosen_at"]
+        self.prices.calls = state.get("exact_prices", 0)
         if state["chosen"]:
             self.chosen = Genotype.of_fields(json.loads(state["chosen"]))
             self._train(self.chosen.build_dense())
