@@ -13,6 +13,7 @@ import numpy as np
 
 from mcunas.board import Board
 from mcunas.cost import Cost, estimate
+from mcunas.device.alone import simulated
 from mcunas.errors import InputError
 from mcunas.space import Genotype
 from mcunas.space import space as spaces
@@ -59,7 +60,8 @@ def described(input_shape: tuple[int, int, int], start: str | None = None) -> di
 def priced(genotype: Genotype, board: Board) -> Cost:
     """Exact, of the deployed Graph."""
     height, width, depth = genotype.input_shape
-    return estimate(graph_of(genotype.build_dense(), (height, width), depth), board, rewrite=False)
+    return estimate(graph_of(genotype.build_dense(), (height, width), depth), board, rewrite=False,
+                    simulator=simulated)
 
 
 def _shape(description: dict[str, Any], random: np.random.Generator) -> dict[str, Any]:

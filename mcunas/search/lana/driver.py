@@ -84,7 +84,8 @@ def _measure(run: LanaRun, task: Task) -> Result:
     """Price the deployed graph by itself, check it against the budget, and read the test split once."""
     run.net = collapsed(run.net)
     height, width, depth = task.input_shape
-    cost = estimate(graph_of(run.net, (height, width), depth), run.board, rewrite=False, ram_bytes=run.budget.ram_bytes)
+    cost = estimate(graph_of(run.net, (height, width), depth), run.board, rewrite=False, ram_bytes=run.budget.ram_bytes,
+                    simulator=run.prices.simulator)
     if max(usage(cost, run.budget).values()) > 1:
         raise DoesNotFit("what was assembled exceeds the budget", where="lana", fix="this is a fault of the method")
     dense = run.prices.exact((0,) * len(run.cells))

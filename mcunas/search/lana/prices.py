@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import nn
@@ -17,19 +18,25 @@ from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.cost import Cost, estimate
 from mcunas.cost.choices import Choices, Options
+from mcunas.cost.estimate import remembering
 from mcunas.errors import DoesNotFit
 from mcunas.search.lana.candidates import Candidate, make
 from mcunas.search.lana.program import Chosen, Row
 from mcunas.space.cells import Cell, Chain
 from mcunas.space.price import graph_of, usage
 
+if TYPE_CHECKING:
+    from mcunas.cost.estimate import Simulator
+
 
 class ChainPrices:
-    """cells: with their candidates, per cell in the same order. `calls` and `cpu_seconds` count exact prices."""
+    """cells: with their candidates, per cell in the same order. simulator: as in space.price. `calls` and `cpu_seconds`
+    count exact prices."""
 
     def __init__(self, cells: Sequence[Cell], pools: Sequence[Sequence[Candidate]], board: Board,
-                 ram_bytes: int | None = None) -> None:
+                 ram_bytes: int | None = None, simulator: Simulator | None = None) -> None:
         self.cells, self.pools, self.board, self.ram_bytes = tuple(cells), tuple(map(tuple, pools)), board, ram_bytes
+        self.simulator = remembering(simulator) if simulator else None
         self.calls, self.cpu_seconds = 0, 0.0
         self._modules: dict[tuple[int, int], nn.Module] = {}
         self._known: dict[Chosen, Cost] = {}
@@ -45,7 +52,8 @@ class ChainPrices:
             started = time.process_time()
             chain = Chain({c.name: self.module(at, k) for at, (c, k) in enumerate(zip(self.cells, chosen, strict=True))})
             graph = graph_of(chain, self.cells[0].size, self.cells[0].channels)
-            self._known[chosen] = estimate(graph, self.board, rewrite=False, ram_bytes=self.ram_bytes)
+            self._known[chosen] = estimate(graph, self.board, rewrite=False, ram_bytes=self.ram_bytes,
+                                           simulator=self.simulator)
             self.calls, self.cpu_seconds = self.calls + 1, self.cpu_seconds + time.process_time() - started
         return self._known[chosen]
 
@@ -59,7 +67,7 @@ class ChainPrices:
     def _priced(self, slot: int) -> Options:
         cell = self.cells[slot]
         graphs = {c.name: graph_of(self.module(slot, k), cell.size, cell.channels) for k, c in enumerate(self.pools[slot])}
-        return Options.of(graphs, self.board)
+        return Options.of(graphs, self.board, simulator=self.simulator)
 
     def rows(self, budget: Budget, correction: tuple[float, float]) -> tuple[Row, ...]:
         """(flash, cycles where latency is limited). correction: (flash bytes, cycles) that the exact price has beyond the

@@ -13,6 +13,7 @@ from torch import nn
 
 from mcunas.board import Board
 from mcunas.budget import Budget
+from mcunas.device.alone import simulated
 from mcunas.prune.sized import as_deployed, narrowed
 from mcunas.search.events import FOLDER, Events
 from mcunas.search.lana.candidates import Candidate, pool, widths_of
@@ -49,7 +50,7 @@ class LanaRun(State):
         self.space: Space | None = spaces.of_genotype(start) if start.is_of_space else None
         self.cells = self.cut(self.dense)
         self.pools = tuple(self._pool(cell) for cell in self.cells)
-        self.prices = ChainPrices(self.cells, self.pools, board, budget.ram_bytes)
+        self.prices = ChainPrices(self.cells, self.pools, board, budget.ram_bytes, simulated)
 
     def cut(self, net: nn.Module) -> list[Cell]:
         """Cells of a copy; what was expanded for training has collapsed."""
@@ -60,7 +61,8 @@ class LanaRun(State):
         """The teacher's weights are known: those of its cells that stay are these."""
         self.dense = net.eval()
         self.cells = self.cut(net)
-        priced, self.prices = self.prices, ChainPrices(self.cells, self.pools, self.board, self.budget.ram_bytes)
+        priced = self.prices
+        self.prices = ChainPrices(self.cells, self.pools, self.board, self.budget.ram_bytes, priced.simulator)
         self.prices.table = priced.table        # shapes are the same
         self.prices.calls, self.prices.cpu_seconds = priced.calls, priced.cpu_seconds
 

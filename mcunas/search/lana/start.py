@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from mcunas.board import Board
+from mcunas.device.alone import simulated
 from mcunas.space import STARTS, Genotype
 from mcunas.space import space as spaces
 from mcunas.space.price import Prices
@@ -20,7 +21,7 @@ def teacher_of(task: Task, board: Board, start: str | None, options: dict | None
         return Genotype(start, options, task.input_shape, task.classes), False
     if start in spaces.names() or start.endswith(".toml"):
         space = spaces.load(start, options, task.input_shape, task.classes)
-        prices = Prices(space, board)
+        prices = Prices(space, board, None, simulated)
         rows = {s.name: prices.row(s) for s in space.slots}
         return space.genotype({name: max(row, key=lambda o, row=row: row[o]["cycles"]) for name, row in rows.items()}), False
     return Genotype(start, options, task.input_shape, task.classes), True
