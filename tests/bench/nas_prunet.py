@@ -115,13 +115,15 @@ def _within(shrunk: Rows, full: Rows) -> list[str]:
 
 
 def _expected_widths(extra: dict[str, Any]) -> list[str]:
-    rows = [r for r in extra.get("widths", []) if "error" not in r]
+    asked = extra.get("widths", [])
+    rows = [r for r in asked if "error" not in r]
+    out = [f"- not counted: teacher of h* = {r['teacher']}, seed {r['seed']}: {r['error']}" for r in asked if "error" in r]
     if not rows:
-        return []
+        return out
     good, drawn = (sum(r[arm]["regret"] <= MOST_REGRET for r in rows) for arm in ("bipath", "placebo"))
     sizes = [k["bipath"] for k in extra["saved_bytes"] if k["sizes"] > 2]
     spent, grid = (sum(s) for s in zip(*((r["bipath"]["seconds"], r["grid_seconds"]) for r in rows)))
-    return [say(f"regret of the width found at most {100 * MOST_REGRET:.0f} % in {good} of {len(rows)} runs (5 of 6)",
+    return [*out, say(f"regret of the width found at most {100 * MOST_REGRET:.0f} % in {good} of {len(rows)} runs (5 of 6)",
                 good * 6 >= 5 * len(rows)),
             say(f"the placebo fails that ({drawn} of {len(rows)})", drawn * 6 < 5 * len(rows)),
             say(f"saved bytes vary by {100 * (max(sizes) / min(sizes) - 1):.1f} % over {SIZES[1:]} widths (of two only, "
