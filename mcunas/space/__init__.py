@@ -4,7 +4,7 @@
     genotype.py    Genotype: the one type that every method reads and writes
     blocks/        what a slot may take, by name; layers.py: the layer that all are made of
     spaces/*.toml  spaces as data; space.py reads them; net.py builds a genotype's network
-    choice.py      ChoiceBlock and Gate; sampling.py: how gates are drawn; width.py: WidthChoice
+    choice.py      ChoiceBlock and Gate; sampling.py: how gates are drawn
     supernet.py    Supernet: all choices at once, shared weights, extract, kill
     price.py       exact and expected prices on a board; explain.py prints them
     bipath.py      a width searched by two copies of a block; hidden.py: cutting and growing the axis inside it

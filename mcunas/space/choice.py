@@ -2,7 +2,7 @@
 """ChoiceBlock: the options of one slot, the parameters alpha that say how good each is, and a forward pass by a Gate.
 
 A Gate says which options run and what weighs their outputs. How it is drawn (sampling.py) is the caller's affair, once
-per batch and not per image, so one forward pass serves every method: mixture, Gumbel, two paths, binary gates, one path.
+per batch and not per image, so one forward pass serves every method: mixture, Gumbel, binary gates, one path.
 All of them give the same output when one option has probability 1.
 """
 from __future__ import annotations

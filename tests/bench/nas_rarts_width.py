@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from mcunas.search.relaxed import Coupling, FirstOrder, Relaxed
-from mcunas.space.width import WidthChoice
+from tests.bench.width_choice import WidthChoice
 
 INPUTS, OUTPUTS = 16, 8
 GRID = (4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)

