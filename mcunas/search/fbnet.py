@@ -63,21 +63,12 @@ def _epoch(run: NasRun, shared: Shared) -> None:
     settings, random = run.settings, run.noise(run.epoch)
     at = progress(run, run.epoch)
     tau, is_hard = temperature(run, at), run.epoch >= run.search_epochs * (1 - settings["hard_share"])
-
-    def soft(block: Any) -> sampling.Gate:
-        return sampling.gumbel(block, tau, random)
-
-    def one(block: Any) -> sampling.Gate:
-        return sampling.gumbel_single(block, random)
-
-    def straight(block: Any) -> sampling.Gate:
-        return sampling.gumbel(block, tau, random, hard=True)
-
+    of_weights, of_alpha = sampling.annealed(tau, random, is_hard)
     run.prices.anchor(run.space.genotype(shared.net.best()))
-    loss = shared.weight_epoch(run.weight_batches(run.epoch), run.weight_steps, one if is_hard else soft)
+    loss = shared.weight_epoch(run.weight_batches(run.epoch), run.weight_steps, of_weights)
     samples, arch_loss = run.weight_steps * run.schedule.batch, None
     if run.epoch >= run.schedule.warmup_epochs and settings["placebo"] != "frozen":
-        arch_loss = _arch_epoch(run, shared, straight if is_hard else soft)
+        arch_loss = _arch_epoch(run, shared, of_alpha)
         samples += run.arch_steps * run.schedule.batch
     figures = {"loss": loss, "tau": tau, **of_epoch(run, shared)}
     run.notes = {"shared": shared.notes()}

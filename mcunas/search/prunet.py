@@ -15,7 +15,7 @@ import torch
 
 from mcunas.search.fbnet import temperature
 from mcunas.search.nas.derive import derive
-from mcunas.search.nas.figures import progress, scatter
+from mcunas.search.nas.figures import progress, scatter, validation
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype, sampling
@@ -26,7 +26,6 @@ from mcunas.space.price import Expected, usage
 from mcunas.space.supernet import Gates
 from mcunas.space.tiered import TieredSupernet
 from mcunas.space.tiers import Averages, depths, ends, rare, threshold
-from mcunas.tasks.training import accuracy, recalibrate
 
 # widths, options, layers: tiers (i), (ii), (iii). grain: of inner widths. rate: Adam's on alpha and theta. tau: first and
 # last temperature; hard_share: of the search epochs, at the end, in which weights see single paths.
@@ -70,24 +69,15 @@ class _Search:
         tau = temperature(run, at)
         is_hard = run.epoch >= run.search_epochs * (1 - run.settings["hard_share"])
         net.random, net.tau = random, tau
-
-        def soft(block: Any) -> sampling.Gate:
-            return sampling.gumbel(block, tau, random)
-
-        def one(block: Any) -> sampling.Gate:
-            return sampling.gumbel_single(block, random)
-
-        def straight(block: Any) -> sampling.Gate:
-            return sampling.gumbel(block, tau, random, hard=True)
-
+        of_weights, of_alpha = sampling.annealed(tau, random, is_hard)
         run.prices.anchor(run.space.genotype(net.best()))
-        loss = shared.weight_epoch(run.weight_batches(run.epoch), run.weight_steps, one if is_hard else soft)
+        loss = shared.weight_epoch(run.weight_batches(run.epoch), run.weight_steps, of_weights)
         samples = run.weight_steps * run.schedule.batch
         if run.epoch >= run.schedule.warmup_epochs:
             net.train()
             for step, (images, labels) in enumerate(run.arch_batches(run.epoch)):
                 now = progress(run, run.epoch + step / run.arch_steps)
-                shared.arch_step(images, labels, straight if is_hard else soft,
+                shared.arch_step(images, labels, of_alpha,
                                  lambda gates, now=now: shared.hinge(self.expected(gates), now))
                 self._move(random)
                 self._prune(now)
@@ -96,7 +86,7 @@ class _Search:
                 self._prune(1.0)
         best = net.best()
         figures = {"loss": loss, "tau": tau, "entropy": shared.entropy(), "options": sum(map(len, net.alive().values())),
-                   "validation": self._validation(best)}
+                   "validation": validation(run, net, best)}
         run.notes = {"shared": shared.notes(), "inner": net.inner_state(), "averages": self.averages.of,
                      "freed": self.freed}
         run.end_epoch("search", started, figures, samples, net.option_forwards - ran)
@@ -147,12 +137,6 @@ class _Search:
             alive = self.net.slots[slot.name].options
             needed |= {k for name, found in zip(options.names, options.kernels) if name in alive for k in found}
         return needed
-
-    def _validation(self, best: dict[str, str]) -> float:
-        """Of the likeliest network with the supernet's weights and batch norms of its own."""
-        net = self.net.extract(best)
-        recalibrate(net, self.run.task, 256)
-        return accuracy(net, self.run.task, self.run.task.validation[:1000])
 
     def found(self) -> Genotype:
         run, best = self.run, self.net.best()

@@ -21,6 +21,7 @@ from mcunas.prune.sized import as_deployed, narrowed
 from mcunas.prune.skeleton import skeleton_of
 from mcunas.prune.slicing import slice_to
 from mcunas.search.events import FOLDER, Events, scalars
+from mcunas.search.nas.run import sgd
 from mcunas.search.own import demand_groups, demand_matching
 from mcunas.search.state import Progress, State
 from mcunas.space import Genotype
@@ -64,8 +65,7 @@ class Run(State):
         self.optimizer = self.new_optimizer()
 
     def new_optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.net.parameters(), lr=self.schedule.rate, momentum=0.9, nesterov=True,
-                               weight_decay=self.schedule.weight_decay)
+        return sgd(list(self.net.parameters()), self.schedule)
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -3,7 +3,6 @@
 
     mixture       all options, weighted by softmax(alpha / tau): DARTS
     gumbel        all options, weighted by softmax((alpha + Gumbel noise) / tau); hard: one-hot forward, soft backward
-    two_path      two options drawn by probability without replacement, weighted by softmax over the pair
     binary        one option drawn by probability; the others' weights get gradients and keep no memory: ProxylessNAS
     binary_pair   the same between two options drawn without replacement; the others' weights get no gradient
     single        one option drawn by probability, or uniformly; no gradient for alpha
@@ -35,13 +34,18 @@ def gumbel_single(block: ChoiceBlock, random: torch.Generator) -> Gate:
     return Gate((int((block.logits().detach() + _noise(block, random)).argmax()),))
 
 
-def two_path(block: ChoiceBlock, random: torch.Generator) -> Gate:
-    """The others' weights are 0 and get no gradient. With one option left it is that one."""
-    if len(block.alive) == 1:
-        return mixture(block)
-    pair = torch.multinomial(_drawable(block), 2, generator=random)
-    weights = block.alpha.new_zeros(len(block.names)).index_put((pair,), torch.softmax(block.alpha[pair], 0))
-    return Gate(tuple(pair.tolist()), weights)
+def annealed(tau: float, random: torch.Generator, is_hard: bool) -> tuple[Draw, Draw]:
+    """(of weight steps, of architecture steps): Gumbel-softmax; hard: single paths, with a soft slope for alpha."""
+    def soft(block: ChoiceBlock) -> Gate:
+        return gumbel(block, tau, random)
+
+    def one(block: ChoiceBlock) -> Gate:
+        return gumbel_single(block, random)
+
+    def straight(block: ChoiceBlock) -> Gate:
+        return gumbel(block, tau, random, hard=True)
+
+    return (one, straight) if is_hard else (soft, soft)
 
 
 def binary(block: ChoiceBlock, random: torch.Generator) -> Gate:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from mcunas.errors import DoesNotFit
 from mcunas.search.nas.run import NasRun
@@ -29,7 +29,7 @@ def derive(run: NasRun, probs: Mapping[str, Mapping[str, float]], least_use: flo
     """probs: slot -> option -> probability, of feasible options. least_use: 0 = what fits is enough; where no network of the
     space uses so much, it is, too. Raises DoesNotFit when nothing within reach fits."""
     priced, first, fitting = 0, None, None
-    least_use = least_use if share(run, _heaviest(run)) >= least_use else 0.0
+    least_use = least_use if share(run, heaviest_of(run, run.feasible)) >= least_use else 0.0
     for looked_at, choices in enumerate(by_probability(probs)):
         genotype = run.space.genotype(choices)
         first, used = first or genotype, share(run, genotype)
@@ -86,7 +86,8 @@ def lightest_of(run: NasRun) -> Genotype:
                                for name, row in rows.items()})
 
 
-def _heaviest(run: NasRun) -> Genotype:
+def heaviest_of(run: NasRun, options: Mapping[str, Sequence[str]]) -> Genotype:
+    """Of each slot's options the one of most cycles, by the table."""
     rows = {s.name: run.prices.row(s) for s in run.space.slots}
-    return run.space.genotype({name: max(run.feasible[name], key=lambda o, row=row: row[o]["cycles"])
+    return run.space.genotype({name: max(options[name], key=lambda o, row=row: row[o]["cycles"])
                                for name, row in rows.items()})

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from mcunas.errors import DoesNotFit
+from mcunas.search.nas.derive import heaviest_of
 from mcunas.search.nas.run import NasRun
 from mcunas.search.result import Result, finish
 from mcunas.space import Genotype
@@ -71,7 +72,9 @@ def _train(run: NasRun) -> None:
 def _measure(run: NasRun, task: Task) -> Result:
     """Price the deployed graph, check it against the budget, and read the test split once."""
     genotype, run.net = run.genotype(), collapsed(run.net).to(memory_format=torch.contiguous_format)
-    cost, heaviest = run.prices.exact(genotype), run.prices.exact(_heaviest(run))
+    # the slowest option in every slot stands for the start in reports
+    start = heaviest_of(run, {s.name: s.options for s in run.space.slots})
+    cost, heaviest = run.prices.exact(genotype), run.prices.exact(start)
     metrics: dict[str, Any] = {
         "validation_accuracy": accuracy(run.net, run.task, run.task.validation),
         "float_accuracy": accuracy(run.net, task, open_test(task, run.out, "float")), "test_images": len(task.test),
@@ -84,8 +87,3 @@ def _measure(run: NasRun, task: Task) -> Result:
     }
     return finish(run, cost, metrics)
 
-
-def _heaviest(run: NasRun) -> Genotype:
-    """The slowest option in every slot: what stands for the start in reports."""
-    rows = {s.name: run.prices.row(s) for s in run.space.slots}
-    return run.space.genotype({name: max(row, key=lambda o, row=row: row[o]["cycles"]) for name, row in rows.items()})

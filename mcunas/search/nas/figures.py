@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 
@@ -45,11 +45,16 @@ def undecided(probs: Iterable[torch.Tensor], at: float) -> torch.Tensor:
 
 
 def of_epoch(run: NasRun, shared: Shared, tau: float = 1.0) -> dict[str, float]:
-    """Entropy, prices, and the argmax network's validation accuracy: with the supernet's weights, its own batch norms."""
-    net = shared.net.extract(shared.net.best())
-    recalibrate(net, run.task, 256)
-    return {"entropy": shared.entropy(), **_priced(run, shared.net, tau),
-            "validation": accuracy(net, run.task, run.task.validation[:1000])}
+    """Entropy, prices, and the argmax network's `validation`."""
+    found = validation(run, shared.net, shared.net.best())
+    return {"entropy": shared.entropy(), **_priced(run, shared.net, tau), "validation": found}
+
+
+def validation(run: NasRun, net: Supernet, choices: Mapping[str, str]) -> float:
+    """Accuracy of one network of the supernet, with its weights and batch norms of its own."""
+    found = net.extract(choices)
+    recalibrate(found, run.task, 256)
+    return accuracy(found, run.task, run.task.validation[:1000])
 
 
 def say(run: NasRun, shared: Shared, tau: float = 1.0) -> None:
