@@ -34,9 +34,9 @@ from mcunas.tasks import Schedule
 from mcunas.tasks.test_reads import open_test
 from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
 from tests.bench import nas_contest as contest
+from tests.bench.kept import TimeUp
 from tests.bench.measure import markdown
 from tests.bench.nas_report import of, percent, say
-from tests.bench.prune import TimeUp
 from tests.bench.structure_end import Rows, finished, gates, row_of
 from tests.bench.structure_picture import dots
 
