@@ -17,7 +17,7 @@ from mcunas.space.price import Prices
 from tests.bench import nas_contest as contest
 from tests.bench.measure import markdown
 from tests.bench.nas import Arm
-from tests.bench.nas_report import Rows, beats, both, gates, of, percent, picture, say, table
+from tests.bench.nas_report import Rows, beats, both, gates, of, percent, picture, say, table, words
 
 CPU_TIMES = 4.0         # samples that random search sees for the CPU seconds of a supernet's
 ARMS = {
@@ -35,20 +35,12 @@ BOARDS = {"fbnet-m4": contest.M4, "fbnet-m0plus": contest.M0PLUS}
 
 
 def report(rows: Rows, extra: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    text = ["# FBNet: one search per board\n", _words(), "", table(rows, {n: a.note for n, a in ARMS.items()}),
+    text = ["# FBNet: one search per board\n", words("fbnet", "the arm's board"), "",
+            table(rows, {n: a.note for n, a in ARMS.items()}),
             "## Networks\n", _networks(rows), "## Each on the other's board\n", _cross(rows), "## Expectations\n",
             "\n".join([*gates(rows), *_expected(rows)]) + "\n", "![accuracy over latency](nas-fbnet.svg)\n"]
     return "\n".join(text), {"nas-fbnet.svg": picture([r for r in rows if r["board"] == contest.M4],
                                                       [n for n, a in ARMS.items() if a.board == contest.M4])}
-
-
-def _words() -> str:
-    shares = ", ".join(f"{share:g} of its {what}" for what, share in contest.SHARES.items())
-    return (f"Fashion-MNIST, {contest.TRAINING_IMAGES:,} training images, all 10,000 test images. Budget: "
-            f"of the net of conv3x3 alone on that board, {shares}, and {contest.RAM_BYTES:,} B of RAM. Every network is "
-            "trained from scratch by one recipe, quantized, and run in QEMU on random inputs. Samples: images seen, search "
-            "and training and quantization; option forwards: blocks of options run on an image while searching. CPU "
-            "seconds: process time on one thread. `python -m tests.bench.nas --paper fbnet` goes on with what is missing.")
 
 
 def _networks(rows: Rows) -> str:

@@ -25,7 +25,7 @@ from mcunas.tasks.training import accuracy, batches, cosine, generator, steps_pe
 from tests.bench import nas_contest as contest
 from tests.bench.measure import markdown
 from tests.bench.nas import Arm
-from tests.bench.nas_report import Rows, beats, both, gates, of, picture, say, table
+from tests.bench.nas_report import Rows, beats, both, gates, of, picture, say, table, words
 
 ARMS = {
     "padnas": Arm("padnas", note="three stages, pruned by the population"),
@@ -34,6 +34,8 @@ ARMS = {
     "random": Arm("random-space", note="random search, the samples of a gradient search"),
 }
 SPACES = ("padnas", "one-shot", "by-lot")
+ABOUT = ("NSGA-II goes by the error of the supernet's path against cycles; every network over the budget is infeasible by "
+         "its exact price.")
 NETS, EPOCHS = 6, 2             # that measure a space by itself
 
 
@@ -85,7 +87,8 @@ def _trained(task: Any, genotype: Genotype, seed: int, epochs: int) -> float:
 
 def report(rows: Rows, extra: dict[str, Any]) -> tuple[str, dict[str, str]]:
     alone = extra.get("alone", {})
-    text = ["# PAD-NAS: a space that shrinks by stages\n", _words(), "", table(rows, {n: a.note for n, a in ARMS.items()}),
+    text = ["# PAD-NAS: a space that shrinks by stages\n", words("padnas"), ABOUT, "",
+            table(rows, {n: a.note for n, a in ARMS.items()}),
             "## The space, stage by stage\n", _stages(rows)]
     if alone:
         text += ["## The last space by itself\n",
@@ -94,14 +97,6 @@ def report(rows: Rows, extra: dict[str, Any]) -> tuple[str, dict[str, str]]:
     text += ["## Expectations\n", "\n".join([*gates(rows), *_expected(rows, alone)]) + "\n",
              "![accuracy over latency](nas-padnas.svg)\n"]
     return "\n".join(text), {"nas-padnas.svg": picture(rows, [a for a in ARMS if of(rows, a)])}
-
-
-def _words() -> str:
-    shares = ", ".join(f"{share:g} of its {what}" for what, share in contest.SHARES.items())
-    return (f"Fashion-MNIST, {contest.TRAINING_IMAGES:,} training images, all 10,000 test images. Budget: of the net of "
-            f"conv3x3 alone, {shares}, and {contest.RAM_BYTES:,} B of RAM, on {contest.M4}. NSGA-II on error of the "
-            "supernet's path against cycles; every network over the budget is infeasible by its exact price. "
-            "`python -m tests.bench.nas --paper padnas` goes on with what is missing.")
 
 
 def _stages(rows: Rows) -> str:

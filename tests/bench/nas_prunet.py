@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 
-from tests.bench import nas_contest as contest
 from tests.bench.measure import markdown
 from tests.bench.nas import Arm
 from tests.bench.nas_prunet_width import GRID, TEACHERS, run, saved_bytes
-from tests.bench.nas_report import Rows, beats, both, gates, of, picture, say, table
+from tests.bench.nas_report import Rows, beats, both, gates, of, picture, say, table, words
 
 ARMS = {
     "prunet": Arm("prunet", note="widths, options and layers go while the search runs"),
@@ -44,21 +43,13 @@ def extra(folder: Path, quick: bool, stop: Callable[[], None]) -> dict[str, Any]
 
 
 def report(rows: Rows, extra: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    text = ["# PruNet: a supernet that shrinks\n", _words(), "", table(rows, {n: a.note for n, a in ARMS.items()}),
+    text = ["# PruNet: a supernet that shrinks\n", words("prunet"), "", table(rows, {n: a.note for n, a in ARMS.items()}),
             "## What was left\n", _left(rows)]
     if extra:
         text += ["## A width at constant memory\n", _width_words(), "", _widths(extra), _bytes(extra)]
     text += ["## Expectations\n", "\n".join([*gates(rows), *_expected(rows), *_expected_widths(extra)]) + "\n",
              "![accuracy over latency](nas-prunet.svg)\n"]
     return "\n".join(text), {"nas-prunet.svg": picture(rows, [a for a in ARMS if of(rows, a)])}
-
-
-def _words() -> str:
-    shares = ", ".join(f"{share:g} of its {what}" for what, share in contest.SHARES.items())
-    return (f"Fashion-MNIST, {contest.TRAINING_IMAGES:,} training images, all 10,000 test images. Budget: of the net of "
-            f"conv3x3 alone, {shares}, and {contest.RAM_BYTES:,} B of RAM, on {contest.M4}. Every network is trained from "
-            "scratch by one recipe, quantized, and run in QEMU. Option forwards: blocks of options run on an image "
-            "while searching. `python -m tests.bench.nas --paper prunet` goes on with what is missing.")
 
 
 def _left(rows: Rows) -> str:

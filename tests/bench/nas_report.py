@@ -15,11 +15,11 @@ Rows = list[dict[str, Any]]
 _COLOURS = ("#1f5f99", "#b03a2e", "#2e7d4f", "#8a5a00", "#6a3d9a", "#444444", "#008b8b")
 
 
-def words(paper: str) -> str:
+def words(paper: str, board: str = contest.M4) -> str:
     """What every arm of the contest is asked, and how to run it again."""
     shares = ", ".join(f"{share:g} of its {what}" for what, share in contest.SHARES.items())
     return (f"Fashion-MNIST, {contest.TRAINING_IMAGES:,} training images, all 10,000 test images, read once per stage. "
-            f"Budget: of the net of conv3x3 alone on {contest.M4}, {shares}, and {contest.RAM_BYTES:,} B of RAM. Every "
+            f"Budget: of the net of conv3x3 alone on {board}, {shares}, and {contest.RAM_BYTES:,} B of RAM. Every "
             "network is trained from scratch by one recipe, quantized, and run in QEMU on random inputs. Samples: images "
             "seen, search and training and quantization; option forwards: blocks of options run on an image while "
             "searching. CPU seconds: process time on one thread. "
