@@ -12,6 +12,7 @@ from mcunas.compiler import compile_graph, plan
 from mcunas.compiler.passes.patches import patched, strips
 from mcunas.cost import estimate
 from mcunas.cost.measure_code import chain
+from mcunas.device.alone import simulated
 from mcunas.graph import Graph, reference, verify
 from tests.compiler.poison import wrong
 from tests.kernels.bundle import Case, draw
@@ -76,7 +77,7 @@ def test_ram_falls_and_the_cost_is_told():
     manifest = compile_graph(graph, M4, "ram").manifest
     told = manifest["patches"]
     assert manifest["arena_bytes"] < 0.8 * whole
-    cost = estimate(graph, M4, goal="ram")
+    cost = estimate(graph, M4, goal="ram", simulator=simulated)
     assert (cost.ram_bytes, cost.macs) == (manifest["arena_bytes"], manifest["macs"])
     plain = estimate(graph, M4, goal="cycles")
     assert cost.macs == plain.macs + told["extra_macs"] and cost.instructions > plain.instructions

@@ -57,7 +57,7 @@ def collapsed(net: nn.Module) -> nn.Module:
 def _plain(conv: nn.Conv2d) -> nn.Conv2d:
     """A new one: torch.nn.utils.parametrize would take the product away from the class that all copies share."""
     new = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation,
-                    conv.groups, conv.bias is not None, conv.padding_mode)
+                    conv.groups, conv.bias is not None, conv.padding_mode, dtype=conv.weight.dtype)
     with torch.no_grad():
         new.weight.copy_(conv.weight)
         if conv.bias is not None:

@@ -41,9 +41,10 @@ class Ghost(nn.Module):
 
 
 class GhostBottleneck(nn.Module):
-    def __init__(self, context: Context, inner: int) -> None:
+    def __init__(self, context: Context, expansion: int) -> None:
         super().__init__()
         kernel, inputs, outputs, size = context.kernel(3), context.inputs, context.outputs, context.size
+        inner = 2 * (inputs * expansion // 2)
         self.widen = Ghost(inputs, inner, (1, 1), kernel, (1, 1), size, size)
         self.filter = nn.Identity()
         if context.strides != (1, 1):
@@ -63,14 +64,6 @@ def _ghost(context: Context, extent: int) -> Ghost:
                  context.out_size)
 
 
-def _bottleneck(context: Context, inner: int | None, expansion: int) -> GhostBottleneck:
-    return GhostBottleneck(context, inner or _inner(context, expansion))
-
-
-def _inner(context: Context, expansion: int) -> int:
-    return 2 * (context.inputs * expansion // 2)
-
-
 def _refusal(context: Context) -> str:
     return "an odd number of channels has no half" if context.outputs % 2 else ""
 
@@ -82,5 +75,4 @@ def _refusal_1x1(context: Context) -> str:
 BLOCKS["ghost"] = Block(partial(_ghost, extent=3), _refusal)
 BLOCKS["ghost1x1"] = Block(partial(_ghost, extent=1), _refusal_1x1)
 for _expansion in EXPANSIONS:
-    BLOCKS[f"gb3_e{_expansion}"] = Block(partial(_bottleneck, expansion=_expansion), _refusal,
-                                         partial(_inner, expansion=_expansion))
+    BLOCKS[f"gb3_e{_expansion}"] = Block(partial(GhostBottleneck, expansion=_expansion), _refusal)
