@@ -18,7 +18,8 @@ from torch import nn
 from mcunas.atomic import write_file
 from mcunas.errors import DoesNotFit
 from mcunas.prune.groups import find_groups
-from mcunas.search.run import CHECKPOINT, Ledger, Run
+from mcunas.search.run import Run
+from mcunas.search.state import CHECKPOINT, Ledger
 from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, batches, cosine, recalibrate, steps_per_epoch, train_epoch
 
 SETTINGS = {"importance": "l2"}
