@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-import numpy as np
 import torch
 
 from mcunas import tasks
@@ -21,6 +18,7 @@ from mcunas.budget import Budget
 from mcunas.cost import estimate
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.prune.masks import LEAST_WIDTH
+from mcunas.prune.resources import Usage
 from mcunas.search import METHODS
 from mcunas.search.nas.driver import run_nas
 from mcunas.search.nas.run import NasRun
@@ -31,7 +29,6 @@ from mcunas.search.state import CHECKPOINT, Progress, State
 from mcunas.search.teacher import distilled
 from mcunas.space import space as spaces
 from mcunas.tasks import Schedule, Task, ddp
-from mcunas.tasks.test_reads import open_test
 from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
 
 THREADS = 1     # fixed: another number would sum in another order; and on nets this small a second thread only waits
@@ -65,7 +62,7 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     own_folder(out)         # before hours of training, not after
     _shape(run, method)
     _train_rest(run)
-    return _measure(run, task, asdict(dense))
+    return _measure(run, task, dense)
 
 
 def _run_nas(task: Task, board: Board, budget: Budget, method: str, module: ModuleType, out: Path, seed: int, smoke: bool,
@@ -141,22 +138,9 @@ def _train_rest(run: Run) -> None:
         run.end_epoch("finetune", started, {"loss": loss, "validation": accuracy(run.net, run.task, run.task.validation)})
 
 
-def _measure(run: Run, task: Task, dense: dict[str, Any]) -> Result:
+def _measure(run: Run, task: Task, dense: Usage) -> Result:
     """Price the deployed graph by itself, check it against the budget, and read the test split once."""
     # the skeleton's weights are zeros, which the compiler's passes would take for dead channels
     cost = estimate(run.resources.skeleton.at(run.widths), run.board, rewrite=False, ram_bytes=run.budget.ram_bytes,
                     simulator=run.resources.simulator)
-    usage = {"ram": cost.ram_bytes / run.budget.ram_bytes, "flash": cost.flash_bytes / run.budget.flash_bytes}
-    over = {"ram": dense["ram_bytes"] / run.budget.ram_bytes, "flash": dense["flash_bytes"] / run.budget.flash_bytes}
-    if run.budget.latency_us:
-        usage["latency"] = cost.latency_us / run.budget.latency_us
-        over["latency"] = dense["latency_us"] / run.budget.latency_us
-    metrics = {
-        "validation_accuracy": accuracy(run.net, run.task, run.task.validation),
-        "float_accuracy": accuracy(run.net, task, open_test(task, run.out, "float")), "test_images": len(task.test),
-        "budget_use": usage, "dense_over_budget": over, "dense": dense, "widths": list(run.widths),
-        "parameters": sum(p.numel() for p in run.net.parameters()), "ledger": asdict(run.ledger),
-        "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
-        "threads": torch.get_num_threads(), "facts": run.facts,
-    }
-    return finish(run, cost, metrics)
+    return finish(run, task, cost, dense, dense=asdict(dense), widths=list(run.widths))

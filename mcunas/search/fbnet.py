@@ -17,8 +17,7 @@ from typing import Any
 import torch
 
 from mcunas.errors import InputError
-from mcunas.search.nas.derive import derive
-from mcunas.search.nas.figures import of_epoch, probabilities, progress, say, scatter
+from mcunas.search.nas.figures import likeliest, of_epoch, progress
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype, sampling
@@ -38,12 +37,7 @@ def choose(run: NasRun) -> Genotype:
     """Train the supernet and its alpha; the most probable network that fits. Resumes where `run` stands."""
     _demand(run.settings)
     shared = Shared(run, run.settings["rate"], run.settings["decay"])
-    if not run.notes:
-        scatter(run, shared.net)
-    while run.epoch < run.search_epochs:
-        _epoch(run, shared)
-    say(run, shared)
-    return derive(run, probabilities(shared.net))
+    return likeliest(run, shared, lambda: _epoch(run, shared))
 
 
 def _demand(settings: dict[str, Any]) -> None:

@@ -19,8 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from mcunas.errors import InputError
-from mcunas.search.nas.derive import derive
-from mcunas.search.nas.figures import of_epoch, probabilities, progress, say, scatter, undecided
+from mcunas.search.nas.figures import likeliest, of_epoch, progress, undecided
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype, sampling
@@ -40,12 +39,7 @@ def choose(run: NasRun) -> Genotype:
     if run.settings["update"] not in _STEPS:
         raise InputError(f"proxyless has no update {run.settings['update']!r}", fix=f"use one of {', '.join(_STEPS)}")
     shared = Shared(run, run.settings["rate"], arch_betas=BETAS)
-    if not run.notes:
-        scatter(run, shared.net)
-    while run.epoch < run.search_epochs:
-        _epoch(run, shared)
-    say(run, shared)
-    return derive(run, probabilities(shared.net))
+    return likeliest(run, shared, lambda: _epoch(run, shared))
 
 
 def _epoch(run: NasRun, shared: Shared) -> None:

@@ -18,8 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from mcunas.errors import InputError
-from mcunas.search.nas.derive import derive
-from mcunas.search.nas.figures import of_epoch, probabilities, progress, say, scatter, undecided
+from mcunas.search.nas.figures import likeliest, of_epoch, progress, undecided
 from mcunas.search.nas.run import NasRun, sgd
 from mcunas.search.nas.shared import Shared
 from mcunas.search.nas.splits import split
@@ -41,12 +40,7 @@ def choose(run: NasRun) -> Genotype:
     if run.settings["update"] not in UPDATES:
         raise InputError(f"rarts has no update {run.settings['update']!r}", fix=f"use one of {', '.join(UPDATES)}")
     twins = Twins(run)
-    if not run.notes:
-        scatter(run, twins.net)
-    while run.epoch < run.search_epochs:
-        _epoch(run, twins)
-    say(run, twins.shared)
-    return derive(run, probabilities(twins.net))
+    return likeliest(run, twins.shared, lambda: _epoch(run, twins))
 
 
 class Twins:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -19,7 +21,10 @@ from mcunas.errors import InputError
 from mcunas.prune.sized import as_deployed, narrowed
 from mcunas.search.state import State
 from mcunas.space import Genotype
-from mcunas.tasks import Schedule
+from mcunas.space.price import usage
+from mcunas.tasks import Schedule, Task
+from mcunas.tasks.test_reads import open_test
+from mcunas.tasks.training import accuracy
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +75,25 @@ def build_model(genotype: Genotype, weights: dict[str, torch.Tensor]) -> nn.Modu
     return net.eval()
 
 
-def finish(run: State, cost: Cost, metrics: dict[str, Any]) -> Result:
-    """Write the artefacts of a finished search; metrics.json comes last and stands for all of them."""
+def finish(run: State, task: Task, cost: Cost, start: Any, **own: Any) -> Result:
+    """Measure the trained network, reading the test split once, and write the artefacts of a finished search; metrics.json
+    comes last and stands for all of them.
+
+    task: with its test split. cost: of the deployed graph. start: what the start takes (ram_bytes, flash_bytes, latency_us).
+    own: the road's own metrics.
+    """
     board = run.board.key if run.board.key in Board.keys() else str(run.board.path)
     asked = {"task": run.task.name, "board": run.board.key, "board_file": board, "budget": asdict(run.budget),
              "method": run.method, "seed": run.seed, "schedule": asdict(run.schedule), "settings": run.settings,
              "fingerprint": run.fingerprint()}
-    metrics = {"asked": asked, "cost": asdict(cost), **metrics}
+    metrics = {
+        "asked": asked, "cost": asdict(cost), "validation_accuracy": accuracy(run.net, run.task, run.task.validation),
+        "float_accuracy": accuracy(run.net, task, open_test(task, run.out, "float")), "test_images": len(task.test),
+        "budget_use": usage(cost, run.budget), "dense_over_budget": usage(start, run.budget),
+        "parameters": sum(p.numel() for p in run.net.parameters()), "ledger": asdict(run.ledger),
+        "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
+        "threads": torch.get_num_threads(), "facts": run.facts, **own,
+    }
     genotype = run.genotype()
     genotype.save(run.out / "genotype.json")
     write_file(run.out / "history.json", json.dumps(run.history, indent=1) + "\n")

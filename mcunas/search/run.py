@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from mcunas.prune.resources import Resources
 from mcunas.prune.sized import as_deployed, narrowed
 from mcunas.prune.skeleton import skeleton_of
 from mcunas.prune.slicing import slice_to
-from mcunas.search.events import FOLDER, Events, scalars
+from mcunas.search.events import scalars
 from mcunas.search.nas.run import sgd
 from mcunas.search.own import demand_groups, demand_matching
 from mcunas.search.state import Progress, State
@@ -51,7 +50,6 @@ class Run(State):
         self.start = start
         self.teacher: dict[str, Any] = {}
         self.is_projected = False
-        self._events: Events | None = None
         torch.manual_seed(seed)
         self.net = as_deployed(start)
         demand_matching(self.net, task, start.start)
@@ -99,21 +97,15 @@ class Run(State):
 
     def end_epoch(self, phase: str, started: float, figures: dict[str, Any]) -> None:
         """Book an epoch, show it, save it. started: time.process_time() at its beginning."""
-        self.epoch += 1
-        self.ledger.charge(phase, time.process_time() - started, self.samples_per_epoch)
-        self.history.append({"epoch": self.epoch, "phase": phase, "widths": list(self.widths), **figures})
-        self._log(self.history[-1])
+        self.book(phase, started, self.samples_per_epoch, {"widths": list(self.widths), **figures})
         done = sum(entry["phase"] == phase for entry in self.history)
         last = self.schedule.float_epochs if phase == "finetune" else self.schedule.prune_epochs
         self.progress(phase, done, done + last - self.epoch, figures)
         self.save()
 
-    def _log(self, entry: dict[str, Any]) -> None:
-        """Before the checkpoint: an epoch that is lost and done again stands in a later file, which TensorBoard prefers."""
-        if self._events is None:
-            self._events = Events(self.out / FOLDER, self.epoch)
+    def curves(self, entry: dict[str, Any]) -> dict[str, float]:
         ops = [op.kind for op in self.resources.skeleton.graph.ops]
-        self._events.add(self.epoch, scalars(entry, [g.name for g in self.channels.groups], ops))
+        return scalars(entry, [g.name for g in self.channels.groups], ops)
 
     def held(self) -> dict[str, Any]:
         return {"widths": list(self.widths), "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),

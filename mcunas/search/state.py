@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from mcunas.atomic import write_file
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.errors import InputError
+from mcunas.search.events import FOLDER, Events
 from mcunas.space import Genotype
 from mcunas.tasks import Schedule, Task, ddp
 
@@ -38,7 +41,7 @@ class Ledger:
         self.cpu_seconds[phase] = self.cpu_seconds.get(phase, 0.0) + ddp.total(cpu_seconds)
 
 
-class State:
+class State(ABC):
     """One search in progress. `epoch` counts finished float epochs; `notes` is the method's own resumable state.
 
     settings: the method's own. facts: what the method wants to be in metrics.json.
@@ -52,18 +55,36 @@ class State:
         self.epoch, self.history, self.ledger = 0, [], Ledger()
         self.notes: dict[str, Any] = {}
         self.facts: dict[str, Any] = {}
+        self._events: Events | None = None
 
+    @abstractmethod
     def origin(self) -> tuple[Genotype, list[str]]:
         """What the search began from: a genotype, and digests of data and weights."""
-        raise NotImplementedError
 
+    @abstractmethod
     def held(self) -> dict[str, Any]:
         """What a checkpoint holds besides the common part."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, state: dict[str, Any]) -> None:
         """Go on from what `held` gave."""
-        raise NotImplementedError
+
+    def curves(self, entry: dict[str, Any]) -> dict[str, float]:
+        """What TensorBoard draws of an entry of the history."""
+        return {k: float(v) for k, v in entry.items() if k != "epoch" and isinstance(v, (int, float))}
+
+    def book(self, phase: str, started: float, samples: int, figures: dict[str, Any], option_forwards: int = 0) -> None:
+        """An epoch is over: into ledger, history and curves. started: time.process_time() at its beginning.
+
+        Curves come before the checkpoint: an epoch that is lost and done again stands in a later file, which TensorBoard
+        prefers.
+        """
+        self.epoch += 1
+        self.ledger.charge(phase, time.process_time() - started, samples, option_forwards)
+        self.history.append({"epoch": self.epoch, "phase": phase, **figures})
+        if self._events is None:
+            self._events = Events(self.out / FOLDER, self.epoch)
+        self._events.add(self.epoch, self.curves(self.history[-1]))
 
     def fingerprint(self) -> str:
         """What must be equal for a checkpoint to be this run's."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,17 @@ ROW, FAILED, ASKED = "row.json", "failed.json", "asked.json"
 
 class TimeUp(Exception):
     pass
+
+
+def deadline(minutes: float) -> Callable[..., None]:
+    """To be called every epoch, with whatever; raises TimeUp once the minutes are over."""
+    end = time.monotonic() + 60 * minutes
+
+    def stop(*unused: object) -> None:
+        if time.monotonic() > end:
+            raise TimeUp
+
+    return stop
 
 
 def row_of(out: Path, asked: Mapping[str, Any], run: Callable[[], dict[str, Any]], **names: Any) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ from mcunas.quantize import quantize
 from mcunas.space.price import usage
 from mcunas.tasks import Schedule
 from tests.bench import nas_contest as contest
-from tests.bench.kept import FAILED, ROW, TimeUp, left, row_of, said
+from tests.bench.kept import FAILED, ROW, TimeUp, deadline, left, row_of, said
 from tests.bench.measure import RESULTS, ROOT, environment
 
 FOLDER = ROOT / "build" / "bench-nas"
@@ -114,13 +114,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="seconds per arm: shows that all of it runs")
     parser.add_argument("--report-only", action="store_true")
     asked = parser.parse_args()
-    module, end = import_module(f"tests.bench.nas_{asked.paper}"), time.monotonic() + 60 * asked.minutes
+    module, stop = import_module(f"tests.bench.nas_{asked.paper}"), deadline(asked.minutes)
     folder = FOLDER / asked.paper / ("quick" if asked.quick else "full")
     folder.mkdir(parents=True, exist_ok=True)
-
-    def stop(*unused: object) -> None:
-        if time.monotonic() > end:
-            raise TimeUp
 
     extra: dict[str, Any] = {}
     try:

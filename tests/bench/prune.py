@@ -20,7 +20,7 @@ from mcunas.budget import Budget
 from mcunas.cost import estimate
 from mcunas.errors import InputError
 from mcunas.graph import read_tflite
-from tests.bench.kept import TimeUp, row_of
+from tests.bench.kept import TimeUp, deadline, row_of
 from tests.bench.measure import ROOT
 from tests.bench.prune_arms import A16, A18, ARMS, BOARD, CONTESTS, Arm, Contest, asked_of, schedule_of
 from tests.bench.prune_report import report
@@ -81,11 +81,7 @@ def main() -> None:
     parser.add_argument("--report-only", action="store_true")
     asked = parser.parse_args()
     mcunas.search.METHODS |= PEERS
-    end = time.monotonic() + 60 * asked.minutes
-
-    def stop(*unused: object) -> None:
-        if time.monotonic() > end:
-            raise TimeUp
+    stop = deadline(asked.minutes)
 
     folder = FOLDER / ("quick" if asked.quick else "full")
     try:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from importlib import import_module
 
-from tests.bench.kept import TimeUp
+from tests.bench.kept import TimeUp, deadline
 from tests.bench.measure import RESULTS, ROOT, environment
 
 FOLDER = ROOT / "build" / "bench-structure"
@@ -26,13 +25,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9, help="stop at the end of the epoch that passes this")
     parser.add_argument("--quick", action="store_true", help="seconds per arm: shows that all of it runs")
     asked = parser.parse_args()
-    module, end = import_module(f"tests.bench.structure_{asked.paper}"), time.monotonic() + 60 * asked.minutes
+    module, stop = import_module(f"tests.bench.structure_{asked.paper}"), deadline(asked.minutes)
     folder = FOLDER / asked.paper / ("quick" if asked.quick else "full")
     folder.mkdir(parents=True, exist_ok=True)
-
-    def stop(*unused: object) -> None:
-        if time.monotonic() > end:
-            raise TimeUp
 
     try:
         found = module.measure(folder, asked.seeds, asked.quick, stop)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import copy
-import platform
 import time
 from concurrent.futures import Executor
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
-import torch
 
 from mcunas.cost import estimate
 from mcunas.errors import DoesNotFit
@@ -23,7 +20,6 @@ from mcunas.search.teacher import taught_by, trained
 from mcunas.space.blocks.collapsible import collapsed
 from mcunas.space.price import graph_of, usage
 from mcunas.tasks import Task
-from mcunas.tasks.test_reads import open_test
 from mcunas.tasks.training import accuracy, batches, cosine, recalibrate, steps_per_epoch, train_epoch
 
 
@@ -89,13 +85,4 @@ def _measure(run: LanaRun, task: Task) -> Result:
     if max(usage(cost, run.budget).values()) > 1:
         raise DoesNotFit("what was assembled exceeds the budget", where="lana", fix="this is a fault of the method")
     dense = run.prices.exact((0,) * len(run.cells))
-    metrics: dict[str, Any] = {
-        "validation_accuracy": accuracy(run.net, run.task, run.task.validation),
-        "float_accuracy": accuracy(run.net, task, open_test(task, run.out, "float")), "test_images": len(task.test),
-        "budget_use": usage(cost, run.budget), "dense_over_budget": usage(dense, run.budget), "dense": asdict(dense),
-        "choices": run.genotype().choices, "parameters": sum(p.numel() for p in run.net.parameters()),
-        "ledger": asdict(run.ledger),
-        "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
-        "threads": torch.get_num_threads(), "facts": run.facts,
-    }
-    return finish(run, cost, metrics)
+    return finish(run, task, cost, dense, dense=asdict(dense), choices=run.genotype().choices)

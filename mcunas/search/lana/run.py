@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.device.alone import simulated
 from mcunas.prune.sized import as_deployed, narrowed
-from mcunas.search.events import FOLDER, Events
 from mcunas.search.lana.candidates import Candidate, pool, widths_of
 from mcunas.search.lana.prices import ChainPrices
+from mcunas.search.nas.run import sgd
 from mcunas.search.own import demand_matching
 from mcunas.search.state import Progress, State
 from mcunas.space import Genotype
@@ -42,7 +41,6 @@ class LanaRun(State):
         self.chosen: Genotype | None = None
         self.net: nn.Module | None = None
         self.optimizer: torch.optim.Optimizer | None = None
-        self._events: Events | None = None
         torch.manual_seed(seed)
         self.dense = start.build_dense().eval()
         demand_matching(self.dense, task, start.start)
@@ -114,17 +112,11 @@ class LanaRun(State):
     def choose(self, genotype: Genotype, net: nn.Module) -> None:
         """Fix the network that is fine-tuned."""
         self.chosen, self.net = genotype, net
-        self.optimizer = torch.optim.SGD(net.parameters(), lr=self.schedule.rate, momentum=0.9, nesterov=True,
-                                         weight_decay=self.schedule.weight_decay)
+        self.optimizer = sgd(list(net.parameters()), self.schedule)
 
     def end_epoch(self, started: float, figures: dict[str, float]) -> None:
         """Book an epoch of fine-tuning, show it, save it. started: time.process_time() at its beginning."""
-        self.epoch += 1
-        self.ledger.charge("finetune", time.process_time() - started, self.samples_per_epoch)
-        self.history.append({"epoch": self.epoch, "phase": "finetune", **figures})
-        if self._events is None:
-            self._events = Events(self.out / FOLDER, self.epoch)
-        self._events.add(self.epoch, figures)
+        self.book("finetune", started, self.samples_per_epoch, figures)
         self.progress("finetune", self.epoch, self.schedule.finetune_epochs, figures)
         self.save()
 

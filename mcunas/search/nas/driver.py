@@ -6,13 +6,9 @@ seed. What the supernet learned is not used, so that tables compare networks and
 """
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
 
-import numpy as np
 import torch
 
 from mcunas.errors import DoesNotFit
@@ -23,7 +19,6 @@ from mcunas.space import Genotype
 from mcunas.space.blocks.collapsible import collapsed
 from mcunas.space.price import usage
 from mcunas.tasks import Task
-from mcunas.tasks.test_reads import open_test
 from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
 
 Choose = Callable[[NasRun], Genotype]
@@ -75,15 +70,6 @@ def _measure(run: NasRun, task: Task) -> Result:
     # the slowest option in every slot stands for the start in reports
     start = heaviest_of(run, {s.name: s.options for s in run.space.slots})
     cost, heaviest = run.prices.exact(genotype), run.prices.exact(start)
-    metrics: dict[str, Any] = {
-        "validation_accuracy": accuracy(run.net, run.task, run.task.validation),
-        "float_accuracy": accuracy(run.net, task, open_test(task, run.out, "float")), "test_images": len(task.test),
-        "budget_use": usage(cost, run.budget), "dense_over_budget": usage(heaviest, run.budget),
-        "dense": {"ram_bytes": heaviest.ram_bytes, "flash_bytes": heaviest.flash_bytes, "latency_us": heaviest.latency_us},
-        "choices": genotype.choices, "parameters": sum(p.numel() for p in run.net.parameters()),
-        "feasible": {slot: list(options) for slot, options in run.feasible.items()}, "ledger": asdict(run.ledger),
-        "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
-        "threads": torch.get_num_threads(), "facts": run.facts,
-    }
-    return finish(run, cost, metrics)
-
+    dense = {"ram_bytes": heaviest.ram_bytes, "flash_bytes": heaviest.flash_bytes, "latency_us": heaviest.latency_us}
+    return finish(run, task, cost, heaviest, dense=dense, choices=genotype.choices,
+                  feasible={slot: list(options) for slot, options in run.feasible.items()})

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 
+from mcunas.search.nas.derive import derive
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
+from mcunas.space import Genotype
 from mcunas.space.supernet import Supernet
 from mcunas.tasks.training import accuracy, recalibrate
 
 FIRST_ALPHA = 1e-3          # deviation
+
+
+def likeliest(run: NasRun, shared: Shared, epoch: Callable[[], None]) -> Genotype:
+    """Search by `epoch` from where `run` stands; the most probable network that fits."""
+    if not run.notes:
+        scatter(run, shared.net)
+    while run.epoch < run.search_epochs:
+        epoch()
+    say(run, shared)
+    return derive(run, probabilities(shared.net))
 
 
 def scatter(run: NasRun, net: Supernet) -> None:

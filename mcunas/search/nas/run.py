@@ -7,7 +7,6 @@ it needs to go on in `notes` (tensors, numbers, strings, lists and dicts) and en
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,7 +19,6 @@ from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.device.alone import simulated
 from mcunas.errors import InputError
-from mcunas.search.events import FOLDER, Events
 from mcunas.search.nas.splits import Splits, split
 from mcunas.search.state import Progress, State
 from mcunas.space import Genotype
@@ -55,7 +53,6 @@ class NasRun(State):
         self.net: nn.Module | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self._digest = task.digest()
-        self._events: Events | None = None
 
     @property
     def search_epochs(self) -> int:
@@ -121,12 +118,7 @@ class NasRun(State):
 
         total: epochs of this phase in all, by default what the schedule says.
         """
-        self.epoch += 1
-        self.ledger.charge(phase, time.process_time() - started, samples, option_forwards)
-        self.history.append({"epoch": self.epoch, "phase": phase, **figures})
-        if self._events is None:
-            self._events = Events(self.out / FOLDER, self.epoch)
-        self._events.add(self.epoch, {k: float(v) for k, v in figures.items() if isinstance(v, (int, float))})
+        self.book(phase, started, samples, figures, option_forwards)
         done = sum(entry["phase"] == phase for entry in self.history)
         self.progress(phase, done, total or (self.train_epochs if phase == "train" else self.search_epochs), figures)
         self.save()
