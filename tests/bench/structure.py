@@ -11,7 +11,7 @@ import argparse
 import json
 from importlib import import_module
 
-from tests.bench.kept import TimeUp, deadline
+from tests.bench.kept import FAILED, TimeUp, deadline, said
 from tests.bench.measure import RESULTS, ROOT, environment
 
 FOLDER = ROOT / "build" / "bench-structure"
@@ -39,8 +39,11 @@ def main() -> None:
     target.mkdir(parents=True, exist_ok=True)
     for file, picture in pictures.items():
         (target / file).write_bytes(picture if isinstance(picture, bytes) else picture.encode())
+    failures = [json.loads(path.read_text()) for path in sorted(folder.glob(f"*/{FAILED}"))]
+    text = "\n".join([text, *said(failures)])
     (target / f"{name}.md").write_text(text)
-    (target / f"{name}.json").write_text(json.dumps({"environment": environment(), **found}, indent=1) + "\n")
+    saved = {"environment": environment(), "failures": failures, **found}
+    (target / f"{name}.json").write_text(json.dumps(saved, indent=1) + "\n")
     print(text)
 
 

@@ -2,10 +2,9 @@
 """Experiments that are searches side by side: arms that differ in one thing, each seed of each a folder and a row."""
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,12 @@ from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.cost import estimate
 from mcunas.device.alone import simulated
-from mcunas.errors import McunasError
 from mcunas.graph import read_tflite
 from mcunas.search import search
 from mcunas.tasks import Schedule
 from tests.bench import nas_contest as contest
-from tests.bench.kept import TimeUp
-from tests.bench.structure_end import Rows, finished, row_of
+from tests.bench.kept import ROW, TimeUp, left, row_of
+from tests.bench.structure_end import Rows, finished
 
 BOARD = contest.M4
 
@@ -48,17 +46,21 @@ def measured(arms: Mapping[str, Arm], schedule: Schedule, folder: Path, seeds: l
             for name, arm in arms.items():
                 stop()
                 started, out = time.process_time(), folder / f"{name}-{seed}"
-                try:
-                    row = row_of(out, partial(_run, arm, schedule, seed, out, stop), arm=name, seed=seed)
-                except McunasError as error:
-                    print(f"{name} {seed}: {error}", flush=True)
-                    continue
-                print(f"{name} {seed}: int8 {row['int8_accuracy']:.4f}, {row['ram_bytes']} B RAM, {row['cycles']} cycles, "
-                      f"{row['mismatches']} mismatches, {time.process_time() - started:.0f} s", flush=True)
+                row = row_of(out, _asked(arm, schedule), partial(_run, arm, schedule, seed, out, stop), arm=name, seed=seed)
+                if row is not None:
+                    print(f"{name} {seed}: int8 {row['int8_accuracy']:.4f}, {row['ram_bytes']} B RAM, {row['cycles']} "
+                          f"cycles, {row['mismatches']} mismatches, {time.process_time() - started:.0f} s", flush=True)
     except TimeUp:
         print("time is up; start again to go on", flush=True)
-    paths = [folder / f"{name}-{seed}" / "row.json" for name in arms for seed in seeds]
-    return [json.loads(path.read_text()) for path in paths if path.exists()]
+    return [row for name, arm in arms.items() for seed in seeds
+            for row in left(folder / f"{name}-{seed}", _asked(arm, schedule), ROW)]
+
+
+def _asked(arm: Arm, schedule: Schedule) -> dict[str, Any]:
+    """All that a row depends on but the seed."""
+    return {"method": arm.method, "start": arm.start, "options": arm.options, "settings": arm.settings,
+            "budget": asdict(arm.budget), "schedule": asdict(schedule),
+            "images": [contest.TRAINING_IMAGES, contest.VALIDATION_IMAGES]}
 
 
 def _run(arm: Arm, schedule: Schedule, seed: int, out: Path, stop: Callable[..., None]) -> dict[str, Any]:
