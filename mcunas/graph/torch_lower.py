@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """torch module -> float Graph: torch.fx tracing, the NCHW -> NHWC change, fused activations, SAME padding.
 
-The result holds float32 tensors only; `from_torch` turns it into int8 once every activation has a scale. Each activation
+The result holds float32 tensors only; `to_int8` turns it into int8 once every activation has a scale. Each activation
 remembers the fx node it came from, so that quantizers sit on exactly the edges that exist in the deployed graph.
 """
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import fx, nn
 
 from mcunas.errors import InputError
 from mcunas.graph.ir import Graph, Op, Tensor
+from mcunas.graph.to_int8 import FloatGraph
 from mcunas.graph.torch_trace import is_number, shape_of, trace
 
 FUSABLE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "ADD", "SUB", "MUL")
@@ -44,19 +45,14 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Lowered:
-    """A float Graph and its ties to the traced module.
+class Lowered(FloatGraph):
+    """A float Graph and its ties to the traced module; a weight's layer is its module's path.
 
     node_of: activation tensor -> fx node name (the last node fused into it); a PAD's output has none.
-    weight_of: weight tensor -> (module path, permutation of its output channels or None).
-    bias_of: bias tensor -> its (input, weight) tensors.
     """
 
-    graph: Graph
     traced: fx.GraphModule
     node_of: dict[int, str]
-    weight_of: dict[int, tuple[str, tuple[int, ...] | None]]
-    bias_of: dict[int, tuple[int, int]]
 
 
 @dataclass
@@ -159,7 +155,7 @@ def lower(module: nn.Module, example: torch.Tensor, name: str = "model") -> Lowe
         else:
             _lower_node(state, node, traced)
     graph = Graph(tuple(state.tensors), tuple(state.ops), tuple(inputs), tuple(outputs), name)
-    return Lowered(_drop_unused(graph), traced, state.node_of, state.weight_of, state.bias_of)
+    return Lowered(_drop_unused(graph), state.weight_of, state.bias_of, traced, state.node_of)
 
 
 def _lower_node(state: Lowering, node: fx.Node, traced: fx.GraphModule) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcunas.compiler.passes.pad_folding import folded_ops
 from mcunas.cost.skeleton import Axis, Skeleton
-from mcunas.graph.from_torch import FIXED, to_int8
+from mcunas.graph.to_int8 import FIXED, to_int8
 from mcunas.graph.torch_lower import Lowered
 from mcunas.prune.groups import Channels
 

@@ -14,8 +14,9 @@ import torch
 from torch import fx, nn
 from torch.nn.utils import parametrize
 
-from mcunas.graph.from_torch import calibrate, fixed_quants, scale_classes, to_int8
+from mcunas.graph.from_torch import calibrate
 from mcunas.graph.ir import Graph
+from mcunas.graph.to_int8 import fixed_quants, scale_classes, to_int8
 from mcunas.graph.torch_lower import Lowered, lower
 from mcunas.quantize import nncf_ranges as nq
 from mcunas.quantize.fold import fold

@@ -24,8 +24,8 @@ from mcunas.cost.choices import Choices, Options
 from mcunas.cost.estimate import remembering
 from mcunas.cost.skeleton import Skeleton
 from mcunas.errors import DoesNotFit
-from mcunas.graph.from_torch import FIXED, to_int8
 from mcunas.graph.ir import Graph
+from mcunas.graph.to_int8 import FIXED, to_int8
 from mcunas.graph.torch_lower import lower
 from mcunas.space.blocks import build
 from mcunas.space.blocks.collapsible import collapsed

@@ -49,7 +49,7 @@ def from_loaders(loaders: Any, where: str) -> Task:
         if images.shape[1:] != shape:
             raise InputError(f"images of {images.shape[1:]}, those of train are {shape} (C, H, W)", f"{where}, {split}")
     top = max(int(labels.max()) for _, labels in read)
-    from mcunas.graph.from_torch import quant_from_range
+    from mcunas.graph.to_int8 import quant_from_range
 
     scale, zero_point = quant_from_range(float(read[0][0].min()), float(read[0][0].max()))
     train, validation, test = (Split(_to_int8(i, scale, zero_point), labels) for i, labels in read)
