@@ -16,7 +16,8 @@ from mcunas.space.blocks.registry import BLOCKS, Block
 if TYPE_CHECKING:
     from torch import nn
 
-_FAMILIES = ("convolution", "depthwise", "bottleneck", "ghost", "ghost_stage", "collapsible", "restructured", "skip")
+_FAMILIES = ("convolution", "depthwise", "bottleneck", "ghost", "ghost_stage", "collapsible", "restructured", "shortcut",
+             "skip")
 
 __all__ = ["BLOCKS", "Block", "Context", "build", "find", "refusal"]
 
