@@ -58,12 +58,13 @@ tools:
 	    command -v $$tool >/dev/null || { echo "error: $$tool is missing; install it with your system's packages" >&2; exit 2; }; \
 	done
 
-# The lock is installed with hashes; requirements-torch.txt says why torch comes after it.
+# The lock is installed with hashes, and as it stands: it names all that there is to install but torch, of which
+# requirements-torch.txt says why it comes after it.
 $(READY): requirements.lock requirements-torch.txt pyproject.toml | tools
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	{ echo "error: $(PYTHON) is not version 3.11 to 3.13; name another one: make PYTHON=python3.12 setup" >&2; exit 2; }
 	@[ -x $(PY) ] || "$(PYTHON)" -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-torch.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(PY) -m pip check
