@@ -30,3 +30,8 @@ def cache_dir() -> Path:
     """The user's cache for compiled objects; may be deleted at any time."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "mcunas"
+
+
+def import_python() -> Path:
+    """The Python of the checkout's environment for TensorFlow, which may be absent."""
+    return _PACKAGE.parent / ".venv-import" / "bin" / "python"

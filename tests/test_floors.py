@@ -12,7 +12,7 @@ ROOMS = ("errors", "named", "paths", "atomic", "timing", "record",     # what ev
          "graph", "board_parts", "board", "budget",
          "compiler",
          "cost",
-         "tasks", "space", "prune", "quantize",
+         "convert", "tasks", "space", "prune", "quantize",
          "device", "search",
          "api", "report", "cli")
 FACTS = {"__version__"}         # of the package itself, for whoever asks

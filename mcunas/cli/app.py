@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 import mcunas
-from mcunas.cli import verb_accelerate, verb_calibrate, verb_explain, verb_profile, verbs_device, verbs_model, verbs_search
+from mcunas.cli import (
+    verb_accelerate,
+    verb_calibrate,
+    verb_explain,
+    verb_import,
+    verb_profile,
+    verbs_device,
+    verbs_model,
+    verbs_search,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +46,7 @@ def _options(
 VERBS = {
     "boards": verbs_model.boards,
     "explain": verb_explain.explain,
+    "import": verb_import.import_model,
     "search": verbs_search.search,
     "accelerate": verb_accelerate.accelerate,
     "quantize": verbs_search.quantize,

@@ -23,11 +23,20 @@ _DTYPES = {"FLOAT32": "float32", "INT32": "int32", "UINT8": "uint8", "INT64": "i
            "INT16": "int16", "INT8": "int8"}
 
 
-def read_tflite(source: str | Path | bytes, name: str | None = None) -> Graph:
-    """A verified Graph from a path or from the file's bytes.
+class Unsupported(InputError):
+    """An operator that no kernel here computes. kind: "GELU", "FlexErf"; tensor: the name of its output."""
 
-    Raises InputError for anything that is not a well-formed int8 model of the supported ops; the message names the op,
-    its index and the tensor.
+    def __init__(self, index: int, kind: str, tensor: str, where: str) -> None:
+        super().__init__(f'op {index} {kind} (tensor "{tensor}") is not supported', where,
+                         f"supported are {', '.join(sorted(KINDS))}")
+        self.index, self.kind, self.tensor = index, kind, tensor
+
+
+def read_tflite(source: str | Path | bytes, name: str | None = None, floats: bool = False) -> Graph:
+    """A verified Graph from a path or from the file's bytes: an int8 one, or with `floats` a float32 one.
+
+    Raises InputError for anything that is not a well-formed model of the supported ops; the message names the op, its
+    index and the tensor.
     """
     if isinstance(source, bytes):
         data, label = source, name or "model"
@@ -43,11 +52,12 @@ def read_tflite(source: str | Path | bytes, name: str | None = None) -> Graph:
         raise InputError("this is not a .tflite file (no TFL3 identifier)", where=label)
     try:
         graph = _read(data, name or "model", label)
+        (_only_floats if floats else _only_int8)(graph, label)
     except McunasError:
         raise
     except _MALFORMED as error:
         raise InputError(f"the .tflite file is corrupted or truncated ({type(error).__name__})", where=label) from None
-    return verify(graph)
+    return verify(graph, floats)
 
 
 def _bounded(count: int, data: bytes) -> range:
@@ -74,7 +84,8 @@ def _read(data: bytes, name: str, label: str) -> Graph:
     codes = []
     for i in _bounded(model.OperatorCodesLength(), data):
         entry = model.OperatorCodes(i)
-        codes.append(kinds.get(max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode()), "?"))
+        kind = kinds.get(max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode()), "?")
+        codes.append((entry.CustomCode() or b"?").decode("utf-8", "replace") if kind == "CUSTOM" else kind)
     ops = []
     for i in _bounded(subgraph.OperatorsLength(), data):
         op = subgraph.Operators(i)
@@ -83,21 +94,26 @@ def _read(data: bytes, name: str, label: str) -> Graph:
         kind = codes[op.OpcodeIndex()]
         if kind not in KINDS:
             tensor = tensors[outputs[0]].name if outputs else "?"
-            raise InputError(f'op {i} {kind} (tensor "{tensor}") is not supported', where=label,
-                             fix=f"supported are {', '.join(sorted(KINDS))}")
+            raise Unsupported(i, kind, tensor, label)
         ops.append(Op(kind, inputs, outputs, _attributes(schema, op, kind, f"{label}: op {i} {kind}")))
     ends = [tuple(int(get(j)) for j in _bounded(count, data)) for get, count in
             ((subgraph.Inputs, subgraph.InputsLength()), (subgraph.Outputs, subgraph.OutputsLength()))]
-    graph = Graph(tensors, tuple(ops), ends[0], ends[1], name)
-    _only_int8(graph, label)
-    return graph
+    return Graph(tensors, tuple(ops), ends[0], ends[1], name)
 
 
 def _only_int8(graph: Graph, label: str) -> None:
     if graph.ops and not any(t.dtype == "int8" for t in graph.tensors):
         kinds = sorted({t.dtype for t in graph.tensors if not t.is_const})
         raise InputError(f"the model is {' and '.join(kinds)}, not int8", where=label,
-                         fix="quantize it to int8 (weights, activations, inputs and outputs) first")
+                         fix="quantize it to int8 first: mcunas import MODEL --representative DATA.npz")
+
+
+def _only_floats(graph: Graph, label: str) -> None:
+    if any(t.dtype == "int8" for t in graph.tensors):
+        inner = any(graph.tensors[t].dtype == "float32" for op in graph.ops for t in op.outputs if t not in graph.outputs)
+        raise InputError("its weights are int8 and its activations float (dynamic range quantization)" if inner else
+                         "the model is int8 already", label, "convert it without any quantization" if inner else
+                         "it needs no import")
 
 
 class _Buffers:

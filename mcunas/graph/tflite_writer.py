@@ -14,12 +14,12 @@ from mcunas.graph.spec import KINDS
 from mcunas.graph.verify import verify
 
 
-def write_tflite(graph: Graph) -> bytes:
-    """The model as a standard .tflite, schema version 3. Raises InputError when the graph is not legal."""
+def write_tflite(graph: Graph, floats: bool = False) -> bytes:
+    """The model as a standard .tflite, schema version 3; `floats`: of float32. Raises InputError when it is not legal."""
     import flatbuffers
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
-    verify(graph)
+    verify(graph, floats)
     for index, op in enumerate(graph.ops):
         if isinstance(op.attrs.get("padding"), tuple):
             raise InputError(f"a .tflite cannot hold a padding of {op.attrs['padding']}", graph.where(index),

@@ -43,7 +43,7 @@ def scale_classes(graph: Graph) -> dict[int, int]:
         return t
 
     for op in graph.ops:
-        if KINDS[op.kind].same_quant:
+        if KINDS[op.kind].same_quant or op.kind == "RELU6":     # TFLM's RELU6 does not rescale
             members = [t for t in (*data_inputs(op.kind, op.inputs), *op.outputs) if t in parent]
             for t in members[1:]:
                 low, high = sorted((find(members[0]), find(t)))
@@ -113,9 +113,12 @@ def to_int8(lowered: FloatGraph, activations: Mapping[int, tuple[float, int]],
         q = np.clip(np.rint(tensors[b].data / scale), -2**31 + 1, 2**31 - 1).astype(np.int32)
         quant = Quant(scale.astype(np.float32), np.zeros(scale.size, np.int64), 0)
         tensors[b] = Tensor(tensors[b].name, q.shape, "int32", quant, q)
+    tied = {t: activations[op.outputs[0]] for op in graph.ops if KINDS[op.kind].same_quant
+            for t in data_inputs(op.kind, op.inputs)}
     for index, tensor in enumerate(tensors):
         if tensor.is_const and tensor.dtype == "float32":      # operands of element-wise ops
-            scale, zero_point = quant_from_range(float(tensor.data.min()), float(tensor.data.max()))
+            own = quant_from_range(float(tensor.data.min()), float(tensor.data.max()))
+            scale, zero_point = tied.get(index, own)
             q = np.clip(np.rint(tensor.data / scale) + zero_point, -128, 127).astype(np.int8)
             tensors[index] = Tensor(tensor.name, q.shape, "int8", Quant.of(scale, zero_point), q)
     graph = graph.with_(tensors=tuple(tensors))

@@ -10,13 +10,17 @@ from mcunas.graph.ir import Graph, Op, Tensor
 from mcunas.graph.shapes import infer
 from mcunas.graph.spec import EXPLICIT_PADDING, KINDS, data_inputs
 
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _MAX_RANK = 6
 _MAX_BORDER_SIDE = (1 << 16) - 1     # struct mn_tensor holds the sides of inputs and outputs in 16 bits
 _MAX_ELEMENTS = 1 << 28      # 256 MiB of int8: far beyond any microcontroller, well inside int32 indices
 
 
-def verify(graph: Graph) -> Graph:
-    """Return `graph` unchanged, or raise InputError naming the op, its index and the tensor that is not legal."""
+def verify(graph: Graph, floats: bool = False) -> Graph:
+    """Return `graph` unchanged, or raise InputError naming the op, its index and the tensor that is not legal.
+
+    floats: the graph is one of float32 that is still to be quantized.
+    """
     count = len(graph.tensors)
     for t in (*graph.inputs, *graph.outputs):
         _require(0 <= t < count, f"graph input or output {t} does not exist", graph.name)
@@ -40,7 +44,7 @@ def verify(graph: Graph) -> Graph:
         for t in op.outputs:
             _require(t not in known, f'tensor "{graph.tensors[t].name}" is written twice', where)
         known.update(op.outputs)
-        _verify_op(graph, op, where)
+        _verify_op(graph, op, where, floats)
     for t in graph.outputs:
         _require(t in known, f'output "{graph.tensors[t].name}" is never written', graph.name)
         _require(not graph.tensors[t].is_const, f'output "{graph.tensors[t].name}" is a constant', graph.name)
@@ -74,7 +78,7 @@ def _verify_tensor(tensor: Tensor, name: str) -> None:
                  "a zero point lies outside its type", where)
 
 
-def _verify_op(graph: Graph, op: Op, where: str) -> None:
+def _verify_op(graph: Graph, op: Op, where: str, floats: bool) -> None:
     spec = KINDS.get(op.kind)
     _require(spec is not None, "this op is not supported", where, f"supported are {', '.join(sorted(KINDS))}")
     low, high = spec.inputs
@@ -93,13 +97,15 @@ def _verify_op(graph: Graph, op: Op, where: str) -> None:
         if position < len(op.inputs) and op.inputs[position] >= 0:
             tensor = graph.tensors[op.inputs[position]]
             _require(tensor.is_const, f'input "{tensor.name}" must be a constant', where)
-    _verify_types(graph, op, where)
+    (_verify_floats if floats else _verify_types)(graph, op, where)
     try:
         shapes = infer(graph, op)
     except (ValueError, IndexError) as error:
         raise InputError(str(error), where=where) from None
     for t, shape in zip(op.outputs, shapes):
         _require(graph.tensors[t].shape == shape, f"output has shape {graph.tensors[t].shape}, expected {shape}", where)
+    if floats:
+        return
     try:
         limits.check(graph, op)
     except ValueError as error:
@@ -111,6 +117,13 @@ def _verify_padding(op: Op, where: str) -> None:
     well_formed = len(sides) == 2 and all(len(side) == 2 and all(isinstance(n, int) and n >= 0 for n in side)
                                           for side in sides)
     _require(op.kind in EXPLICIT_PADDING and well_formed, f"padding={sides!r} is not supported", where)
+
+
+def _verify_floats(graph: Graph, op: Op, where: str) -> None:
+    weights = {"TRANSPOSE_CONV": (1, 3)}.get(op.kind, (1, 2) if op.kind in _WEIGHTED else ())
+    for t in (*data_inputs(op.kind, op.inputs), *(op.inputs[i] for i in weights if i < len(op.inputs)), *op.outputs):
+        _require(t < 0 or graph.tensors[t].dtype == "float32", f'tensor "{graph.tensors[t].name}" is '
+                 f"{graph.tensors[t].dtype}, not float32", where, "give a model of float32 throughout")
 
 
 def _verify_types(graph: Graph, op: Op, where: str) -> None:
@@ -129,7 +142,7 @@ def _verify_types(graph: Graph, op: Op, where: str) -> None:
         first = tensors[op.outputs[0]].quant
         _require(all(tensors[t].quant.same_as(first) for t in (*data, *op.outputs)),
                  "inputs and outputs must share scale and zero point", where)
-    if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"):
+    if op.kind in _WEIGHTED:
         _verify_weights(graph, op, where)
     if op.kind in ("SOFTMAX", "LOGISTIC", "TANH"):
         fixed = (1 / 128, 0) if op.kind == "TANH" else (1 / 256, -128)
