@@ -26,7 +26,7 @@ def calibrate(
         "--firmware", metavar="DIR", help="Keep the firmware there, to be flashed.", show_default=False)] = None,
     json: options.Json = False,
 ) -> None:
-    """Measure a board's instruction timings with micro-benchmarks, and write its cycle table.
+    """Measure a board's instruction timings into a cycle table.
 
     Example: mcunas calibrate --board mps2-an386 --out cycles.toml
     """

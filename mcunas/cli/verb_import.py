@@ -20,7 +20,7 @@ def import_model(
         "The .tflite to write; by default the model's name beside it."))] = None,
     json: options.Json = False,
 ) -> None:
-    """Convert and quantize a float model to an int8 .tflite that compile, build and validate take.
+    """Turn a float model (ONNX, Keras, TFLite) into an int8 .tflite.
 
     Example: mcunas import model.onnx --representative inputs.npz --out model.tflite
     """
