@@ -6,19 +6,24 @@ Integers are bytes and hertz. boards/*.toml is the list of known boards.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from mcunas.board_parts import (
+    CLOCK_SOURCES,
+    FLASHERS,
     GUARD_BYTES,
     ISAS,
     USES,
+    Clock,
     Console,
     Core,
     CycleModel,
     Emulate,
     Fetch,
+    Flashing,
     Memory,
     Reserve,
     Timer,
@@ -43,6 +48,8 @@ class _File:
     cost: str                       # boards/cost/<cost>.toml
     emulate: Emulate | None = None
     fetch: Fetch | None = None
+    clock: Clock | None = None
+    flash: Flashing | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,20 @@ class Board:
     cost_table: str
     emulate: Emulate | None
     fetch: Fetch | None
+    clock: Clock | None
+    flashing: Flashing | None
     path: Path = field(compare=False)
 
     @staticmethod
     def keys() -> tuple[str, ...]:
         """The known boards, sorted."""
         return tuple(sorted(path.stem for path in boards_dir().glob("*.toml")))
+
+    @staticmethod
+    def cores() -> tuple[str, ...]:
+        """The emulated machines that stand for a core each: what is measured or tested per core runs on these."""
+        boards = (Board.load(key) for key in Board.keys())
+        return tuple(board.key for board in boards if board.emulate and board.emulate.core_model)
 
     @staticmethod
     def load(key_or_path: str | Path) -> Board:
@@ -120,6 +135,12 @@ class Board:
         return {m.name: m.size - sum(taken[use] for use in m.use) - (0 if "data" in m.use else guard) for m in regions}
 
     @property
+    def emulated_timer_hz(self) -> int:
+        """Of the timer in the emulator; 0: it has none that counts."""
+        assert self.emulate is not None
+        return self.timer.hz if self.emulate.timer_hz < 0 else self.emulate.timer_hz
+
+    @property
     def cflags(self) -> tuple[str, ...]:
         """Architecture flags for arm-none-eabi-gcc."""
         fpu = ("-mfloat-abi=hard", f"-mfpu={self.fpu}") if self.fpu else ("-mfloat-abi=soft",)
@@ -151,7 +172,7 @@ def _load(path: Path) -> Board:
     where = str(path)
     f = record(_File, read_toml(path), where)
     board = Board(path.stem, f.name, f.chip, f.family, f.core, f.memory, f.reserve, f.console, f.timer, f.cost,
-                  f.emulate, f.fetch, path)
+                  f.emulate, f.fetch, f.clock, f.flash, path)
     _check(board, where)
     return board
 
@@ -189,6 +210,28 @@ def _check(board: Board, where: str) -> None:
     if fetch := board.fetch:
         demand(fetch.wait_states >= 0 and fetch.line_bytes > 0, "[fetch] wait_states or line_bytes is negative")
         demand(0 < fetch.code_lines <= 512 and 0 < fetch.data_lines <= 512, "[fetch] keeps 1 to 512 lines")
-    if board.emulate:
-        demand(10**9 / board.timer.hz < 2**board.emulate.icount_shift,
+    if board.emulate and (timer_hz := board.emulated_timer_hz):
+        demand(10**9 / timer_hz < 2**board.emulate.icount_shift,
                "the timer is too slow to count single instructions", "raise [emulate] icount_shift")
+    for pin in (board.console.tx, board.console.rx):
+        try:
+            Console.pin_number(pin)
+        except ValueError as error:
+            raise InputError(f"[console] {error}", where) from None
+    if clock := board.clock:
+        demand(clock.source in CLOCK_SOURCES, f"[clock] source {clock.source!r} is unknown",
+               did_you_mean(clock.source, CLOCK_SOURCES))
+        demand(min(clock.hz, clock.m, clock.n, clock.p, clock.apb1, clock.apb2) > 0, "[clock] must be positive")
+        demand(clock.hz * clock.n == board.clock_hz * clock.m * clock.p,
+               f"[clock] {clock.hz} / {clock.m} * {clock.n} / {clock.p} is not [core] clock_hz {board.clock_hz}")
+    if flashing := board.flashing:
+        _check_flashing(flashing, demand)
+
+
+def _check_flashing(flashing: Flashing, demand: Callable[..., None]) -> None:
+    names = {"pyocd": flashing.pyocd, "openocd": flashing.openocd, "probe-rs": flashing.probe_rs,
+             "uf2": flashing.uf2_family and flashing.volume, "daplink": flashing.volume, "st-flash": True}
+    demand(bool(flashing.tools), "[flash] names no tools", f"use some of {', '.join(FLASHERS)}")
+    for name in flashing.tools:
+        demand(name in FLASHERS, f"[flash] tool {name!r} is unknown", did_you_mean(name, FLASHERS))
+        demand(bool(names[name]), f"[flash] lists {name} and not what it calls this board")

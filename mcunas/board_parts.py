@@ -5,6 +5,7 @@ The fields are the schema. Integers are bytes and hertz.
 """
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from mcunas.timing import Calibration, Timing
@@ -14,6 +15,8 @@ MODEL_STACK_BYTES = 1024
 GUARD_BYTES = 64    # painted bytes behind the arena; part of [reserve].ram where the arena lies beside the data
 USES = ("data", "stack", "arena")
 ISAS = ("scalar", "m0", "m3", "dsp", "mve")
+FLASHERS = ("pyocd", "openocd", "probe-rs", "st-flash", "uf2", "daplink")
+CLOCK_SOURCES = ("hsi", "crystal", "bypass")
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,63 @@ class Reserve:
 class Console:
     driver: str                     # firmware/platform/uart_<driver>.c
     base: int
-    irq: int                        # of received bytes; the core sleeps until it is pending
     baud: int
-    tx: int = 0                     # pin numbers, where the driver routes pins
-    rx: int = 0
+    irq: int = 0                    # of received bytes; an emulated core sleeps until it is pending
+    tx: str = ""                    # pins, where the chip routes them: PA2, P0.24, GP0
+    rx: str = ""
+    af: int = 0                     # alternate function of both pins (STM32)
+    usb: tuple[str, ...] = ()       # VID:PID of the USB serial port that carries it
+
+    @staticmethod
+    def pin_number(name: str) -> int:
+        """port * 16 + bit of an STM32's PA2, port * 32 + bit of a P0.24, the number of a GP0. Raises ValueError."""
+        if match := re.fullmatch(r"P([A-Z])(\d{1,2})", name):
+            return (ord(match[1]) - ord("A")) * 16 + int(match[2])
+        if match := re.fullmatch(r"(?:GP|P(\d)\.)(\d{1,2})", name):
+            return int(match[1] or 0) * 32 + int(match[2])
+        if not name:
+            return 0
+        raise ValueError(f"{name!r} is no pin; write PA2, P0.24 or GP0")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How firmware/platform/<family>/chip.c reaches [core].clock_hz: hz / m * n / p. It stays on the reset clock, and
+    says so, where an oscillator does not start."""
+
+    source: str                     # hsi: the chip's own oscillator; crystal; bypass: an external clock
+    hz: int                         # of the source
+    m: int = 1
+    n: int = 1
+    p: int = 1
+    wait_states: int = 0            # of the flash at the full clock
+    voltage: int = 0                # of the core, as the power controller counts its ranges (STM32)
+    overdrive: bool = False
+    apb1: int = 1                   # dividers of the buses that timers and UARTs hang on
+    apb2: int = 1
+
+
+@dataclass(frozen=True)
+class ChipId:
+    """A register of the chip that tells its kind: (word at address & mask) == value."""
+
+    address: int
+    value: int
+    mask: int = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True)
+class Flashing:
+    """How firmware gets into the chip. tools: of FLASHERS, the best first; the others say what each calls the chip."""
+
+    tools: tuple[str, ...]
+    chip_id: ChipId | None = None
+    pyocd: str = ""                 # target type
+    pack: str = ""                  # CMSIS pack that pyOCD needs for it; empty: built in
+    openocd: tuple[str, ...] = ()   # configuration files
+    probe_rs: str = ""
+    volume: str = ""                # label of the USB mass storage that takes a file
+    uf2_family: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,6 +124,8 @@ class Timer:
 class Emulate:
     qemu: str                       # machine name
     icount_shift: int               # one instruction is 2^shift ns of virtual time; slower than the timer's tick
+    core_model: bool = False        # tables and tests that are per core take this machine for it
+    timer_hz: int = -1              # of the timer where the emulator's differs; 0: it has none
 
 
 @dataclass(frozen=True)

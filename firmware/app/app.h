@@ -62,6 +62,9 @@ void infer_forget_results(void);             // the input is being replaced
 void infer_print_results(void);
 void infer_print_output(void);
 
+// board.c
+void board_print(void);                      // the chip's id, clock and memories
+
 // measure.c
 void measure_memory(void);
 void measure_instructions(void);

@@ -82,6 +82,11 @@ static void do_bench(const uint32_t *n) {
   measure_instructions();
 }
 
+static void do_board(const uint32_t *n) {
+  (void)n;
+  board_print();
+}
+
 static void do_help(const uint32_t *n);
 
 static const struct command {
@@ -103,6 +108,7 @@ static const struct command {
     {"raw", 0, 0, do_raw, ": the input as bytes follows"},
     {"mem", 0, 0, do_mem, ": arena and stack use"},
     {"bench", 0, 0, do_bench, ": ticks of one inference"},
+    {"board", 0, 0, do_board, ": id, clock and memories"},
 };
 
 static void do_help(const uint32_t *n) {

@@ -5,6 +5,7 @@
 int main(void);
 
 int main(void) {
+  chip_init();
   uart_init();
   clock_init();
   guard_paint(GUARD_PATTERN);

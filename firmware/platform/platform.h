@@ -12,13 +12,13 @@
 #define STACK_PAINT 0xC5C5C5C5u
 #define STACK_GUARD_BYTES 16u  // the lowest bytes of the stack; touched means overflown
 
-// Waiting for a byte sleeps until its interrupt is pending. It is never taken: PRIMASK stays set, as reset leaves it.
-#define NVIC_ENABLE(irq) (REG32(0xE000E100u + (irq) / 32u * 4u) = 1u << (irq) % 32u)
-#define NVIC_CLEAR(irq) (REG32(0xE000E280u + (irq) / 32u * 4u) = 1u << (irq) % 32u)
-
-static inline void wait_for_interrupt(void) {
-  __asm volatile("dsb\n wfi" ::: "memory");
-}
+// <family>/chip.c, or chip_fixed.c: clocks, flash, caches, and the pins and clocks of console and timer. Where the clock
+// cannot be reached core_hz says what runs instead.
+struct chip {
+  uint32_t core_hz, uart_hz;
+};
+extern struct chip chip;
+void chip_init(void);
 
 void uart_init(void);
 void uart_putc(char c);

@@ -51,6 +51,11 @@ __attribute__((naked)) void reset_handler(void) {
     "    dsb\n"
     "    isb\n"
 #endif
+#if BOARD_HAS_VTOR
+    "    ldr  r0, =0xE000ED08\n"  // VTOR: a boot loader may have left its own table there
+    "    ldr  r1, =%c[vectors]\n"
+    "    str  r1, [r0]\n"
+#endif
 #if BOARD_TRAP_UNALIGNED
     "    ldr  r0, =0xE000ED14\n"  // CCR.UNALIGN_TRP
     "    ldr  r1, [r0]\n"
@@ -62,5 +67,5 @@ __attribute__((naked)) void reset_handler(void) {
     "    bx   r0\n"
     "    .ltorg\n"
     :
-    : [paint] "i"(STACK_PAINT), [start] "i"(start));
+    : [paint] "i"(STACK_PAINT), [start] "i"(start), [vectors] "i"(&vector_table));
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The CMSDK APB timer: counts down from RELOAD at the system clock.
-#include "board.h"
-#include "platform.h"
+#include "driver.h"
 
 #define CTRL REG32(BOARD_TIMER_BASE + 0x0)
 #define VALUE REG32(BOARD_TIMER_BASE + 0x4)

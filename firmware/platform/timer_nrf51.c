@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // TIMER0 of the nRF51 series (the only one with 32 bits), read through capture register 0.
-#include "board.h"
-#include "platform.h"
+#include "driver.h"
 
 #define TASKS_START REG32(BOARD_TIMER_BASE + 0x000)
 #define TASKS_STOP REG32(BOARD_TIMER_BASE + 0x004)

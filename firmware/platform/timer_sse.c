@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The system counter of SSE-300, through its control frame. Only the lower 32 bits are used.
-#include "board.h"
-#include "platform.h"
+#include "driver.h"
 
 #define CNTCR REG32(BOARD_TIMER_BASE + 0x0)
 #define CNTCV_LOW REG32(BOARD_TIMER_BASE + 0x8)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The CMSDK APB UART of Arm's MPS2 and MPS3 boards. One byte of buffer each way.
-#include "board.h"
-#include "platform.h"
+#include "driver.h"
 
 #define DATA REG32(BOARD_UART_BASE + 0x00)
 #define STATE REG32(BOARD_UART_BASE + 0x04)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The UART of the nRF51 series.
-#include "board.h"
-#include "platform.h"
+// The UART of the nRF51 and nRF52 series.
+#include "driver.h"
 
 #define TASKS_STARTRX REG32(BOARD_UART_BASE + 0x000)
 #define TASKS_STARTTX REG32(BOARD_UART_BASE + 0x008)
@@ -14,15 +13,19 @@
 #define RXD REG32(BOARD_UART_BASE + 0x518)
 #define TXD REG32(BOARD_UART_BASE + 0x51C)
 #define BAUDRATE REG32(BOARD_UART_BASE + 0x524)
-#define GPIO_OUTSET REG32(0x50000508)
-#define GPIO_DIRSET REG32(0x50000518)
+#define GPIO(pin) (0x50000500u + (pin) / 32u * 0x300u)
+#define GPIO_OUTSET(pin) REG32(GPIO(pin) + 0x008u)
+#define GPIO_DIRSET(pin) REG32(GPIO(pin) + 0x018u)
+#define GPIO_PIN_CNF(pin) REG32(GPIO(pin) + 0x200u + (pin) % 32u * 4u)
 
+#define PIN_CNF_INPUT_PULLED_UP (3u << 2)
 #define ENABLE_UART 4u
 #define INTERRUPT_RXDRDY 4u
 
 void uart_init(void) {
-  GPIO_OUTSET = 1u << BOARD_UART_TX;  // idle level, before the UART takes the pin
-  GPIO_DIRSET = 1u << BOARD_UART_TX;
+  GPIO_OUTSET(BOARD_UART_TX) = 1u << BOARD_UART_TX % 32u;  // idle level, before the UART takes the pin
+  GPIO_DIRSET(BOARD_UART_TX) = 1u << BOARD_UART_TX % 32u;
+  GPIO_PIN_CNF(BOARD_UART_RX) = PIN_CNF_INPUT_PULLED_UP;
   PSELTXD = BOARD_UART_TX;
   PSELRXD = BOARD_UART_RX;
   // The register holds baud * 2^32 / 16 MHz in steps of 4096.

@@ -226,8 +226,8 @@ def measure(board: Board) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--board", action="append", help="board key; default: every board with an emulator")
-    for key in parser.parse_args().board or Board.keys():
+    parser.add_argument("--board", action="append", help="board key; default: one board per core")
+    for key in parser.parse_args().board or Board.cores():
         board = Board.load(key)
         path = boards_dir() / "cost" / f"instructions-{board.cost_table}.toml"
         path.write_text(measure(board))

@@ -201,7 +201,7 @@ def _section(section: str, board: Board, sizes: Sizes, found: dict[str, int], ow
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--board", action="append", help="board key; default: one board per core")
-    for key in parser.parse_args().board or Board.keys():
+    for key in parser.parse_args().board or Board.cores():
         board = Board.load(key)
         path = boards_dir() / "cost" / f"kernels-{board.cost_table}.toml"
         path.parent.mkdir(exist_ok=True)

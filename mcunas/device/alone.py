@@ -52,14 +52,15 @@ def _counted(image: Image) -> tuple[int, int]:
     except ToolMissing:             # QEMU's plugins: then by number alone
         with connect(image) as link:
             count = instructions(link, image)
+        if count is None:
+            raise
         return count, round(count * image.board.cycle_model.cycles_per_instruction)
 
 
 def simulated(layer: Graph, board: Board, kernel: str) -> tuple[int, int]:
-    """`counted` for the kernel's name; on an emulated board of the same core where the board has no emulator."""
-    if board.emulate is None:
-        cores = (Board.load(key) for key in Board.keys())
-        board = next((b for b in cores if b.emulate and b.cost_table == board.cost_table), board)
+    """`counted` for the kernel's name, on the machine that stands for the board's core where there is one: it has the RAM."""
+    if board.emulate is None or not board.emulate.core_model:
+        board = next((b for b in map(Board.load, Board.cores()) if b.cost_table == board.cost_table), board)
     if board.emulate is None:
         raise InputError("no price for this kernel, and no emulator to find it", f"{layer.ops[0].kind} on {board.key}",
                          "add the kernel to boards/cost/instructions-*.toml")

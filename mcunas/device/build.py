@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mcunas.atomic import write_files
 from mcunas.board import Board
 from mcunas.compiler import OPTIMIZE
+from mcunas.device.boot import seal
 from mcunas.device.elf import read_elf
 from mcunas.device.layout import board_h, image_c, linker_script
 from mcunas.device.objects import FRAME_LIMIT, compile_objects
@@ -79,6 +80,7 @@ def build(compiled: Compiled, board: Board, out_dir: str | Path, *, debug: bool 
         level = ("-Og",) if debug else OPTIMIZE[compiled.optimize]
         compile_objects(gcc, work, board, compiled.kernels, level, folders)
         _link(gcc, work, board, level, *budgets)
+        seal(work / "firmware.elf")
         for suffix, form in (("bin", "binary"), ("hex", "ihex")):
             run_tool([tool("arm-none-eabi-objcopy"), "-O", form, "firmware.elf", f"firmware.{suffix}"], work)
         manifest = {**compiled.manifest, "build": _figures(work, board, f"{compiler_version(gcc)} {' '.join(level)}")}
@@ -107,7 +109,7 @@ def _link(gcc: str, work: Path, board: Board, level: tuple[str, ...], ram_budget
     # The linker's assertions and region checks decide; the sizes for the message are in its map.
     sizes = {name: int(size, 16) for name, size in re.findall(
         r"^(\.\w+)\s+0x[0-9a-f]+\s+(0x[0-9a-f]+)", linker_map.read_text(), re.MULTILINE)}
-    image_bytes = sum(sizes.get(name, 0) for name in (".text", ".rodata", ".data"))
+    image_bytes = sum(sizes.get(name, 0) for name in (".boot", ".text", ".rodata", ".data"))
     if "larger than the RAM budget" in done.stderr:
         arena_bytes = sum(size for name, size in sizes.items() if name.startswith(".arena"))
         what = f"the arena is {arena_bytes} bytes, the RAM budget {ram_budget_bytes}"

@@ -51,10 +51,10 @@ class Run:
 @dataclass(frozen=True)
 class Counts:
     """blocks: what one inference executes. timer_instructions: the same inference counted by the emulated timer, without
-    the call of invoke itself."""
+    the call of invoke itself; None: it has none."""
 
     blocks: tuple[Run, ...]
-    timer_instructions: int
+    timer_instructions: int | None
 
 
 def count(image: Image, seed: int = 0) -> Counts:

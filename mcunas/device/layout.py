@@ -2,10 +2,11 @@
 """The generated sources around a model: board.h (constants of the board), link.ld, image.c (the arena)."""
 from __future__ import annotations
 
+from dataclasses import fields
 from string import Template
 
 from mcunas.board import Board
-from mcunas.board_parts import GUARD_BYTES
+from mcunas.board_parts import CLOCK_SOURCES, GUARD_BYTES
 from mcunas.compiler import Compiled
 from mcunas.compiler.emit import further_arenas
 from mcunas.paths import firmware_dir
@@ -43,13 +44,24 @@ def board_h(board: Board) -> str:
         "UART_BASE": f"0x{board.console.base:08X}u",
         "UART_BAUD": f"{board.console.baud}u",
         "UART_IRQ": f"{board.console.irq}u",
-        "UART_TX": f"{board.console.tx}u",
-        "UART_RX": f"{board.console.rx}u",
+        "UART_TX": f"{board.console.pin_number(board.console.tx)}u",
+        "UART_RX": f"{board.console.pin_number(board.console.rx)}u",
+        "UART_AF": f"{board.console.af}u",
+        "SLEEPS": str(int(board.emulate is not None)),
         "TIMER_BASE": f"0x{board.timer.base:08X}u",
         "TIMER_HZ": f"{board.timer.hz}u",
         "ARENAS": str(len(board.arenas)),
         "TRAP_UNALIGNED": str(int(board.core.trap_unaligned)),
+        "HAS_VTOR": str(int(board.cpu != "cortex-m0")),
+        "RAM": "{" + ", ".join(f"{{0x{m.origin:08X}u, 0x{m.size:X}u}}" for m in board.memories if m.kind == "ram") + "}",
     }
+    if clock := board.clock:
+        constants |= {f"CLOCK_{name.upper()}": str(int(clock.source == name)) for name in CLOCK_SOURCES}
+        constants |= {f"CLOCK_{f.name.upper()}": f"{int(getattr(clock, f.name))}u" for f in fields(clock)
+                      if f.name not in ("source", "hz")}
+        constants["CLOCK_SOURCE_HZ"] = f"{clock.hz}u"
+    if board.flashing and (chip := board.flashing.chip_id):
+        constants |= {"CHIP_ID": f"0x{chip.address:08X}u"}
     return "".join(f"#define BOARD_{name} {value}\n" for name, value in constants.items())
 
 

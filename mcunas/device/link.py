@@ -137,6 +137,10 @@ class Link:
         fields = _fields(self.command("bench", timeout_s=_INFER_S), "m-bench-")
         return fields["ticks"], fields["empty"]
 
+    def board(self) -> dict[str, int]:
+        """id: the word at the board file's chip_id (0: none); core_hz; missing: a bit per RAM region that is not all there."""
+        return _fields(self.command("board"), "m-board-")
+
     def _check_input(self, lines: list[str], expected: bytes) -> None:
         if int(_bracket(lines, "m-input-crc32-"), 16) != zlib.crc32(expected):
             raise CheckFailed("the firmware holds another input than the host sent")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,9 +42,10 @@ def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...]
     root = firmware_dir().resolve()
     platform = ("startup", "fault", f"uart_{board.console.driver}", f"timer_{board.timer.driver}",
                 *((SMALL_LIBRARY,) if "-Os" in level else ()))
+    chip = sorted((root / "platform" / board.family).glob("*.c")) or [root / "platform" / "chip_fixed.c"]
     generated = [work / "model.c", work / "image.c"]    # first: the model takes longest
     model = [root / "kernels" / f"{name}.c" for name in kernels]
-    firmware = [*(root / "platform" / f"{name}.c" for name in platform),
+    firmware = [*(root / "platform" / f"{name}.c" for name in platform), *chip,
                 *(source for folder in folders for source in sorted((root / folder).glob("*.c")))]
     for source in (*model, *firmware):
         if not source.exists():
@@ -54,8 +56,9 @@ def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...]
     firmware_paths = [*paths, f"-I{root}/platform", f"-I{root}/app", f"-I{work}"]
     headers = b"".join(path.read_bytes() for path in sorted(root.rglob("*.h")))
     model_state = hashlib.sha256("\0".join((compiler_version(gcc), *flags, *level)).encode() + headers)
-    firmware_state = hashlib.sha256("\0".join((compiler_version(gcc), *flags, FIRMWARE_LEVEL)).encode() + headers
-                                    + (work / "board.h").read_bytes())
+    firmware_state = hashlib.sha256("\0".join((compiler_version(gcc), *flags, FIRMWARE_LEVEL)).encode() + headers)
+    board_state = firmware_state.copy()
+    board_state.update((work / "board.h").read_bytes())
     (work / "obj").mkdir()
 
     def compile_one(source: Path, cached: Path | None, *options: str) -> None:
@@ -71,10 +74,17 @@ def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         jobs = [pool.submit(compile_one, source, None, *level, *paths) for source in generated]
         jobs += [pool.submit(compile_one, source, _cached(model_state, source), *level, *paths) for source in model]
-        jobs += [pool.submit(compile_one, source, _cached(firmware_state, source), FIRMWARE_LEVEL, *firmware_paths)
-                 for source in firmware]
+        jobs += [pool.submit(compile_one, source, _cached(board_state if _sees_board(source) else firmware_state, source),
+                             FIRMWARE_LEVEL, *firmware_paths) for source in firmware]
         for job in jobs:
             job.result()
+
+
+def _sees_board(source: Path) -> bool:
+    """Does it include board.h, directly or through headers of firmware/platform? The other objects serve all boards."""
+    names = re.findall(r'^#include "(\S+)"', source.read_text(), re.MULTILINE)
+    platform = firmware_dir() / "platform"
+    return "board.h" in names or any(_sees_board(platform / name) for name in names if (platform / name).exists())
 
 
 def _cached(state: hashlib._Hash, source: Path) -> Path:

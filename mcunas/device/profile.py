@@ -70,7 +70,7 @@ class Profile:
     kernels: dict[str, Share]
     overhead: Share
     total: Share
-    timer_instructions: int
+    timer_instructions: int | None
     error_percent: float
     cycles_source: str
 

@@ -103,6 +103,8 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
         _load(link, image, None if inputs is None else inputs[0], seed)
         memory = link.memory()
     cycles, source = modelled(image, lambda: executed, seed)
+    if executed is None:
+        executed = _counted(image, seed)
     model, build = image.manifest, image.manifest["build"]
     arena_used = memory.arena_used + sum(memory.further_used)
     measured = Figures(arena_used, build["flash_bytes"], build["flash_bytes"] - model["weight_bytes"],
@@ -111,7 +113,7 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
                             _predicted(image, data), source, bool(memory.input_kept))
 
 
-def modelled(image: Image, instructions: Callable[[], int], seed: int) -> tuple[int, str]:
+def modelled(image: Image, instructions: Callable[[], int | None], seed: int) -> tuple[int | None, str]:
     """Modelled cycles, and what they rest on: the executed instructions, or their number where QEMU tells no more.
 
     instructions: asked for only then.
@@ -121,16 +123,28 @@ def modelled(image: Image, instructions: Callable[[], int], seed: int) -> tuple[
     try:
         return round(executed(image, seed)[1].typical), cycles_source(image)
     except ToolMissing as error:
-        model = image.board.cycle_model
-        return round(instructions() * model.cycles_per_instruction), (
+        model, number = image.board.cycle_model, instructions()
+        if number is None:
+            return None, f"unknown: the emulator has no timer, and {error.what}"
+        return round(number * model.cycles_per_instruction), (
             f"modelled: instructions counted in QEMU x {model.cycles_per_instruction:g} cycles per instruction of "
             f"{model.basis} ({model.low:g} to {model.high:g}; {model.source}), because {error.what}")
 
 
 def instructions_of(board: Board, ticks: int) -> int:
     """Executed instructions in `ticks` of the emulated timer, which started between two instructions (exact)."""
-    assert board.emulate is not None
-    return -(-ticks * 10**9 // (board.timer.hz << board.emulate.icount_shift))
+    assert board.emulate is not None and board.emulated_timer_hz
+    return -(-ticks * 10**9 // (board.emulated_timer_hz << board.emulate.icount_shift))
+
+
+def _counted(image: Image, seed: int) -> int | None:
+    """Executed instructions where the emulator has no timer: by its counting plugin, if it takes one."""
+    from mcunas.device.profile import executed
+
+    try:
+        return executed(image, seed)[0] - 1     # a timer would not see invoke's return
+    except ToolMissing:
+        return None
 
 
 def _load(link: Link, image: Image, inputs: Sequence[np.ndarray] | np.ndarray | None, seed: int) -> list[np.ndarray]:
@@ -143,10 +157,13 @@ def _load(link: Link, image: Image, inputs: Sequence[np.ndarray] | np.ndarray | 
     return arrays
 
 
-def instructions(link: Link, image: Image, inputs: Sequence[np.ndarray] | np.ndarray | None = None, seed: int = 0) -> int:
-    """Executed instructions of one inference, on pseudo-random input if none is given."""
+def instructions(link: Link, image: Image, inputs: Sequence[np.ndarray] | np.ndarray | None = None,
+                 seed: int = 0) -> int | None:
+    """Executed instructions of one inference, on pseudo-random input if none is given; None: the emulator has no timer."""
     _load(link, image, inputs, seed)
     ticks, empty = link.ticks()
+    if not image.board.emulated_timer_hz:
+        return None
     return instructions_of(image.board, ticks) - instructions_of(image.board, empty)
 
 

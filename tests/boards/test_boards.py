@@ -8,19 +8,39 @@ from pathlib import Path
 import pytest
 
 from mcunas.board import Board
+from mcunas.board_parts import GUARD_BYTES, Console
 from mcunas.errors import InputError
 from mcunas.paths import boards_dir
 
-# (RAM, flash) of the whole board, from the vendors' manuals; written down here a second time on purpose.
+# KiB of RAM and flash, and MHz, of the whole board, from the vendors' manuals; a second time on purpose.
 SIZES = {
-    "microbit": (16 * 1024, 256 * 1024),
-    "mps2-an385": (4 << 20, 4 << 20),
-    "mps2-an385-m0plus": (4 << 20, 4 << 20),
-    "mps2-an386": (4 << 20, 4 << 20),
-    "mps2-an500": (4 << 20, 4 << 20),
-    "mps2-an505": (4 << 20, 4 << 20),
-    "mps3-an547": (512 * 1024, 512 * 1024),
+    "b-l475e-iot01a": (128, 1024, 80),
+    "lm3s6965evb": (64, 256, 50),
+    "microbit": (16, 256, 16),
+    "microbit-v2": (128, 512, 64),
+    "mps2-an385": (4096, 4096, 25),
+    "mps2-an385-m0plus": (4096, 4096, 25),
+    "mps2-an386": (4096, 4096, 25),
+    "mps2-an500": (4096, 4096, 25),
+    "mps2-an505": (4096, 4096, 20),
+    "mps3-an547": (512, 512, 32),
+    "nano33ble-sense": (256, 1024 - 64, 64),
+    "netduinoplus2": (128, 1024, 168),
+    "nrf52840-dk": (256, 1024, 64),
+    "nrf5340-dk": (512, 1024, 128),
+    "nucleo-f411re": (128, 512, 100),
+    "nucleo-f446re": (128, 512, 180),
+    "nucleo-f767zi": (512, 2048, 216),
+    "nucleo-g0b1re": (144, 512, 64),
+    "nucleo-h743zi2": (128 + 512 + 288, 2048, 480),
+    "nucleo-l4r5zi": (640, 2048, 120),
+    "nucleo-u575zi-q": (768, 2048, 160),
+    "pico": (264, 2048, 125),
+    "pico2": (520, 4096, 150),
+    "stm32f746g-disco": (320, 1024, 216),
+    "stm32vldiscovery": (8, 128, 24),
 }
+REAL = [key for key in SIZES if not key.startswith("mps")]
 MACROS = {
     "cortex-m0": "__ARM_ARCH_6M__", "cortex-m0plus": "__ARM_ARCH_6M__", "cortex-m3": "__ARM_ARCH_7M__",
     "cortex-m4": "__ARM_ARCH_7EM__", "cortex-m7": "__ARM_ARCH_7EM__", "cortex-m33": "__ARM_ARCH_8M_MAIN__",
@@ -35,8 +55,10 @@ def test_the_boards_are_these() -> None:
 @pytest.mark.parametrize("key", Board.keys())
 def test_sizes_are_the_manuals(key: str) -> None:
     board = Board.load(key)
-    assert (board.ram_for("arena").size, board.flash.size) == SIZES[key]
-    assert board.ram_bytes == board.ram_for("arena").size - board.reserve.ram - board.reserve.stack
+    ram = [m.size for m in board.memories if m.kind == "ram"]
+    assert (sum(ram), board.flash.size, board.clock_hz) == (
+        SIZES[key][0] * 1024, SIZES[key][1] * 1024, SIZES[key][2] * 1_000_000)
+    assert board.ram_bytes == sum(ram) - board.reserve.ram - board.reserve.stack - (len(ram) - 1) * GUARD_BYTES
     assert board.flash_bytes == board.flash.size - board.reserve.flash
 
 
@@ -63,8 +85,21 @@ def test_cycles_per_instruction_have_a_source_and_a_bar(key: str) -> None:
 @pytest.mark.parametrize("path", sorted(boards_dir().glob("*.toml")), ids=lambda path: path.stem)
 def test_a_board_file_is_short_and_names_its_sources(path: Path) -> None:
     text = path.read_text()
-    assert len(text.splitlines()) <= 45
-    assert "# Sources: " in text
+    assert len(text.splitlines()) <= 70
+    assert "Sources: " in text
+
+
+@pytest.mark.parametrize("key", REAL)
+def test_a_real_board_says_how_it_is_flashed_and_heard(key: str) -> None:
+    board = Board.load(key)
+    assert board.flashing is not None and board.flashing.tools and board.flashing.chip_id
+    assert board.console.tx != board.console.rx
+    assert board.timer.hz % 1_000_000 == 0 and board.clock_hz % board.timer.hz == 0
+
+
+def test_one_emulated_machine_stands_for_each_core() -> None:
+    tables = [Board.load(key).cost_table for key in Board.cores()]
+    assert sorted(tables) == sorted({Board.load(key).cost_table for key in Board.keys()})
 
 
 def test_an_unknown_key_suggests_the_nearest() -> None:
@@ -102,12 +137,22 @@ def test_a_path_is_as_good_as_a_key(tmp_path: Path) -> None:
     (('kind   = "ram"', 'kind   = "rom"'), "kind 'rom'; use flash or ram"),
     (("icount_shift = 6", "icount_shift = 5"), "timer is too slow"),
     (("[core]", "[core"), "is not TOML"),
+    (("icount_shift = 6", "icount_shif = 6"), "emulate: unknown key 'icount_shif'; did you mean 'icount_shift'"),
+    (("[core]", 'clock = { source = "hsi", hz = 16_000_000 }\n[core]'), "16000000 / 1 * 1 / 1 is not [core] clock_hz 25"),
+    (("[core]", 'clock = { source = "his", hz = 25_000_000 }\n[core]'), "source 'his' is unknown; did you mean 'hsi'"),
+    (("[core]", 'flash = { tools = ["pyocf"] }\n[core]'), "tool 'pyocf' is unknown; did you mean 'pyocd'"),
+    (("[core]", 'flash = { tools = ["pyocd"] }\n[core]'), "lists pyocd and not what it calls this board"),
+    (("baud   = 115_200", 'baud   = 115_200\ntx     = "A2"'), "[console] 'A2' is no pin; write PA2, P0.24 or GP0"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, edit: tuple[str, str], message: str) -> None:
     path = edited(tmp_path, edit)
     with pytest.raises(InputError) as raised:
         Board.load(path)
     assert message in str(raised.value) and str(path) in str(raised.value)
+
+
+def test_pins_are_numbered_as_their_chips_number_them() -> None:
+    assert [Console.pin_number(name) for name in ("", "PA2", "PG8", "P0.24", "P1.08", "GP1")] == [0, 2, 104, 24, 40, 1]
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from mcunas.cost.cycles import Block, block_cycles, price
 from mcunas.cost.thumb import CLASSES, Instruction
 from mcunas.timing import Timing
 
-CORES = {board.cpu: board.cycle_model.timing for board in map(Board.load, Board.keys())}
+CORES = {board.cpu: board.cycle_model.timing for board in map(Board.load, Board.cores())}
 
 
 def code(text: str, size: int = 2) -> tuple[Instruction, ...]:

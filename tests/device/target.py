@@ -14,7 +14,7 @@ from mcunas.device.random_input import random_bytes
 from mcunas.device.run import connect
 from tests.device.stubs import INPUT_BYTES, Stub
 
-ARM = Board.keys()
+ARM = Board.cores()
 
 
 @contextmanager

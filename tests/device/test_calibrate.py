@@ -49,7 +49,7 @@ def own_board(key: str, folder: Path) -> Board:
     return Board.load(shutil.copy(boards_dir() / f"{key}.toml", folder))
 
 
-@pytest.mark.parametrize("key", Board.keys())
+@pytest.mark.parametrize("key", Board.cores())
 def test_every_instruction_of_the_emulator_takes_a_cycle(key: str) -> None:
     found, steps = emulated(key)
     assert found.calibration.counter == "timer, one cycle is one instruction"

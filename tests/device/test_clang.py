@@ -20,7 +20,7 @@ NEWLIB = Path("/usr/lib/arm-none-eabi/include")
 # The vector kernels use r7, which clang keeps for the frame unless told otherwise.
 FLAGS = ("--target=arm-none-eabi", "-std=c11", "-ffreestanding", "-fomit-frame-pointer", "-Wall", "-Wextra", "-Werror",
          "-Wconversion", "-Wshadow", "-c")
-BOARDS = {Board.load(key).cpu: Board.load(key) for key in Board.keys()}
+BOARDS = {Board.load(key).cpu: Board.load(key) for key in Board.cores()}
 
 pytestmark = pytest.mark.skipif(CLANG is None or not NEWLIB.exists(), reason="clang or newlib's headers are not installed")
 

@@ -19,7 +19,7 @@ def count(link: Link, board: Board) -> int:
     return instructions_of(board, ticks) - instructions_of(board, empty)
 
 
-@pytest.mark.parametrize("key", Board.keys())
+@pytest.mark.parametrize("key", Board.cores())
 def test_every_single_instruction_is_counted(key: str) -> None:
     """n turns of a two-instruction loop with n set up by one: 2 n + 1 more than nothing."""
     counts = []

@@ -9,7 +9,7 @@ from mcunas.device.link import DeviceError, TargetFault
 from tests.device.stubs import ARENA_BYTES, stub
 from tests.device.target import booted, seeded
 
-EVERY_CORE = pytest.mark.parametrize("key", Board.keys())
+EVERY_CORE = pytest.mark.parametrize("key", Board.cores())
 ON_V6M = ("microbit", "mps2-an385-m0plus")
 NOINLINE = "__attribute__((noinline)) static "
 RECURSION = NOINLINE + ("uint32_t deep(uint32_t n) { volatile uint8_t x[40]; x[n % 40u] = (uint8_t)n; "

@@ -33,7 +33,7 @@ def counted_stub(body: str, key: str, folder: Path, functions: str = "") -> Imag
     return built(model, key, folder)
 
 
-@pytest.mark.parametrize("key", Board.keys())
+@pytest.mark.parametrize("key", Board.cores())
 def test_a_loop_is_counted_to_the_instruction(key: str, tmp_path: Path) -> None:
     image = counted_stub(LOOP, key, tmp_path)
     counts, code = count(image), disassemble(image.elf, image.board)

@@ -17,7 +17,7 @@ from mcunas.graph.oracle import Oracle
 from tests.small_models import dense
 
 MODELS = ("ad01_int8", "kws_ref_model", "pretrainedResnet_quant", "vww_96_int8")
-CORES = [key for key in Board.keys() if key != "microbit"]
+CORES = [key for key in Board.cores() if key != "microbit"]
 KEYS = {"board", "model", "inputs", "mismatches", "ram_bytes", "flash_bytes", "code_bytes", "weight_bytes",
         "stack_bytes", "instructions", "cycles", "cycles_source", "predicted"}
 
