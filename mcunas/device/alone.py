@@ -58,7 +58,7 @@ def _counted(image: Image) -> tuple[int, int]:
 
 
 def simulated(layer: Graph, board: Board, kernel: str) -> tuple[int, int]:
-    """`counted` for the kernel's name, on the machine that stands for the board's core where there is one: it has the RAM."""
+    """`counted` for the kernel's name, on the machine that stands for the board's core where there is one."""
     if board.emulate is None or not board.emulate.core_model:
         board = next((b for b in map(Board.load, Board.cores()) if b.cost_table == board.cost_table), board)
     if board.emulate is None:

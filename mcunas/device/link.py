@@ -138,7 +138,7 @@ class Link:
         return fields["ticks"], fields["empty"]
 
     def board(self) -> dict[str, int]:
-        """id: the word at the board file's chip_id (0: none); core_hz; missing: a bit per RAM region that is not all there."""
+        """id: the word at the board file's chip_id (0: none); core_hz; missing: a bit per RAM region that is not whole."""
         return _fields(self.command("board"), "m-board-")
 
     def _check_input(self, lines: list[str], expected: bytes) -> None:

@@ -54,8 +54,9 @@ RESET: dict[str, dict[int, int]] = {
     "rp2040": {0x4000C000: 0x01FFFFFF, 0x40028004: 0x2D},
     "rp2350": {0x40020000: 0x1FFFFFFF, 0x40050004: 0x2D},
 }
-R
-SET_HZ = {"stm32f1": 8, "stm32f4": 16, "stm32f7": 16, "stm32h7": 64, "stm32l4": 4, "stm32u5": 4, "stm32g0": 16, "lm3s": 8}
+# MHz where no oscillator but the one of reset starts.
+RESET_MHZ = {"stm32f1": 8, "stm32f4": 16, "stm32f7": 16, "stm32h7": 64, "stm32l4": 4, "stm32u5": 4, "stm32g0": 16,
+             "lm3s": 8}
 
 
 def _f4(acr: int, pllcfgr: int, cfgr: int, source: tuple[Step, ...], overdrive: bool, vos: int) -> tuple[Step, ...]:

@@ -18,7 +18,7 @@ from mcunas.device.build import Image
 from mcunas.device.random_input import random_bytes
 from mcunas.paths import firmware_dir
 from tests.boards.chip_model import Chip
-from tests.boards.sequences import ANSWERS, RESET, RESET_HZ, SEQUENCES
+from tests.boards.sequences import ANSWERS, RESET, RESET_MHZ, SEQUENCES
 from tests.device.stubs import INPUT_BYTES, stub
 from tests.device.target import built
 
@@ -75,12 +75,12 @@ def test_the_console_has_its_baud_rate(key: str, images, tmp_path_factory) -> No
     assert baud == pytest.approx(board.console.baud, rel=0.005)
 
 
-@pytest.mark.parametrize("family", sorted(RESET_HZ))
+@pytest.mark.parametrize("family", sorted(RESET_MHZ))
 def test_a_clock_that_does_not_start_is_said_over_a_working_console(family: str, images, tmp_path_factory) -> None:
     key = next(k for k in REAL if Board.load(k).family == family)
     target = Chip(image_of(key, images, tmp_path_factory), (), RESET.get(family))
     target.boot()
-    assert f"core_hz={RESET_HZ[family]}000000," in target.ask("board")[0]
+    assert f"core_hz={RESET_MHZ[family]}000000," in target.ask("board")[0]
 
 
 _DEFINE = re.compile(r"#define ([A-Z0-9]+)_(\w+) REG32\((0x[0-9A-F]{8})u\)")
