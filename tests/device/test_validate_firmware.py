@@ -11,6 +11,7 @@ import pytest
 from mcunas import api, device
 from mcunas.board import Board
 from mcunas.device import counts
+from mcunas.device.validate import is_promised
 from mcunas.errors import InputError, ToolMissing
 from mcunas.graph import Graph, Op, Quant, Tensor, write_tflite
 from mcunas.graph.oracle import Oracle
@@ -40,6 +41,11 @@ def changed(graph: Graph, index: int, data: np.ndarray) -> Graph:
     tensors = list(graph.tensors)
     tensors[index] = replace(tensors[index], data=data.astype(tensors[index].data.dtype))
     return replace(graph, tensors=tuple(tensors))
+
+
+def test_an_arena_may_end_within_a_word_that_nothing_touches() -> None:
+    assert is_promised(4198, 4200) and is_promised(4200, 4200)
+    assert not is_promised(4196, 4200) and not is_promised(4201, 4200)
 
 
 @pytest.fixture(scope="module")
