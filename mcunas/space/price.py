@@ -155,8 +155,7 @@ class Prices:
         least = {key: usage(self.exact(self.space.genotype(self._lightest(around, what))), budget).get(key, 0.0)
                  for what, key in RESOURCES.items()}
         if max(least.values()) > 1:
-            over = ", ".join(f"{share:.2f} times the {what}" for what, share in least.items() if share > 1)
-            raise DoesNotFit(f"even the lightest network of space {self.space.start!r} needs {over} that the budget has",
+            raise DoesNotFit(f"even the lightest network of space {self.space.start!r} needs {beyond(least)}",
                              where=self.board.key, fix="raise the budget, or narrow the space's stem and stages")
         found = {}
         for slot in self.space.slots:
@@ -197,3 +196,9 @@ def usage(cost: Cost, budget: Budget) -> dict[str, float]:
     """ram, flash and, where it is limited, latency over the budget (Budget.for_board)."""
     found = {"ram": cost.ram_bytes / budget.ram_bytes, "flash": cost.flash_bytes / budget.flash_bytes}
     return found | ({"latency": cost.latency_us / budget.latency_us} if budget.latency_us else {})
+
+
+def beyond(shares: Mapping[str, float]) -> str:
+    """In words, what of a `usage` is more than the budget; empty where nothing is."""
+    over = ", ".join(f"{share:.2f} times the {what}" for what, share in shares.items() if share > 1)
+    return f"{over} that the budget has" if over else ""

@@ -15,7 +15,7 @@ from mcunas.budget import Budget
 from mcunas.errors import DoesNotFit
 from mcunas.search.lana.prices import ChainPrices
 from mcunas.search.lana.program import Chosen, Program, solve
-from mcunas.space.price import SUSPECT, usage
+from mcunas.space.price import SUSPECT, beyond, usage
 
 TRIES = 60          # exact prices before a solution is given up
 REFINED = 4         # exact prices after one that fits, to use what the correction left
@@ -105,6 +105,6 @@ class Chooser:
     def _least(self) -> str:
         least = {key: usage(self.prices.exact(self.prices.lightest(what)), self.budget).get(key, 0.0)
                  for what, key in (("ram", "ram"), ("flash", "flash"), ("cycles", "latency"))}
-        over = ", ".join(f"{share:.2f} times the {what}" for what, share in least.items() if share > 1)
-        return (f"even the lightest candidates need {over} that the budget has" if over else
+        over = beyond(least)
+        return (f"even the lightest candidates need {over}" if over else
                 f"no combination of the candidates was found to fit in {TRIES} tries")
