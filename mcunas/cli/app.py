@@ -9,6 +9,7 @@ import typer
 import mcunas
 from mcunas.cli import (
     verb_accelerate,
+    verb_blocks,
     verb_calibrate,
     verb_explain,
     verb_import,
@@ -45,6 +46,7 @@ def _options(
 
 VERBS = {
     "boards": verbs_model.boards,
+    "blocks": verb_blocks.blocks,
     "explain": verb_explain.explain,
     "import": verb_import.import_model,
     "search": verbs_search.search,

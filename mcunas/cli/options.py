@@ -32,6 +32,8 @@ Start = Annotated[str | None, typer.Option("--model", metavar="NAME", show_defau
     "The network to start from: module:function that returns yours, a genotype.json, or a known one."))]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", show_default=False, help=(
     "A setting of the method; may be repeated."))]
+BlocksFrom = Annotated[Path | None, typer.Option("--blocks-from", metavar="FILE", show_default=False, help=(
+    "Only blocks that a comparison (`mcunas blocks`, verdict.json) found worthwhile on the board."))]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same inputs, seed and versions give the same result.")]
 Ram = Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="Limit of the arena, like '64 KiB'.")]

@@ -9,16 +9,20 @@ import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mcunas.board import Board
 from mcunas.budget import Budget
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 MEASURED_INPUTS = 3     # inputs for RAM, stack and instructions, besides those that are streamed
 
@@ -96,15 +100,24 @@ def _search(plan: Plan, progress: Callable | None = None) -> Any:
     import mcunas
 
     asked = {"out": plan.out, "seed": plan.seed, "smoke": plan.smoke, "resume": plan.resume, "progress": progress,
-             "settings": plan.settings}
-    if plan.jobs == 1:
-        asked |= _blocks(plan)
-        return mcunas.search(plan.task, plan.board, plan.budget, method=plan.method, start=plan.start, **asked)
+             "settings": plan.settings, **_blocks(plan)}
+    with processes(plan.jobs) as executor:
+        if executor is None:
+            return mcunas.search(plan.task, plan.board, plan.budget, method=plan.method, start=plan.start, **asked)
+        return mcunas.accelerate(plan.start, plan.task, plan.board, plan.budget, executor=executor, **asked)
+
+
+@contextmanager
+def processes(count: int) -> Iterator[Executor | None]:
+    """An executor with so many of them, for what can be trained apart; none for one."""
+    if count == 1:
+        yield None
+        return
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(plan.jobs, get_context("spawn")) as executor:
-        return mcunas.accelerate(plan.start, plan.task, plan.board, plan.budget, executor=executor, **asked)
+    with ProcessPoolExecutor(count, get_context("spawn")) as executor:
+        yield executor
 
 
 def _blocks(plan: Plan) -> dict[str, Any]:

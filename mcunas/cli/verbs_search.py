@@ -37,8 +37,7 @@ def search(
     ram: options.Ram = None,
     flash: options.Flash = None,
     latency: options.Latency = None,
-    blocks_from: Annotated[Path | None, typer.Option("--blocks-from", metavar="FILE", show_default=False, help=(
-        "In a space: the blocks that a comparison (verdict.json) found worthwhile on the board."))] = None,
+    blocks_from: options.BlocksFrom = None,
     seed: options.Seed = 0,
     smoke: Smoke = False,
     resume: Resume = True,

@@ -13,6 +13,7 @@ import pytest
 from mcunas import tasks
 from mcunas.board import Board
 from mcunas.budget import Budget
+from mcunas.cli import main
 from mcunas.cli.road import Plan, _blocks
 from mcunas.errors import InputError
 from mcunas.search.blockbench.compare import compare
@@ -65,6 +66,20 @@ def test_blocks_are_compared_alike_and_the_verdict_feeds_a_search(tmp_path: Path
     assert _blocks(plan) == {"options": {"options": [*kept, "skip"]}} and "--blocks-from" in plan.command()
     with pytest.raises(InputError, match="chooses no blocks"):
         _blocks(replace(plan, method="diffprune"))
+
+
+def test_the_verb_leaves_a_verdict_that_searches_and_accelerations_read(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                                                       monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mcunas.search.blockbench.compare.train", lambda job: {
+        "accuracy": 0.9 if "ds3" in job.genotype.choices.values() else 0.5, "samples": 1, "cpu_seconds": 0.0})
+    with pytest.raises(SystemExit) as ended:
+        main(["blocks", "--out", str(tmp_path), "--block", "conv3x3", "--block", "ds3", "--nets", "2", "--least", "150000",
+              "--most", "600000", "--json"])
+    assert ended.value.code == 0
+    assert json.loads(capsys.readouterr().out)["networks"] == {"conv3x3": 2, "ds3": 2}
+    for method, where in (("fbnet", "options"), ("lana", "settings")):
+        plan = Plan("digits", Board.load("mps2-an386"), Budget(), method, tmp_path, blocks_from=tmp_path / "verdict.json")
+        assert "ds3" in (_blocks(plan)[where].get("blocks") or _blocks(plan)[where]["options"])
 
 
 @pytest.mark.parametrize(("text", "said"), [
