@@ -2,7 +2,6 @@
 """What the structure experiments share: a finished search brought to int8 and into QEMU, as a row that is kept."""
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,7 @@ from tests.bench.nas_report import Rows, gates
 
 INPUTS = 5          # random ones, in QEMU
 
-__all__ = ["Rows", "finished", "gates", "row_of"]
-
-
-def row_of(out: Path, run: Callable[[], dict[str, Any]], **names: Any) -> dict[str, Any]:
-    """What `run` gives, with these names; taken from `out` when it is there."""
-    path = out / "row.json"
-    if not path.exists():
-        row = {**names, **run()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(row, indent=1) + "\n")
-    return json.loads(path.read_text())
+__all__ = ["Rows", "finished", "gates"]
 
 
 def finished(result: Result, out: Path, budget: Budget, stop: Callable[..., None]) -> dict[str, Any]:
