@@ -30,8 +30,8 @@ from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, cosine, generator, 
 
 # branches: "searched"; or what it is compared with: "random" of the same number (placebo), and in every layer "all" that
 # stand there, the "hand-made" ones of DiverseBranchBlock, or the "plain" convolution. kept: share of all branches. rate:
-# Adam's on the logits.
-SETTINGS = {"branches": "searched", "kept": 0.34, "rate": 0.02}
+# Adam's on the logits. own: first logit of the k x k convolution that stands there already; the paper's is 0.
+SETTINGS = {"branches": "searched", "kept": 0.34, "rate": 0.02, "own": 4.0}
 FIXED = {"all": (ALL, True), "hand-made": (HAND_MADE, False), "plain": (PLAIN, False)}
 FROZEN_SHARE = 0.3          # of the search epochs
 DECAY = 5e-4
@@ -48,7 +48,7 @@ def shape(run: Run) -> None:
         run.is_projected = False        # widths are, the training is not
     height, width, depth = run.task.input_shape
     torch.manual_seed(run.seed)
-    net = Branched(run.net, torch.zeros(1, depth, height, width))
+    net = Branched(run.net, torch.zeros(1, depth, height, width), run.settings["own"])
     weights = sgd(net.weights(), run.schedule)
     arch = torch.optim.Adam(net.arch(), run.settings["rate"], (0.5, 0.999), weight_decay=DECAY)
     if run.settings["branches"] in FIXED:

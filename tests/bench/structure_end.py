@@ -36,4 +36,4 @@ def finished(result: Result, out: Path, budget: Budget, stop: Callable[..., None
             "test_images": model.metrics["test_images"], "samples": ledger["samples"] + model.metrics["ledger"]["samples"],
             "option_forwards": ledger.get("option_forwards", 0),
             "cpu_seconds": {**ledger["cpu_seconds"], "quantize": model.metrics["ledger"]["cpu_seconds"]},
-            "facts": metrics["facts"]}
+            "parameters": metrics["parameters"], "facts": metrics["facts"]}

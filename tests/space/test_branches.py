@@ -113,6 +113,9 @@ def test_masks_keep_a_number_of_branches_in_the_whole_network() -> None:
     next(iter(net.sets.values())).logits.data.fill_(9.0)
     net.draw(0.34)
     assert list(net.masks().values()) == [63, 0, 0]      # no quota per layer
+    begun = Branched(plain, torch.zeros(1, 3, 8, 8), own=30.0)
+    begun.draw(0.34, random)
+    assert all(m & 1 for m in begun.masks().values()) and sum(m.bit_count() for m in begun.masks().values()) == 6
 
 
 def test_factors_are_one_and_have_the_slope_of_the_sigmoid_for_what_is_kept() -> None:

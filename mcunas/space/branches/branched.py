@@ -23,14 +23,15 @@ PLAIN = ("kxk",)
 
 
 class Branched(nn.Module):
-    """net: any module that can be traced; it is copied. example: (1, C, H, W).
+    """net: any module that can be traced; it is copied. example: (1, C, H, W). own: first logit of the convolutions that
+    stand there already, of other branches 0.
 
     A convolution is replaced where the fused kernel has a place for its bias: in a batch norm right behind it, or in its
     own bias. 1x1 convolutions, transposed and dilated ones, and those that are called twice stay as they are. Raises
     InputError when none is left to replace.
     """
 
-    def __init__(self, net: nn.Module, example: torch.Tensor) -> None:
+    def __init__(self, net: nn.Module, example: torch.Tensor, own: float = 0.0) -> None:
         super().__init__()
         self.pairs = _pairs(net, example)
         if not self.pairs:
@@ -42,6 +43,9 @@ class Branched(nn.Module):
             _put(self.net, conv, BranchSet(self.net.get_submodule(conv), behind))
             if norm:
                 _put(self.net, norm, nn.Identity())
+        with torch.no_grad():
+            for s in self.sets.values():
+                s.logits[0] = own
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.net(x)
