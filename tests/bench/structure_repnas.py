@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from mcunas.search.repnas import SETTINGS
 from mcunas.space import space as spaces
 from mcunas.tasks import Schedule
 from tests.bench import nas_contest as contest
@@ -25,8 +26,9 @@ NET = {"options": ["conv3x3"], "stem": {"kernel": [3, 3], "channels": 8, "stride
        "stages": [{"channels": 16, "stride": 2, "slots": 4}, {"channels": 24, "stride": 2, "slots": 3}]}
 SCHEDULE = Schedule(prune_epochs=3, finetune_epochs=17, qat_epochs=2, warmup_epochs=1, batch=64, rate=0.1,
                     epoch_samples=3_000)
-NOTES = {"plain": "the convolution alone", "searched": "a third of all branches, searched",
-         "random": "placebo: as many, by lot", "hand-made": "DiverseBranchBlock's four in every layer",
+NOTES = {"plain": "the convolution alone", "hand-made": "DiverseBranchBlock's four in every layer",
+         "searched": f"{SETTINGS['kept']:g} of all branches, searched; and the identity, where shapes allow",
+         "random": "placebo: as many, by lot; and the identity", "identity": "the convolution and the identity",
          "all": "every branch in every layer"}
 
 
@@ -68,7 +70,7 @@ def _expected(rows: Rows) -> list[str]:
         said.append(say(f"fusion is exact to 1e-5 in float32: {worst:.1e}", worst <= 1e-5))
         lost = max(100 * (r["float_accuracy"] - r["int8_accuracy"]) for r in rows)
         said.append(say(f"int8 is within 0.5 points of float in every run: {lost:.2f} at most", lost <= 0.5))
-    for other in ("plain", "hand-made", "random"):
+    for other in ("plain", "hand-made", "identity", "random"):
         said += beats(rows, "searched", other)
     for other in ("all", "hand-made"):
         a, b = both(rows, "searched", other)
