@@ -24,12 +24,17 @@ def dots(points: Mapping[str, Sequence[float]], axis: str) -> bytes:
 
 
 def plane(points: Sequence[tuple[str, float, float]], across: str, up: str) -> bytes:
-    """(name, x, y): a named point each."""
+    """(name, x, y): a point each; a name stands once, at the mean of its points, with others of the same place."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for name, x, y in points:
-        axes.plot([x], [y], "o", color="#1f5f99", alpha=0.7)
-        axes.annotate(name, (x, y), textcoords="offset points", xytext=(5, 3), fontsize=8)
+    axes.plot([x for _, x, _ in points], [y for _, _, y in points], "o", color="#1f5f99", alpha=0.7)
+    at: dict[tuple[float, float], list[str]] = {}
+    for name in dict.fromkeys(name for name, _, _ in points):
+        own = [(x, y) for n, x, y in points if n == name]
+        at.setdefault(tuple(mean(v) for v in zip(*own)), []).append(name)
+    for place, names in at.items():
+        axes.annotate(", ".join(names), place, textcoords="offset points", xytext=(5, 3), fontsize=8)
+    axes.margins(x=0.16)
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.grid(alpha=0.3)

@@ -52,12 +52,13 @@ def arms() -> dict[str, Arm]:
         "bottlenecks": Arm("always", "images", _space(WIDE), {"option": WIDE}, note="inverted bottlenecks, expansion 4"),
         "collapsed": Arm("always", "images", _space(COLLAPSED), {"option": COLLAPSED}, note="all collapsed"),
         "fewest": Arm("always", "images", both_options, {"option": WIDE}, budget,
-                      "as few collapsed as half the RAM and no more time demand"),
-        "searched": Arm("ran", "images", both_options, {}, budget, "pattern searched under half the RAM, no more time"),
+                      note="as few collapsed as half the RAM and no more time demand"),
+        "searched": Arm("ran", "images", both_options, {}, budget,
+                        note="pattern searched under half the RAM, no more time"),
         "plain": Arm("always", "images", _space("conv3x3"), {"option": "conv3x3"},
                      note="the collapsed form, trained as it is"),
         "deeper": Arm("always", "images", deeper, {"option": COLLAPSED}, budget,
-                      "collapsed blocks only, more of them, in the same budget"),
+                      note="collapsed blocks only, more of them, in the same budget"),
     }
 
 
@@ -80,7 +81,7 @@ def report(found: dict[str, Any]) -> tuple[str, dict[str, bytes]]:
             "MACs, flash and time are those of the first seed's exported network.\n",
             table, "## Expectations\n", "\n".join([*gates(rows), *_expected(rows)]) + "\n",
             "![accuracy over RAM](structure-ran.png)\n"]
-    points = [(f"{r['arm']} {r['seed']}", r["ram_bytes"], 100 * r["int8_accuracy"]) for r in rows]
+    points = [(r["arm"], r["ram_bytes"], 100 * r["int8_accuracy"]) for r in rows]
     return "\n".join(text), {"structure-ran.png": plane(points, "peak RAM, B", "int8 test accuracy, %")}
 
 
