@@ -72,11 +72,12 @@ def compile_model(model: Any, board: Board | str, optimize: str = "balanced",
 
 
 def build(model: Any, board: Board | str, out: str | Path | None = None, *, budget: Budget | None = None,
-          optimize: str = "balanced", tuned: str | Path | None = None, debug: bool = False) -> Image:
+          optimize: str = "balanced", tuned: str | Path | None = None, debug: bool = False,
+          decoder: Any = None) -> Image:
     """Firmware (ELF, bin, hex, manifest) for `model` in folder `out`, by default build/<model>-<board>.
 
     model: see `load_model`. budget: limits that the plan keeps and the linker enforces; by default what the board has.
-    tuned: a file that `mcunas tune` wrote.
+    tuned: a file that `mcunas tune` wrote. decoder: what the task's objective says of decoding on the board.
     Raises InputError, ToolMissing, DoesNotFit.
     """
     from mcunas.device.build import build as build_firmware
@@ -86,4 +87,4 @@ def build(model: Any, board: Board | str, out: str | Path | None = None, *, budg
     compiled, data = compile_model(model, chosen, optimize, tuned, limits.ram_bytes, limits.flash_bytes)
     folder = Path("build") / f"{compiled.model_id}-{chosen.key}" if out is None else Path(out)
     return build_firmware(compiled, chosen, folder, debug=debug, tflite=data, ram_bytes=limits.ram_bytes,
-                          flash_bytes=limits.flash_bytes)
+                          flash_bytes=limits.flash_bytes, decoder=decoder)

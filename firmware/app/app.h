@@ -7,11 +7,17 @@
 #include <stdint.h>
 
 #include "mn_model.h"
+#ifdef APP_DECODES
+#include "mn_boxes.h"
+#endif
 
 // image.c, generated with the model
 extern const struct mn_model *const app_model;
 extern uint8_t app_arena[];
 extern uint8_t *const app_further[];         // begin and end of the arena's parts in other memories, then 0
+#ifdef APP_DECODES
+extern const struct mn_boxes app_boxes;      // how the output is decoded
+#endif
 
 // text.c: printing
 void put_text(const char *text);
@@ -61,6 +67,9 @@ void infer(uint32_t inferences, uint32_t warmups);
 void infer_forget_results(void);             // the input is being replaced
 void infer_print_results(void);
 void infer_print_output(void);
+#ifdef APP_DECODES
+void infer_print_boxes(void);
+#endif
 
 // board.c
 void board_print(void);                      // the chip's id, clock and memories

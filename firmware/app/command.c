@@ -3,6 +3,7 @@
 // `help` and their answers are those of MLPerf Tiny's runner; the others are ours.
 #include <stddef.h>
 
+#include "board.h"
 #include "app.h"
 #include "platform.h"
 
@@ -63,6 +64,13 @@ static void do_out(const uint32_t *n) {
   infer_print_output();
 }
 
+#ifdef APP_DECODES
+static void do_boxes(const uint32_t *n) {
+  (void)n;
+  infer_print_boxes();
+}
+#endif
+
 static void do_seed(const uint32_t *n) {
   input_seed(n[0]);
 }
@@ -104,6 +112,9 @@ static const struct command {
     {"results", 0, 0, do_results, ""},
     {"help", 0, 0, do_help, ""},
     {"out", 0, 0, do_out, ": the outputs' bytes"},
+#ifdef APP_DECODES
+    {"boxes", 0, 0, do_boxes, ": items in the output: left, top, right, bottom, class, score"},
+#endif
     {"seed", 1, 1, do_seed, " S: pseudo-random input"},
     {"raw", 0, 0, do_raw, ": the input as bytes follows"},
     {"mem", 0, 0, do_mem, ": arena and stack use"},

@@ -2,6 +2,7 @@
 // Inference and its results.
 #include <string.h>
 
+#include "board.h"
 #include "app.h"
 #include "platform.h"
 
@@ -100,3 +101,31 @@ void infer_print_output(void) {
   put_hex32(crc);
   put_text("]\r\n");
 }
+
+#ifdef APP_DECODES
+static void put_i32(int32_t value, char end) {
+  if (value < 0)
+    uart_putc('-');
+  put_u32((uint32_t)(value < 0 ? -value : value));
+  uart_putc(end);
+}
+
+void infer_print_boxes(void) {
+  if (!have_results) {
+    put_error("No results: send infer first");
+    return;
+  }
+  struct mn_box found[MN_BOXES_CAPACITY];
+  const uint32_t count = mn_boxes_s8(&app_boxes, (const int8_t *)(app_arena + app_model->output[0].offset), found);
+  put_text("m-boxes-[");
+  for (uint32_t i = 0; i < count; i++) {
+    put_i32(found[i].left, ',');
+    put_i32(found[i].top, ',');
+    put_i32(found[i].right, ',');
+    put_i32(found[i].bottom, ',');
+    put_i32(found[i].kind, ',');
+    put_i32(found[i].score, ';');
+  }
+  put_text("]\r\n");
+}
+#endif

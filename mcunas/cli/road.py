@@ -5,7 +5,6 @@ Every step leaves what it made in the run's folder, and a step that finds its ow
 """
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 import sys
@@ -16,15 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mcunas.board import Board
 from mcunas.budget import Budget
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
-
-MEASURED_INPUTS = 3     # inputs for RAM, stack and instructions, besides those that are streamed
 
 
 @dataclass(frozen=True)
@@ -68,11 +63,13 @@ def travel(plan: Plan) -> dict[str, Any]:
 
     Raises InputError, ToolMissing, DoesNotFit, CheckFailed.
     """
-    from mcunas import api, quantize
+    from mcunas import api, quantize, tasks
+    from mcunas.device.proof import decoder_of, prove
     from mcunas.device.toolchain import tool
     from mcunas.report import content, read_report, update_report
     from mcunas.search.progress import ProgressBars
     from mcunas.tasks import ddp
+    from mcunas.tasks.test_reads import open_test
 
     for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
         tool(program)       # before minutes of training, not after
@@ -80,17 +77,21 @@ def travel(plan: Plan) -> dict[str, Any]:
     if not ddp.is_first():
         find()
         sys.exit(0)         # the first of torchrun's processes goes on alone
+    task = tasks.load(plan.task)
+    metric = task.objective.metric
     with ProgressBars() as bars:
         result = find(progress=bars)
         model = quantize(result, progress=bars, resume=plan.resume)
-        image = api.build(plan.out / "model.tflite", plan.board, plan.out / "firmware", budget=plan.budget)
-        on_board, report = _prove(image, plan, result.schedule.measured_images, lambda done, of: bars("board", done, of, {}))
+        image = api.build(plan.out / "model.tflite", plan.board, plan.out / "firmware", budget=plan.budget,
+                          decoder=decoder_of(model.graph, task))
+        images = open_test(task, plan.out, "board", plan.images or result.schedule.measured_images)
+        proof = prove(image, task, images, lambda done: bars("board", done, len(images), {}))
     history = json.loads((plan.out / "history.json").read_text())
     sections = {**content.of_search(result, history),
-                **content.of_validation(report, image, plan.budget.for_board(plan.board), result.metrics["dense"]),
-                "accuracy": {"metric": "accuracy", "float": result.metrics["float_accuracy"],
-                             "int8_host": model.metrics["int8_accuracy"], "int8_board": on_board,
-                             "images": report.inputs}}
+                **content.of_validation(proof.report, image, plan.budget.for_board(plan.board), result.metrics["dense"]),
+                "accuracy": {"metric": metric, "float": result.metrics["float_accuracy"],
+                             "int8_host": model.metrics["int8_accuracy"], "int8_board": proof.on_board[metric],
+                             "images": proof.report.inputs, "measures": proof.on_board}}
     update_report(plan.out, image.tflite, f"{plan.task} on {plan.board.key}, {plan.method}", sections, plan.command())
     return read_report(plan.out)
 
@@ -137,22 +138,3 @@ def _blocks(plan: Plan) -> dict[str, Any]:
     if hasattr(module, "accelerated"):
         return {"settings": {"blocks": blocks, **plan.settings}}
     raise InputError(f"method {plan.method!r} chooses no blocks", fix="leave --blocks-from out, or search in a space")
-
-
-def _prove(image: Any, plan: Plan, measured: int | None, progress: Callable[[int, int], None]) -> tuple[float, Any]:
-    """Stream test inputs through the board: (accuracy there, validation report over all of them)."""
-    from mcunas import device, tasks
-    from mcunas.graph import read_tflite
-    from mcunas.graph.oracle import Oracle
-    from mcunas.tasks.test_reads import open_test
-
-    split = open_test(tasks.load(plan.task), plan.out, "board", plan.images or measured)
-    images, labels = split.images, split.labels
-    found = device.stream(image, images, progress=lambda done: progress(done, len(images)))
-    data = image.tflite.read_bytes()
-    oracle = Oracle(read_tflite(data), data)
-    expected = np.concatenate([oracle.outputs([one[None]])[0] for one in images])
-    differing = int(np.count_nonzero(found.reshape(expected.shape) != expected))
-    report = device.validate(image, [one[None] for one in images[:MEASURED_INPUTS]])
-    report = dataclasses.replace(report, inputs=len(images), mismatches=max(differing, report.mismatches))
-    return float((found.argmax(-1) == labels).mean()), report

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mcunas.cli import options
 from mcunas.cli.output import kib, output_folder, print_json, print_quantities, print_table, working
 from mcunas.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from mcunas.tasks import Task
 
 
 def build(
@@ -85,6 +88,8 @@ def validate(
     out: options.Kept = None,
     inputs: Annotated[int, typer.Option(min=1, max=100_000, help="How many random inputs.")] = 20,
     seed: options.Seed = 0,
+    task: Annotated[str | None, typer.Option("--task", "-t", metavar="TASK", show_default=False, help=(
+        "Its validation images instead of random inputs, and its metric."))] = None,
     ram: options.Ram = None,
     flash: options.Flash = None,
     latency: options.Latency = None,
@@ -99,6 +104,7 @@ def validate(
     from mcunas import api, device
     from mcunas.board import Board
     from mcunas.budget import Budget
+    from mcunas.device.proof import prove
     from mcunas.report import content, earlier, update_report
 
     run = earlier(out, model) if out else {}
@@ -107,23 +113,39 @@ def validate(
     limits = Budget(ram or kept.get("ram_bytes"), flash or kept.get("flash_bytes"), latency or kept.get("latency_us"))
     with output_folder(out) as folder:
         with working("building"):
-            image = api.build(model, board, folder, budget=limits, optimize=optimize.value, tuned=tuned)
+            of, decoder = (None, None) if task is None else _task_and_decoder(task, model)
+            image = api.build(model, board, folder, budget=limits, optimize=optimize.value, tuned=tuned, decoder=decoder)
         with working(f"running {inputs} inputs on {image.board.name}"):
-            report = device.validate(image, n_random=inputs, seed=seed)
+            proof = None if of is None else prove(image, of, of.validation[:inputs])
+            report = proof.report if proof else device.validate(image, n_random=inputs, seed=seed)
         sections = content.of_validation(report, image, limits.for_board(image.board), run.get("start"))
         if out:
             update_report(out, image.tflite, f"{model.name} on {image.board.key}", sections, shlex.join(
                 ["mcunas", "validate", model.name, "--board", board, "--inputs", str(inputs), "--seed", str(seed),
-                 "--optimize", optimize.value, *(("--tuned", str(tuned)) if tuned else ())]))
+                 "--optimize", optimize.value, *(("--tuned", str(tuned)) if tuned else ()),
+                 *(("--task", task) if task else ())]))
     verdict = sections["verdict"]
     if json:
-        print_json({**report.to_json(), "passed": verdict["ok"], "verdict": verdict["text"]})
+        measured = {"on_board": proof.on_board, "on_host": proof.on_host} if proof else {}
+        print_json({**report.to_json(), "passed": verdict["ok"], "verdict": verdict["text"], **measured})
     else:
         print_quantities(f"{model.name} on {image.board.name}", sections["quantities"])
         print(f"{report.mismatches} of {sections['match']['bytes']} output bytes differ, over {report.inputs} inputs")
+        for name in proof.on_board if proof else ():
+            print(f"{name}: on the host {proof.on_host[name]:.2%}, on the board {proof.on_board[name]:.2%} "
+                  f"({report.inputs} validation inputs)")
         print(f"cycles and latency are {report.cycles_source}")
     if not verdict["ok"]:
         raise CheckFailed(verdict["text"], where=model.name)
+
+
+def _task_and_decoder(name: str, model: Path) -> tuple[Task, Any]:
+    """The task, and how a firmware of `model` decodes its answers itself. Raises InputError."""
+    from mcunas import api, tasks
+    from mcunas.device.proof import decoder_of
+
+    task = tasks.load(name)
+    return task, decoder_of(api.load_model(model)[0], task)
 
 
 def tune(

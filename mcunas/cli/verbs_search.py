@@ -91,8 +91,9 @@ def quantize(folder: Folder, resume: Resume = True, json: options.Json = False) 
     if json:
         print_json(model.metrics)
         return
-    print(f"float {model.metrics['float_accuracy']:.2%}, int8 {model.metrics['int8_accuracy']:.2%} of "
-          f"{model.metrics['test_images']} test inputs; wrote {folder / 'model.tflite'}")
+    print(f"{model.metrics.get('metric', 'accuracy')}: float {model.metrics['float_accuracy']:.2%}, "
+          f"int8 {model.metrics['int8_accuracy']:.2%} on {model.metrics['test_images']} test inputs; "
+          f"wrote {folder / 'model.tflite'}")
 
 
 def report(folder: Folder, json: options.Json = False) -> None:
@@ -140,8 +141,8 @@ def _show(run: dict[str, Any], folder: Path, json: bool) -> None:
         print_quantities(run["title"], run["quantities"])
     accuracy, match = run.get("accuracy"), run.get("match")
     if accuracy:
-        print(f"accuracy: float {accuracy['float']:.2%}, int8 on host {accuracy['int8_host']:.2%}, int8 on the board "
-              f"{accuracy['int8_board']:.2%} ({accuracy['images']} test inputs)")
+        print(f"{accuracy['metric']}: float {accuracy['float']:.2%}, int8 on host {accuracy['int8_host']:.2%}, "
+              f"int8 on the board {accuracy['int8_board']:.2%} ({accuracy['images']} test inputs)")
     if match:
         print(f"mismatching output bytes: {match['mismatches']} of {match['bytes']}, over {match['inputs']} inputs")
     for row in run.get("quantities") or []:

@@ -10,7 +10,7 @@ import json
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from mcunas.errors import DoesNotFit, InputError
 
 if TYPE_CHECKING:
     from mcunas.compiler import Compiled
+    from mcunas.tasks.detection.decode import DetectionHead
 
 
 _TEMPORARY = re.compile(r"/\S*/cc\w+\.(?=ltrans|debug)")    # of -flto: another name every time
@@ -59,31 +60,35 @@ class Image:
 
 
 def build(compiled: Compiled, board: Board, out_dir: str | Path, *, debug: bool = False, tflite: bytes | None = None,
-          ram_bytes: int | None = None, flash_bytes: int | None = None, folders: tuple[str, ...] = ("app",)) -> Image:
+          ram_bytes: int | None = None, flash_bytes: int | None = None, folders: tuple[str, ...] = ("app",),
+          decoder: DetectionHead | None = None) -> Image:
     """Compile and link `compiled` for `board` into `out_dir`.
 
     tflite: the model file, kept beside the firmware for validation. ram_bytes, flash_bytes: budgets the linker
     enforces; default: all that the board leaves for a model. debug: -Og.
-    folders: of firmware/, whose sources make the application.
+    folders: of firmware/, whose sources make the application. decoder: how the application decodes the output itself.
     Raises DoesNotFit, ToolMissing, InputError.
     """
     gcc, out_dir = tool("arm-none-eabi-gcc"), Path(out_dir)
     budgets = (ram_bytes or board.ram_bytes, flash_bytes or board.flash_bytes)
     with tempfile.TemporaryDirectory(prefix="mcunas-") as temporary:
         work = Path(temporary).resolve()
-        texts = {"model.c": compiled.model_c, "model.h": compiled.model_h, "image.c": image_c(compiled, board),
-                 "board.h": board_h(board), "link.ld": linker_script(board, *budgets, compiled.plan.home)}
+        texts = {"model.c": compiled.model_c, "model.h": compiled.model_h, "image.c": image_c(compiled, board, decoder),
+                 "board.h": board_h(board, decoder is not None),
+                 "link.ld": linker_script(board, *budgets, compiled.plan.home)}
         for name, text in texts.items():
             (work / name).write_text(text)
         if tflite is not None:
             (work / "model.tflite").write_bytes(tflite)
         level = ("-Og",) if debug else OPTIMIZE[compiled.optimize]
-        compile_objects(gcc, work, board, compiled.kernels, level, folders)
+        compile_objects(gcc, work, board, compiled.kernels, level, (*folders, *(("decode",) if decoder else ())))
         _link(gcc, work, board, level, *budgets)
         seal(work / "firmware.elf")
         for suffix, form in (("bin", "binary"), ("hex", "ihex")):
             run_tool([tool("arm-none-eabi-objcopy"), "-O", form, "firmware.elf", f"firmware.{suffix}"], work)
         manifest = {**compiled.manifest, "build": _figures(work, board, f"{compiler_version(gcc)} {' '.join(level)}")}
+        if decoder is not None:
+            manifest["decoder"] = asdict(decoder)
         (work / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
         _publish(work, out_dir)
     return _image(out_dir, manifest, board)

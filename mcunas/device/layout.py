@@ -2,14 +2,18 @@
 """The generated sources around a model: board.h (constants of the board), link.ld, image.c (the arena)."""
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from string import Template
+from typing import TYPE_CHECKING
 
 from mcunas.board import Board
 from mcunas.board_parts import CLOCK_SOURCES, GUARD_BYTES
 from mcunas.compiler import Compiled
 from mcunas.compiler.emit import further_arenas
 from mcunas.paths import firmware_dir
+
+if TYPE_CHECKING:
+    from mcunas.tasks.detection.decode import DetectionHead
 
 _IMAGE_C = """\
 #include "model.h"
@@ -20,6 +24,12 @@ extern uint8_t app_arena[];
 
 const struct mn_model *const app_model = &mn_model_{id};
 __attribute__((section(".arena"), aligned(MN_ARENA_ALIGN))) uint8_t app_arena[MN_{upper}_ARENA_BYTES];
+"""
+_BOXES_C = """
+#include "mn_boxes.h"
+
+extern const struct mn_boxes app_boxes;
+const struct mn_boxes app_boxes = {{{fields}}};
 """
 _FURTHER_C = """
 extern uint8_t *const app_further[];
@@ -37,8 +47,8 @@ _FURTHER_LD = """
 """
 
 
-def board_h(board: Board) -> str:
-    """Constants for the drivers, as a C header."""
+def board_h(board: Board, decodes: bool = False) -> str:
+    """Constants for the drivers, as a C header. decodes: whether the application has boxes to decode."""
     constants = {
         "CLOCK_HZ": f"{board.clock_hz}u",
         "UART_BASE": f"0x{board.console.base:08X}u",
@@ -62,7 +72,8 @@ def board_h(board: Board) -> str:
         constants["CLOCK_SOURCE_HZ"] = f"{clock.hz}u"
     if board.flashing and (chip := board.flashing.chip_id):
         constants |= {"CHIP_ID": f"0x{chip.address:08X}u"}
-    return "".join(f"#define BOARD_{name} {value}\n" for name, value in constants.items())
+    defined = "".join(f"#define BOARD_{name} {value}\n" for name, value in constants.items())
+    return defined + ("#define APP_DECODES 1\n" if decodes else "")
 
 
 def linker_script(board: Board, ram_budget_bytes: int, flash_budget_bytes: int, home: int = 0) -> str:
@@ -85,9 +96,11 @@ def linker_script(board: Board, ram_budget_bytes: int, flash_budget_bytes: int, 
         flash_reserve_bytes=board.reserve.flash)
 
 
-def image_c(compiled: Compiled, board: Board) -> str:
-    """Ties the model to the application and gives it its arena."""
+def image_c(compiled: Compiled, board: Board, decoder: DetectionHead | None = None) -> str:
+    """Ties the model to the application and gives it its arena. decoder: of its output, where the application decodes it."""
     text = _IMAGE_C.format(id=compiled.model_id, upper=compiled.model_id.upper())
+    if decoder is not None:
+        text += _BOXES_C.format(fields=", ".join(f".{name} = {value}" for name, value in asdict(decoder).items()))
     if len(board.arenas) == 1:
         return text
     names = further_arenas(compiled.plan, compiled.model_id)

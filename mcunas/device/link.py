@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from mcunas.device.elf import locate, read_elf
 from mcunas.errors import CheckFailed
 
@@ -131,6 +133,12 @@ class Link:
         fields = _fields(self.command("mem", timeout_s=3 * _INFER_S), "m-mem-")
         further = tuple(fields.pop(name) for name in list(fields) if name.startswith("further"))
         return MemoryUse(**fields, further_used=further)
+
+    def boxes(self) -> np.ndarray:
+        """What a firmware with a decoder finds in the last output: int32 (N, 6), as mcunas.tasks.detection.decode."""
+        items = [item for item in _bracket(self.command("boxes"), "m-boxes-").split(";") if item]
+        found = [[int(v) for v in item.split(",")] for item in items]
+        return np.array(found, np.int32).reshape(len(found), 6)
 
     def ticks(self) -> tuple[int, int]:
         """Timer ticks of one inference, and of a call of nothing."""

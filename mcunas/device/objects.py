@@ -52,7 +52,7 @@ def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...]
             raise InputError(f"{source.name} is not in firmware/{source.parent.name}", board.key)
 
     flags = [*board.cflags, *_FLAGS]
-    paths = [f"-I{root}/kernels", f"-ffile-prefix-map={root}=firmware", f"-ffile-prefix-map={work}=."]
+    paths = [f"-I{root}/kernels", f"-I{root}/decode", f"-ffile-prefix-map={root}=firmware", f"-ffile-prefix-map={work}=."]
     firmware_paths = [*paths, f"-I{root}/platform", f"-I{root}/app", f"-I{work}"]
     headers = b"".join(path.read_bytes() for path in sorted(root.rglob("*.h")))
     model_state = hashlib.sha256("\0".join((compiler_version(gcc), *flags, *level)).encode() + headers)

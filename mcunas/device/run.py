@@ -31,11 +31,13 @@ def run(image: Image, inputs: Sequence[np.ndarray] | np.ndarray) -> list[np.ndar
         return split_outputs(image, link.output())
 
 
-def stream(image: Image, inputs: np.ndarray, progress: Callable[[int], None] | None = None) -> np.ndarray:
+def stream(image: Image, inputs: np.ndarray, progress: Callable[[int], None] | None = None,
+           boxes: list[np.ndarray] | None = None) -> np.ndarray:
     """Many inferences over the serial line; for models with one input and one output.
 
     inputs: (N, ...) of the input's dtype, each item of the input's size (NHWC). Returns (N, ...) of the output's dtype
     and shape, without its leading 1. progress: called with the number of inferences done so far.
+    boxes: gets what the firmware itself finds in each output, (N, 6), where it was built with a decoder.
     """
     tensors = image.manifest["outputs"]
     if len(tensors) != 1 or len(image.manifest["inputs"]) != 1:
@@ -46,6 +48,8 @@ def stream(image: Image, inputs: np.ndarray, progress: Callable[[int], None] | N
             link.load(input_bytes(image, item))
             link.infer()
             outputs.append(split_outputs(image, link.output())[0])
+            if boxes is not None:
+                boxes.append(link.boxes())
             if progress:
                 progress(done)
     shape = tuple(tensors[0]["shape"])

@@ -101,6 +101,13 @@ class Graph:
                     readers.setdefault(t, []).append(i)
         return readers
 
+    @property
+    def output_quant(self) -> tuple[float, int]:
+        """(scale, zero point) of the first output, which is int8."""
+        quant = self.tensors[self.outputs[0]].quant
+        assert quant is not None
+        return float(quant.scale[0]), int(quant.zero_point[0])
+
     def activations(self) -> Iterator[int]:
         """Indices of the tensors that need RAM: graph inputs and op outputs that are used or returned."""
         seen = dict.fromkeys(self.inputs)

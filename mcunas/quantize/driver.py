@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from mcunas import tasks
 from mcunas.atomic import own_folder, write_file
 from mcunas.errors import InputError
 from mcunas.graph import read_tflite
-from mcunas.quantize.model import QuantizedModel, accuracy
+from mcunas.quantize.model import QuantizedModel, measures
 from mcunas.quantize.qat import FakeQuantized
 from mcunas.tasks import Task
 from mcunas.tasks.test_reads import open_test
@@ -58,7 +57,7 @@ def run_quantize(result: Any, progress: Any, resume: bool) -> QuantizedModel:
             rate = cosine((epoch + step / steps) / schedule.qat_epochs, schedule.qat_rate)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["share"]
-            loss = F.cross_entropy(quantized.module(x), labels)
+            loss = task.objective.loss(quantized.module(x), labels, plain=True)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -75,10 +74,12 @@ def run_quantize(result: Any, progress: Any, resume: bool) -> QuantizedModel:
 def _finish(result: Any, task: Task, quantized: FakeQuantized, fingerprint: str, samples: int,
             cpu_seconds: float) -> QuantizedModel:
     graph, count = quantized.export(), result.schedule.measured_images
+    metric, validation = task.objective.metric, measures(graph, task, task.validation[:count])
     test = open_test(task, result.out, "int8", count)
+    tested = measures(graph, task, test)
     metrics = {"fingerprint": fingerprint, "seed": result.seed, "float_accuracy": result.metrics["float_accuracy"],
-               "int8_validation_accuracy": accuracy(graph, task.validation[:count]),
-               "int8_accuracy": accuracy(graph, test), "test_images": len(test),
+               "metric": metric, "int8_validation_accuracy": validation[metric], "int8_accuracy": tested[metric],
+               "int8_measures": tested, "test_images": len(test),
                "ranges_from_nncf": quantized.from_nncf, "ledger": {"samples": samples, "cpu_seconds": cpu_seconds}}
     model = QuantizedModel(graph, metrics)
     model.save(result.out / "model.tflite")

@@ -11,7 +11,7 @@ import numpy as np
 from mcunas.atomic import write_file
 from mcunas.graph import Graph, write_tflite
 from mcunas.graph.oracle import Oracle
-from mcunas.tasks import Split
+from mcunas.tasks import Split, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +34,7 @@ def run_tflite(graph: Graph, images: np.ndarray) -> np.ndarray:
     return np.concatenate([oracle.outputs([np.ascontiguousarray(image[None])])[0] for image in images])
 
 
-def accuracy(graph: Graph, split: Split) -> float:
-    """Share of right answers of the int8 Graph."""
-    return float((run_tflite(graph, split.images).argmax(-1) == split.labels).mean())
+def measures(graph: Graph, task: Task, split: Split) -> dict[str, float]:
+    """What the task's objective measures of the int8 Graph, by name."""
+    answers = task.objective.decode(run_tflite(graph, split.images), graph.output_quant)
+    return task.objective.measure(answers, split.labels)

@@ -23,7 +23,7 @@ METHODS = {"diffprune": "mcunas.search.diffprune", "smcp": "mcunas.search.smcp",
            "proxyless": "mcunas.search.proxyless", "rarts": "mcunas.search.rarts", "prunet": "mcunas.search.prunet",
            "padnas": "mcunas.search.padnas", "repnas": "mcunas.search.repnas",
            "ran": "mcunas.search.ran", "ran-implicit": "mcunas.search.ran_implicit",
-           "lana": "mcunas.search.lana"}
+           "nsga2": "mcunas.search.nsga2", "adapt": "mcunas.search.adapt", "lana": "mcunas.search.lana"}
 
 __all__ = ["METHODS", "search"]
 

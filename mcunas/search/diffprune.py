@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 
 from mcunas.prune.constraints import Constraints
 from mcunas.prune.masks import Gates, Widths
 from mcunas.search.cut import cut, cut_to_budget
 from mcunas.search.run import Run
 from mcunas.tasks import ddp
-from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, recalibrate, steps_per_epoch
+from mcunas.tasks.training import recalibrate, score, steps_per_epoch
 
 WARM_FACTOR = 1.25          # pruned channels kept alive for the fill
 CLEAN_IMAGES = 256
@@ -47,7 +46,7 @@ def prune(run: Run, constraints: Constraints, soft: Soft, slices: bool = True) -
         figures = _epoch(run, widths, constraints, soft)
         with torch.no_grad(), Gates(run.net, run.channels, widths.soft_masks()):
             recalibrate(run.net, run.task, CLEAN_IMAGES)        # the running statistics lag behind the masks
-            figures["validation"] = accuracy(run.net, run.task, run.task.validation)
+            figures["validation"] = score(run.net, run.task, run.task.validation)
         if run.epoch + 1 == run.schedule.prune_epochs:
             wanted = [round(w) for w in widths.widths().tolist()]
             cut_to_budget(run, widths, wanted, [widths.worth(g) for g in range(len(wanted))], widths.least.int().tolist())
@@ -76,7 +75,7 @@ def _epoch(run: Run, widths: Widths, constraints: Constraints, soft: Soft) -> di
     loss_sum, fraction = 0.0, 0.0
     for now, images, labels in run.batches():
         with Gates(run.net, run.channels, widths.soft_masks()):
-            task_loss = F.cross_entropy(run.net(images), labels, label_smoothing=LABEL_SMOOTHING)
+            task_loss = run.task.objective.loss(run.net(images), labels)
         run.optimizer.zero_grad(set_to_none=True)
         widths.theta.grad = None
         task_loss.backward()

@@ -29,7 +29,7 @@ from mcunas.search.state import CHECKPOINT, Progress, State
 from mcunas.search.teacher import distilled
 from mcunas.space import space as spaces
 from mcunas.tasks import Schedule, Task, ddp
-from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
+from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train_epoch
 
 THREADS = 1     # fixed: another number would sum in another order; and on nets this small a second thread only waits
 
@@ -73,7 +73,7 @@ def _run_nas(task: Task, board: Board, budget: Budget, method: str, module: Modu
     module: with `choose`; SPACE: what the method changes in a space's description unless it is asked for something else;
     NARROWS: whether it may go below the described widths, so that nothing can be ruled out at these.
     """
-    start = start or spaces.space_for(task.input_shape, task.name)
+    start = start or spaces.space_for(task.input_shape, task.name, task.objective.head)
     options = {**({} if start == spaces.INLINE else getattr(module, "SPACE", {})), **(options or {})}
     space = spaces.load(start, options, task.input_shape, task.classes)
     schedule = ddp.scaled(schedule or (task.schedule.smoke() if smoke else task.schedule))
@@ -134,8 +134,9 @@ def _train_rest(run: Run) -> None:
     while run.epoch < total:
         started, epoch = time.process_time(), run.epoch
         loss = train_epoch(run.net, run.optimizer, batches(run.task, run.schedule, run.seed, epoch),
-                           lambda step, epoch=epoch: cosine((epoch + step / steps) / total, run.schedule.rate), loss_of)
-        run.end_epoch("finetune", started, {"loss": loss, "validation": accuracy(run.net, run.task, run.task.validation)})
+                           lambda step, epoch=epoch: cosine((epoch + step / steps) / total, run.schedule.rate), loss_of,
+                           run.task.objective)
+        run.end_epoch("finetune", started, {"loss": loss, "validation": score(run.net, run.task, run.task.validation)})
 
 
 def _measure(run: Run, task: Task, dense: Usage) -> Result:

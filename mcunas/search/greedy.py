@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import torch.nn.functional as F
 
 from mcunas.budget import Budget
 from mcunas.prune.constraints import Constraints
@@ -18,7 +17,7 @@ from mcunas.search.cut import cut, cut_to_budget
 from mcunas.search.diffprune import anneal
 from mcunas.search.run import Run
 from mcunas.tasks import ddp
-from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, steps_per_epoch
+from mcunas.tasks.training import score, steps_per_epoch
 
 
 def shape(run: Run) -> None:
@@ -29,7 +28,7 @@ def shape(run: Run) -> None:
         widths.load(run.notes["widths"])
     while run.epoch < run.schedule.prune_epochs:
         started = time.process_time()
-        figures = {"loss": _train(run, widths), "validation": accuracy(run.net, run.task, run.task.validation)}
+        figures = {"loss": _train(run, widths), "validation": score(run.net, run.task, run.task.validation)}
         if run.epoch + 1 == run.schedule.prune_epochs:
             cut_to_budget(run, widths, run.widths, _value(widths), widths.floors(run.widths))
         else:
@@ -54,7 +53,7 @@ def _train(run: Run, widths: Widths) -> float:
     steps, total = steps_per_epoch(run.task, run.schedule), 0.0
     for _, images, labels in run.batches():
         with Gates(run.net, run.channels, widths.open_masks()):
-            loss = F.cross_entropy(run.net(images), labels, label_smoothing=LABEL_SMOOTHING)
+            loss = run.task.objective.loss(run.net(images), labels)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         widths.observe()

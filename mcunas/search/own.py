@@ -70,7 +70,7 @@ def accelerate(teacher: nn.Module | str | None, data: Any, board: Board | str, b
 
 
 def demand_matching(net: nn.Module, task: Task, where: str) -> None:
-    """Raise InputError unless `net` takes the task's images and gives one logit per class."""
+    """Raise InputError unless `net` takes the task's images and gives what its objective reads."""
     import torch
 
     height, width, depth = task.input_shape
@@ -80,9 +80,9 @@ def demand_matching(net: nn.Module, task: Task, where: str) -> None:
     except Exception as error:
         raise InputError(f"it does not take images of {(depth, height, width)} (C, H, W): {error}", where=where) from None
     shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-    if not isinstance(out, torch.Tensor) or out.dim() != 2 or out.shape[1] < task.classes:
-        raise InputError(f"it gives {shape} for 2 images, not (2, {task.classes}), the data's classes", where=where,
-                         fix="end it with one logit per class")
+    if not isinstance(out, torch.Tensor) or task.objective.refuses(shape, task.classes):
+        raise InputError(f"it gives {shape} for 2 images, not {task.objective.wanted(task.classes)}", where=where,
+                         fix="end it in what the data asks for")
 
 
 def demand_groups(channels: Channels, where: str) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from mcunas.errors import InputError
@@ -23,7 +24,7 @@ from mcunas.space import Genotype, sampling
 from mcunas.space.evidence import Z, to_drop
 from mcunas.space.evolution import Scored, evolve, rank
 from mcunas.space.price import usage
-from mcunas.tasks.training import tensors
+from mcunas.tasks.training import channels_last, tensors
 
 # stages: of training and pruning; the search epochs are shared out among them. evidence: "population", "random" for as
 # many options per slot chosen by lot (a placebo), "none" for the one-shot search that prunes nothing. population,
@@ -121,11 +122,11 @@ class _Search:
         """On the scored images, by batch statistics."""
         self.scored += 1
         self.net.train()
+        objective = self.run.task.objective
         with torch.no_grad():
             gates = self.net.path(path)
-            right = sum(int((self.net(x, gates).argmax(1) == y).sum())
-                        for x, y in zip(self.images.split(256), self.labels.split(256)))
-        return right / len(self.labels)
+            answers = [objective.decode(channels_last(self.net(x, gates)), None) for x in self.images.split(256)]
+        return objective.measure(np.concatenate(answers), self.labels.numpy())[objective.metric]
 
     def _evolve(self) -> list[Scored]:
         """Networks seen by NSGA-II on (error, cycles)."""

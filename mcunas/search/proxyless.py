@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 
 from mcunas.errors import InputError
 from mcunas.search.nas.figures import likeliest, of_epoch, progress, undecided
@@ -25,7 +24,6 @@ from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype, sampling
 from mcunas.space.supernet import Gates
 from mcunas.tasks import ddp
-from mcunas.tasks.training import LABEL_SMOOTHING
 
 # rate: Adam's on alpha. entropy: weight of the penalty for undecided slots, in the second half of the search. networks: so
 # many are drawn for one step of "reinforce".
@@ -123,7 +121,7 @@ def _reinforce(shared: Shared, images: torch.Tensor, labels: torch.Tensor, at: f
     for _ in range(shared.run.settings["networks"]):
         gates = net.gates(lambda block: sampling.single(block, random))
         with torch.no_grad():
-            loss = F.cross_entropy(net(images, gates), labels, label_smoothing=LABEL_SMOOTHING)
+            loss = shared.run.task.objective.loss(net(images, gates), labels)
         losses.append(ddp.mean(float(loss)))
         said.append(sum(torch.log_softmax(b.logits(), 0)[gates[name].run[0]] for name, b in net.choices().items()))
     shared.hinge.begin(losses[0], shared.run.prices.expected(net.probs(), net.names()))

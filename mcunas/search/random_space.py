@@ -16,7 +16,7 @@ from mcunas.search.nas.derive import LEAST_USE, share
 from mcunas.search.nas.run import NasRun, faster, sgd
 from mcunas.space import Genotype
 from mcunas.space.price import SLACK
-from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
+from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train_epoch
 
 # least_use: of the scarcest resource, so that no draw is wasted on networks that are smaller than they may be.
 SETTINGS = {"candidate_epochs": 2, "times": 1.0, "least_use": LEAST_USE}
@@ -63,11 +63,12 @@ def draw(run: NasRun, number: int, known: set[str]) -> Genotype | None:
 
 
 def _score(run: NasRun, genotype: Genotype, epochs: int) -> float:
-    """Validation accuracy after a short training."""
+    """The metric on the validation split after a short training."""
     torch.manual_seed(run.seed)
     net = faster(genotype.build_dense())
     optimizer, steps = sgd(list(net.parameters()), run.schedule), steps_per_epoch(run.task, run.schedule)
     for epoch in range(epochs):
         train_epoch(net, optimizer, batches(run.task, run.schedule, run.seed, epoch),
-                    lambda step, epoch=epoch: cosine((epoch + step / steps) / epochs, run.schedule.rate))
-    return accuracy(net, run.task, run.task.validation)
+                    lambda step, epoch=epoch: cosine((epoch + step / steps) / epochs, run.schedule.rate),
+                    objective=run.task.objective)
+    return score(net, run.task, run.task.validation)

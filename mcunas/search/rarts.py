@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 
 from mcunas.errors import InputError
 from mcunas.search.nas.figures import likeliest, of_epoch, progress, undecided
@@ -25,8 +24,8 @@ from mcunas.search.nas.splits import split
 from mcunas.search.relaxed import Coupling, FirstOrder, Relaxed
 from mcunas.space import Genotype, sampling
 from mcunas.space.supernet import Supernet
-from mcunas.tasks import ddp
-from mcunas.tasks.training import LABEL_SMOOTHING, batches, cosine, steps_per_epoch
+from mcunas.tasks import Task, ddp
+from mcunas.tasks.training import batches, cosine, steps_per_epoch
 
 # rate, decay: Adam's on alpha. lam, beta: see relaxed.Coupling. fresh: two more passes per step, for alpha's gradients at
 # the weights that the step has made. entropy: weight of the penalty for undecided slots, in the second half of the search.
@@ -82,7 +81,8 @@ class Twins:
             for group in optimizer.param_groups:
                 group["lr"] = rate * self.scale
         seen: list[float] = []
-        return self.search.step(_loss(self.net, *first, seen), _loss(self.twin or self.net, *second, seen),
+        task = self.run.task
+        return self.search.step(_loss(task, self.net, *first, seen), _loss(task, self.twin or self.net, *second, seen),
                                 lambda: self._cost(seen[-1], at))
 
     def _cost(self, task_loss: float, at: float) -> torch.Tensor:
@@ -93,9 +93,10 @@ class Twins:
         return self.weight_of_cost * (self.shared.hinge(expected, at) + entropy)
 
 
-def _loss(net: Supernet, images: torch.Tensor, labels: torch.Tensor, seen: list[float]) -> Callable[[], torch.Tensor]:
+def _loss(task: Task, net: Supernet, images: torch.Tensor, labels: torch.Tensor,
+          seen: list[float]) -> Callable[[], torch.Tensor]:
     def loss() -> torch.Tensor:
-        found = F.cross_entropy(net(images, net.gates(sampling.mixture)), labels, label_smoothing=LABEL_SMOOTHING)
+        found = task.objective.loss(net(images, net.gates(sampling.mixture)), labels)
         seen.append(float(found.detach()))
         return found
 

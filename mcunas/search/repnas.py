@@ -16,7 +16,6 @@ from __future__ import annotations
 import time
 
 import torch
-import torch.nn.functional as F
 
 from mcunas.errors import InputError
 from mcunas.search import uniform
@@ -26,7 +25,7 @@ from mcunas.search.teacher import distilled
 from mcunas.space.branches import Branched
 from mcunas.space.branches.branched import ALL, HAND_MADE, PLAIN
 from mcunas.tasks import ddp
-from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, cosine, generator, recalibrate, steps_per_epoch
+from mcunas.tasks.training import cosine, generator, recalibrate, score, steps_per_epoch
 
 # branches: "searched"; or what it is compared with: "random" of the same number (placebo), and in every layer "all" that
 # stand there, the "hand-made" ones of DiverseBranchBlock, the convolution and the "identity", or the "plain" convolution.
@@ -91,7 +90,7 @@ def _epoch(run: Run, net: Branched, weights: torch.optim.Optimizer, arch: torch.
         if draws and run.epoch == schedule.prune_epochs:
             recalibrate(net, run.task)
         loss = _train(run, net, weights)
-    validation = accuracy(net, run.task, run.task.validation)
+    validation = score(net, run.task, run.task.validation)
     run.notes = {"net": net.state_dict(), "weights": weights.state_dict(), "arch": arch.state_dict(), "masks": net.masks()}
     run.end_epoch("search" if is_search else "finetune", started, {"loss": loss, "validation": validation})
 
@@ -102,7 +101,7 @@ def _search(run: Run, net: Branched, weights: torch.optim.Optimizer, arch: torch
     net.train()
     for now, images, labels in run.batches(weights):
         net.draw(run.settings["kept"], random, learns=arch is not None)
-        loss = F.cross_entropy(net(images), labels, label_smoothing=LABEL_SMOOTHING)
+        loss = run.task.objective.loss(net(images), labels)
         _descend(loss, weights, arch)
         if arch is not None:
             arch.param_groups[0]["weight_decay"] = cosine(now / run.schedule.prune_epochs, DECAY)
@@ -117,9 +116,8 @@ def _train(run: Run, net: Branched, weights: torch.optim.Optimizer) -> float:
     steps, total = steps_per_epoch(run.task, run.schedule), 0.0
     net.train()
     for _, images, labels in run.batches(weights):
-        logits = net(images)
-        loss = loss_of(images, logits, labels) if loss_of else F.cross_entropy(logits, labels,
-                                                                               label_smoothing=LABEL_SMOOTHING)
+        outputs = net(images)
+        loss = loss_of(images, outputs, labels) if loss_of else run.task.objective.loss(outputs, labels)
         _descend(loss, weights, None)
         total += float(loss.detach())
     return ddp.mean(total / max(steps, 1))

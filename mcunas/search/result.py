@@ -24,7 +24,7 @@ from mcunas.space import Genotype
 from mcunas.space.price import usage
 from mcunas.tasks import Schedule, Task
 from mcunas.tasks.test_reads import open_test
-from mcunas.tasks.training import accuracy
+from mcunas.tasks.training import measures, score
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +86,10 @@ def finish(run: State, task: Task, cost: Cost, start: Any, **own: Any) -> Result
     asked = {"task": run.task.name, "board": run.board.key, "board_file": board, "budget": asdict(run.budget),
              "method": run.method, "seed": run.seed, "schedule": asdict(run.schedule), "settings": run.settings,
              "fingerprint": run.fingerprint()}
+    metric, tested = task.objective.metric, measures(run.net, task, open_test(task, run.out, "float"))
     metrics = {
-        "asked": asked, "cost": asdict(cost), "validation_accuracy": accuracy(run.net, run.task, run.task.validation),
-        "float_accuracy": accuracy(run.net, task, open_test(task, run.out, "float")), "test_images": len(task.test),
+        "asked": asked, "cost": asdict(cost), "validation_accuracy": score(run.net, run.task, run.task.validation),
+        "metric": metric, "float_accuracy": tested[metric], "float_measures": tested, "test_images": len(task.test),
         "budget_use": usage(cost, run.budget), "dense_over_budget": usage(start, run.budget),
         "parameters": sum(p.numel() for p in run.net.parameters()), "ledger": asdict(run.ledger),
         "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},

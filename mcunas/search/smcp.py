@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from mcunas.budget import Budget
 from mcunas.errors import DoesNotFit, InputError
@@ -26,7 +25,7 @@ from mcunas.search.cut import finish, fitting
 from mcunas.search.diffprune import CLEAN_IMAGES, anneal
 from mcunas.search.run import Run
 from mcunas.tasks import ddp
-from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, recalibrate, steps_per_epoch
+from mcunas.tasks.training import recalibrate, score, steps_per_epoch
 
 SETTINGS = {"variant": "soft"}      # of SoftMasks
 SOLVES_PER_EPOCH = 2
@@ -48,7 +47,7 @@ def shape(run: Run) -> None:
         with torch.no_grad():
             masked = _Masked(masks)
             recalibrate(masked, run.task, CLEAN_IMAGES)
-            figures["validation"] = accuracy(masked, run.task, run.task.validation)
+            figures["validation"] = score(masked, run.task, run.task.validation)
         if run.epoch + 1 == run.schedule.prune_epochs:
             _cut(run, masks)
         run.notes = {"masks": masks.state()}
@@ -81,7 +80,7 @@ def _epoch(run: Run, masks: SoftMasks, constraints: Constraints) -> dict[str, An
             budgets = constraints.annealed(fraction)
             counts = _solve(run, masks, Budget(int(budgets[0]), int(budgets[1]), budgets[2]))
             returned += masks.keep(_fitting(run, masks, counts) if fraction >= 1.0 else counts)
-        loss = F.cross_entropy(masks.forward(images), labels, label_smoothing=LABEL_SMOOTHING)
+        loss = run.task.objective.loss(masks.forward(images), labels)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         masks.observe()

@@ -10,16 +10,16 @@ import time
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from mcunas.search.run import Run
-from mcunas.tasks.training import LABEL_SMOOTHING, batches, cosine, steps_per_epoch, train_epoch
+from mcunas.tasks.objective import Objective
+from mcunas.tasks.training import batches, cosine, steps_per_epoch, train_epoch
 
 FIRST_EPOCH = 200_000       # of the random streams: far from those of the search and of quantization
-TEMPERATURE, SHARE = 4.0, 0.7
+SHARE = 0.7        # of the teacher's answers in the loss; the labels have the rest
 
-Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]       # (images, logits, labels) -> loss
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]       # (images, outputs, labels) -> loss
 
 
 def distilled(run: Run) -> Loss | None:
@@ -29,17 +29,15 @@ def distilled(run: Run) -> Loss | None:
     """
     if not run.schedule.teacher_epochs:
         return None
-    return taught_by(trained(run))
+    return taught_by(trained(run), run.task.objective)
 
 
-def taught_by(teacher: nn.Module) -> Loss:
+def taught_by(teacher: nn.Module, objective: Objective) -> Loss:
     """teacher: in evaluation mode."""
-    def loss(images: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def loss(images: torch.Tensor, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            wanted = F.softmax(teacher(images) / TEMPERATURE, 1)
-        said = F.log_softmax(logits / TEMPERATURE, 1)
-        own = F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
-        return (1 - SHARE) * own + SHARE * TEMPERATURE**2 * F.kl_div(said, wanted, reduction="batchmean")
+            wanted = teacher(images)
+        return (1 - SHARE) * objective.loss(outputs, labels) + SHARE * objective.imitation(outputs, wanted)
 
     return loss
 
@@ -59,7 +57,8 @@ def trained(run: Run) -> nn.Module:
     while epoch < total:
         started = time.process_time()
         loss = train_epoch(net, optimizer, batches(run.task, schedule, run.seed, FIRST_EPOCH + epoch),
-                           lambda step, epoch=epoch: cosine((epoch + step / steps) / total, schedule.rate))
+                           lambda step, epoch=epoch: cosine((epoch + step / steps) / total, schedule.rate),
+                           objective=run.task.objective)
         epoch += 1
         run.teacher = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch}
         run.ledger.charge("teacher", time.process_time() - started, run.samples_per_epoch)

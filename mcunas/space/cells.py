@@ -18,6 +18,7 @@ from torch import fx, nn
 from mcunas.errors import InputError
 from mcunas.graph.torch_lower import shape_of, trace
 from mcunas.space.blocks import Context, build
+from mcunas.space.heads import Ended
 from mcunas.space.layers import Pair
 from mcunas.space.net import SpaceNet
 from mcunas.space.space import Space
@@ -55,21 +56,12 @@ class Chain(nn.Module):
         return x
 
 
-class _Head(nn.Module):
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.linear = linear
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.linear(x.mean((2, 3)))
-
-
 def cells_of_space(net: SpaceNet, space: Space) -> list[Cell]:
     """stem, slots, head; the modules are those of `net`. Blocks can be exchanged in slots only."""
     last = space.slots[-1].context
     slots = [Cell(s.name, net.slots[s.name], s.context.size, s.context.inputs, s.context) for s in space.slots]
     return [Cell("stem", net.stem, space.size, space.input_shape[2], None), *slots,
-            Cell("head", _Head(net.head), last.out_size, last.outputs, None)]
+            Cell("head", Ended(net.head), last.out_size, last.outputs, None)]
 
 
 def cells_of(net: nn.Module, input_shape: tuple[int, int, int]) -> list[Cell]:

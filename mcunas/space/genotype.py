@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # name -> module:class(in_channels, classes, size=(H, W), **options)
 STARTS = {"residual": "mcunas.space.residual:ResidualNet", "separable": "mcunas.space.separable:SeparableNet",
-          "plain": "mcunas.space.plain:PlainNet"}
+          "plain": "mcunas.space.plain:PlainNet", "detector": "mcunas.space.detector:DetectorNet"}
 SKIP = "skip"               # the option that leaves a slot out
 OWN: dict[str, nn.Module] = {}      # given as objects in this process; name -> module
 

@@ -30,7 +30,8 @@ from mcunas.graph.torch_lower import lower
 from mcunas.space.blocks import build
 from mcunas.space.blocks.collapsible import collapsed
 from mcunas.space.genotype import Genotype
-from mcunas.space.net import stem_of
+from mcunas.space.heads import Ended
+from mcunas.space.net import own_head, stem_of
 from mcunas.space.space import Slot, Space
 
 if TYPE_CHECKING:
@@ -40,15 +41,6 @@ if TYPE_CHECKING:
 SLACK = 1.03            # of a limit, which the table is good to
 SUSPECT = 0.8           # of the RAM, by the table: then the compiler is asked
 RESOURCES = {"ram_bytes": "ram", "flash_bytes": "flash", "cycles": "latency"}      # of a row -> of `usage`
-
-
-class _Head(nn.Module):
-    def __init__(self, inputs: int, classes: int) -> None:
-        super().__init__()
-        self.head = nn.Linear(inputs, classes)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(x.mean((2, 3)))
 
 
 @dataclass(frozen=True)
@@ -108,7 +100,7 @@ class Prices:
                 blocks = {o: graph_of(build(o, slot.context), slot.context.size, slot.context.inputs) for o in slot.options}
                 priced[slot.context, slot.options] = self._options(blocks)
             rows.append(priced[slot.context, slot.options])
-        rows.append(self._options({"head": graph_of(_Head(space.outputs, space.classes), last.out_size, last.outputs)}))
+        rows.append(self._options({"head": graph_of(Ended(own_head(space)), last.out_size, last.outputs)}))
         return Choices(rows, self.board)
 
     def _options(self, blocks: Mapping[str, Graph]) -> Options:

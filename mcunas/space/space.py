@@ -22,7 +22,7 @@ from mcunas.space.layers import Pair, down
 
 FOLDER = Path(__file__).parent / "spaces"
 INLINE = "space"        # a start whose options are the whole description
-_KEYS = {"input", "options", "stem", "stages"}
+_KEYS = {"input", "options", "stem", "stages", "head"}
 _STEM = {"kernel", "channels", "stride"}
 _STAGE = {"channels", "stride", "slots", "options"}
 
@@ -40,7 +40,7 @@ class Slot:
 class Space:
     """A description on one input. start, changes: what a Genotype holds of it. input_shape: (H, W, C).
 
-    stem: (kernel, channels, stride). slots: in the order in which they run.
+    stem: (kernel, channels, stride). slots: in the order in which they run. head: one of heads.HEADS.
     """
 
     start: str
@@ -49,6 +49,7 @@ class Space:
     classes: int
     stem: tuple[Pair, int, Pair]
     slots: tuple[Slot, ...]
+    head: str = "classes"
 
     @property
     def size(self) -> Pair:
@@ -86,13 +87,15 @@ def description(name: str) -> dict[str, Any]:
     return copy.deepcopy(_read(FOLDER / f"{name}.toml"))
 
 
-def space_for(input_shape: tuple[int, int, int], where: str = "") -> str:
-    """The name of the space made for such inputs, the first in alphabetical order. Raises InputError when none is."""
+def space_for(input_shape: tuple[int, int, int], where: str = "", head: str = "classes") -> str:
+    """The name of the space made for such inputs with that head, the first by alphabet. Raises InputError when none is."""
     for name in names():
-        limits = _read(FOLDER / f"{name}.toml")["input"]
-        if all(low <= n <= high for n, (low, high) in zip(input_shape, (limits["height"], limits["width"]))):
+        found = _read(FOLDER / f"{name}.toml")
+        limits = found["input"]["height"], found["input"]["width"]
+        is_inside = all(low <= n <= high for n, (low, high) in zip(input_shape, limits))
+        if is_inside and found.get("head", "classes") == head:
             return name
-    raise InputError(f"no space is made for inputs of {input_shape} (H, W, C)", where=where,
+    raise InputError(f"no space is made for inputs of {input_shape} (H, W, C) that ends with {head}", where=where,
                      fix=f"describe one in a .toml file, or name one of {', '.join(names())}")
 
 
@@ -157,4 +160,5 @@ def _space(start: str, changes: dict[str, Any], described: dict[str, Any], shape
             size, channels = context.out_size, outputs
     if not slots:
         raise InputError("it has no slots", where=start)
-    return Space(start, changes, shape, classes, (kernel, int(widths.get("stem", stem["channels"])), stride), tuple(slots))
+    return Space(start, changes, shape, classes, (kernel, int(widths.get("stem", stem["channels"])), stride), tuple(slots),
+                 described.get("head", "classes"))

@@ -19,14 +19,15 @@ from mcunas.space import sampling
 from mcunas.space.blocks import build
 from mcunas.space.choice import ChoiceBlock, Gate
 from mcunas.space.genotype import Genotype
-from mcunas.space.net import SpaceNet, stem_of
+from mcunas.space.heads import ended
+from mcunas.space.net import SpaceNet, own_head, stem_of
 from mcunas.space.space import Space
 
 Gates = Mapping[str, Gate]
 
 
 class Supernet(SpaceNet):
-    """(N, C, H, W) and a Gate per slot -> logits (N, classes).
+    """(N, C, H, W) and a Gate per slot -> what the space's head gives.
 
     feasible: slot -> options to begin with; by default all of the space's. option_forwards: how often an option's block has
     run on an image, skips left out, since it was made: what a method really computes.
@@ -37,7 +38,7 @@ class Supernet(SpaceNet):
         for slot in space.slots:
             options = feasible[slot.name] if feasible else slot.options
             slots[slot.name] = ChoiceBlock({name: build(name, slot.context) for name in options})
-        super().__init__(stem_of(space), slots, nn.Linear(space.outputs, space.classes))
+        super().__init__(stem_of(space), slots, own_head(space))
         self.space = space
         self.option_forwards = 0
 
@@ -88,7 +89,7 @@ class Supernet(SpaceNet):
         for name, block in self.slots.items():
             self.option_forwards += len(x) * sum(block.names[i] != "skip" for i in gates[name].run)
             x = block(x, gates[name])
-        return self.head(x.mean((2, 3)))
+        return ended(self.head, x)
 
     def extract(self, found: Genotype | Mapping[str, str]) -> SpaceNet:
         """One network (see `path`) as a plain module with copies of this one's weights and statistics.

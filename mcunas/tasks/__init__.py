@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks: a data set with fixed train, validation and test splits, as the int8 images the firmware receives."""
+"""Tasks: a data set with fixed train, validation and test splits, as the int8 images the firmware receives, and a metric."""
 from __future__ import annotations
 
 from importlib import import_module
@@ -8,8 +8,12 @@ from mcunas.errors import InputError, did_you_mean
 from mcunas.tasks.schedule import Schedule
 from mcunas.tasks.task import Split, Task
 
+# name -> module with load() -> Task, or module:function
 TASKS = {"digits": "mcunas.tasks.digits", "fashion-mnist": "mcunas.tasks.fashion_mnist", "fsdd": "mcunas.tasks.fsdd",
-         "har": "mcunas.tasks.har"}         # name -> module with load() -> Task
+         "har": "mcunas.tasks.har",
+         "detection-64": "mcunas.tasks.detection:fashion_64", "detection-96": "mcunas.tasks.detection:fashion_96",
+         "detection-digits-64": "mcunas.tasks.detection:digits_64",
+         "detection-digits-96": "mcunas.tasks.detection:digits_96"}
 
 __all__ = ["TASKS", "Schedule", "Split", "Task", "load"]
 
@@ -25,4 +29,5 @@ def load(name: str) -> Task:
         return own[name]
     if name not in TASKS:
         raise InputError(f"unknown task {name!r}", fix=did_you_mean(name, sorted(TASKS)) + ", or module:function")
-    return import_module(TASKS[name]).load()
+    module, _, function = TASKS[name].partition(":")
+    return getattr(import_module(module), function or "load")()

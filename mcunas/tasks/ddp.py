@@ -95,6 +95,15 @@ def mean(number: float) -> float:
     return total(number) / count()
 
 
+def gather(items: list[Any]) -> list[Any]:
+    """Those of all processes, in their order, in each of them."""
+    if not dist.is_initialized():
+        return items
+    found: list[Any] = [None] * count()
+    dist.all_gather_object(found, items)
+    return list(itertools.chain.from_iterable(found))
+
+
 def average(gradients: Iterable[torch.Tensor | None]) -> None:
     """Make each its mean over the processes, in place and in one message; for what is read before an optimizer's step.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a task is: images on the deployed input's int8 grid, labels, three splits that never change, and how to train."""
+"""What a task is: images on the deployed input's int8 grid, labels, three splits that never change, and what for."""
 from __future__ import annotations
 
 import hashlib
@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from mcunas.tasks.augment import Augment
+from mcunas.tasks.objective import CLASSIFICATION, Objective
 from mcunas.tasks.schedule import Schedule
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """images: int8 (N, H, W, C); labels: int64 (N,)."""
+    """images: int8 (N, H, W, C); labels: int64 (N,), or what else the task's objective reads, (N, ...)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -31,7 +32,7 @@ class Task:
     """input_scale, input_zero_point: real = scale * (q - zero_point) for every image; the network's input tensor.
 
     start, options: the starting net (mcunas.space) and its arguments; schedule: how it is trained. Both are what a
-    search takes when it is told nothing else.
+    search takes when it is told nothing else. objective: loss, decoding of outputs, metric.
     The validation split may steer choices; the test split is read once per arm, at the end (mcunas.tasks.test_reads).
     """
 
@@ -46,6 +47,7 @@ class Task:
     start: str = "residual"
     options: dict[str, Any] = field(default_factory=dict)
     schedule: Schedule = Schedule()
+    objective: Objective = CLASSIFICATION
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

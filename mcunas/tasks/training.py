@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from mcunas.tasks import ddp
+from mcunas.tasks.objective import CLASSIFICATION, Objective
 from mcunas.tasks.schedule import Schedule
 from mcunas.tasks.task import Split, Task
 
-LABEL_SMOOTHING = 0.05
 EVALUATED = 256     # images in one pass without gradients
 
 
@@ -25,7 +25,7 @@ def generator(seed: int, epoch: int) -> torch.Generator:
 
 
 def tensors(task: Task, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
-    """(images float32 (N, C, H, W), labels (N,))."""
+    """(images float32 (N, C, H, W), labels (N, ...))."""
     return torch.from_numpy(task.real(split.images)), torch.from_numpy(split.labels)
 
 
@@ -55,19 +55,19 @@ def cosine(progress: float, top: float, warmup: float = 0.05) -> float:
 
 
 def train_epoch(net: nn.Module, optimizer: torch.optim.Optimizer, data: Iterator[tuple[torch.Tensor, torch.Tensor]],
-                rate: Callable[[int], float], loss_of: Callable | None = None) -> float:
+                rate: Callable[[int], float], loss_of: Callable | None = None,
+                objective: Objective = CLASSIFICATION) -> float:
     """Plain training; rate(step) is the learning rate of that step. Returns the mean loss.
 
-    loss_of: (images, logits, labels) -> loss, instead of cross entropy.
+    objective: the task's. loss_of: (images, outputs, labels) -> loss, instead of the objective's.
     """
     net.train()
     total, steps = 0.0, 0
     for images, labels in data:
         for group in optimizer.param_groups:
             group["lr"] = rate(steps)
-        logits = net(images)
-        loss = loss_of(images, logits, labels) if loss_of else F.cross_entropy(logits, labels,
-                                                                               label_smoothing=LABEL_SMOOTHING)
+        outputs = net(images)
+        loss = loss_of(images, outputs, labels) if loss_of else objective.loss(outputs, labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -75,16 +75,31 @@ def train_epoch(net: nn.Module, optimizer: torch.optim.Optimizer, data: Iterator
     return ddp.mean(total / max(steps, 1))
 
 
-def accuracy(net: nn.Module, task: Task, split: Split) -> float:
-    """Share of right answers, evaluation mode."""
+def measures(net: nn.Module, task: Task, split: Split) -> dict[str, float]:
+    """What the task's objective measures, by name, in evaluation mode."""
     was_training = net.training
     net.eval()
+    found = []
     with torch.no_grad():
-        starts = ddp.part(torch.arange(0, len(split), EVALUATED)).tolist()
-        parts = (tensors(task, split[start:start + EVALUATED]) for start in starts)
-        right = sum(int((net(images).argmax(1) == labels).sum()) for images, labels in parts)
+        for start in ddp.part(torch.arange(0, len(split), EVALUATED)).tolist():
+            outputs = net(torch.from_numpy(task.real(split.images[start:start + EVALUATED])))
+            found.append(task.objective.decode(channels_last(outputs), None))
     net.train(was_training)
-    return ddp.total(right) / len(split)
+    return task.objective.measure(np.concatenate(ddp.gather(found)), split.labels)
+
+
+def score(net: nn.Module, task: Task, split: Split) -> float:
+    """The task's metric, higher is better: `measures` tells all of them."""
+    return measures(net, task, split)[task.objective.metric]
+
+
+accuracy = score
+
+
+def channels_last(outputs: torch.Tensor) -> np.ndarray:
+    """A network's outputs in the order of the deployed ones."""
+    outputs = outputs.detach().cpu()
+    return (outputs.permute(0, 2, 3, 1) if outputs.dim() == 4 else outputs).numpy()
 
 
 def recalibrate(net: nn.Module, task: Task, count: int = 4096, size: int = 128) -> None:

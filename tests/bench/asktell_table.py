@@ -27,7 +27,7 @@ from mcunas.space import space as spaces
 from mcunas.space.factored import Factored
 from mcunas.space.price import Prices
 from mcunas.tasks import Schedule, Task
-from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
+from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train_epoch
 from tests.bench import nas_contest as contest
 from tests.bench.measure import RESULTS, ROOT
 
@@ -69,7 +69,7 @@ def teacher() -> tuple[nn.Module, dict[str, Any]]:
     for epoch in range(TEACHER_EPOCHS):
         train_epoch(net, optimizer, batches(task(), schedule, SEED, epoch),
                     lambda step, epoch=epoch: cosine((epoch + step / steps) / TEACHER_EPOCHS, schedule.rate))
-    figures = {"accuracy": accuracy(net, task(), task().validation), "samples": TEACHER_EPOCHS * steps * schedule.batch,
+    figures = {"accuracy": score(net, task(), task().validation), "samples": TEACHER_EPOCHS * steps * schedule.batch,
                "cpu_seconds": time.process_time() - started}
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"net": net.state_dict(), "figures": figures}, path)

@@ -21,7 +21,7 @@ from mcunas.search.nas.derive import LEAST_USE
 from mcunas.search.nas.run import sgd
 from mcunas.space import Genotype
 from mcunas.space.price import Prices, usage
-from mcunas.tasks.training import accuracy, batches, cosine, generator, steps_per_epoch, train_epoch
+from mcunas.tasks.training import batches, cosine, generator, score, steps_per_epoch, train_epoch
 from tests.bench import nas_contest as contest
 from tests.bench.measure import markdown
 from tests.bench.nas import Arm
@@ -82,7 +82,7 @@ def _trained(task: Any, genotype: Genotype, seed: int, epochs: int) -> float:
     for epoch in range(epochs):
         train_epoch(net, optimizer, batches(task, schedule, seed, epoch),
                     lambda step, epoch=epoch: cosine((epoch + step / steps) / epochs, schedule.rate))
-    return accuracy(net, task, task.validation)
+    return score(net, task, task.validation)
 
 
 def report(rows: Rows, extra: dict[str, Any]) -> tuple[str, dict[str, str]]:

@@ -19,7 +19,8 @@ from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.prune.slicing import slice_channels, slice_to
 from mcunas.search.run import Run
 from mcunas.search.uniform import uniform_widths
-from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, recalibrate
+from mcunas.tasks.objective import LABEL_SMOOTHING
+from mcunas.tasks.training import recalibrate, score
 
 MASK_RATE = 0.01            # of the masks' own Adam, as in the package's examples
 WARMUP_EPOCHS = 2
@@ -62,7 +63,7 @@ def shape(run: Run) -> None:
             if regularizer:
                 masks.step()
         loss_before = total / steps
-        figures = {"loss": loss_before, "validation": accuracy(pit, run.task, run.task.validation),
+        figures = {"loss": loss_before, "validation": score(pit, run.task, run.task.validation),
                    "parameters": pit.get_cost("params").item(), "operations": pit.get_cost("ops").item()}
         if epoch + 1 == run.schedule.prune_epochs:
             run.facts["plinio_targets"] = limits

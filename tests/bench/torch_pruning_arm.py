@@ -20,7 +20,8 @@ from mcunas.errors import DoesNotFit
 from mcunas.prune.groups import find_groups
 from mcunas.search.run import Run
 from mcunas.search.state import CHECKPOINT, Ledger
-from mcunas.tasks.training import LABEL_SMOOTHING, accuracy, batches, cosine, recalibrate, steps_per_epoch, train_epoch
+from mcunas.tasks.objective import LABEL_SMOOTHING
+from mcunas.tasks.training import batches, cosine, recalibrate, score, steps_per_epoch, train_epoch
 
 SETTINGS = {"importance": "l2"}
 
@@ -38,7 +39,7 @@ def shape(run: Run) -> None:
         started, epoch = time.process_time(), run.epoch
         loss = train_epoch(run.net, run.optimizer, batches(run.task, run.schedule, run.seed, epoch),
                            lambda step, epoch=epoch: cosine((epoch + step / steps) / total, run.schedule.rate))
-        figures = {"loss": loss, "validation": accuracy(run.net, run.task, run.task.validation)}
+        figures = {"loss": loss, "validation": score(run.net, run.task, run.task.validation)}
         if epoch == last:
             _cut(run)
         run.end_epoch("prune", started, figures)

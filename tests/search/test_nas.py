@@ -183,7 +183,7 @@ def test_random_search_ends_when_all_networks_that_fit_have_been_tried(tmp_path:
 
 @pytest.mark.parametrize(("changes", "said"), [
     ({"settings": {"loss": "sum"}}, "fbnet has no loss 'sum'"), ({"settings": {"rates": 1}}, "has no setting 'rates'"),
-    ({"start": "nowhere"}, "unknown space 'nowhere'; use one of digits"),
+    ({"start": "nowhere"}, "unknown space 'nowhere'; use one of boxes"),
     ({"method": "ran-implicit", "settings": {"option": "mb9"}}, "no slot can take 'mb9'"),
     ({"method": "always", "settings": {"option": "conv5x5"}}, "no slot can take 'conv5x5'; use one of conv3x3")])
 def test_what_a_search_does_not_know_is_refused_in_words(changes: dict, said: str, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from mcunas.space import sampling
 from mcunas.space import space as spaces
 from mcunas.space.supernet import Supernet
 from mcunas.tasks import Schedule, ddp
-from mcunas.tasks.training import accuracy, batches, generator, recalibrate
+from mcunas.tasks.training import batches, generator, recalibrate, score
 
 DRAWS = {"mixture": lambda block, random: sampling.mixture(block), "single": sampling.single, "binary": sampling.binary,
          "gumbel": lambda block, random: sampling.gumbel(block, 1.0, random)}
@@ -49,7 +49,7 @@ def curve(folder: Path, batch: int) -> dict[str, float]:
         path = net.extract(net.best()).float()
         recalibrate(path, task, count=100, size=33)
         found["variance"] = float(path.stem[2].running_var.sum())
-        found["accuracy"] = accuracy(path, task, task.validation)
+        found["accuracy"] = score(path, task, task.validation)
         (out / "curve.json").write_text(json.dumps(found))
     return found
 

@@ -20,7 +20,7 @@ from mcunas.search.teacher import taught_by
 from mcunas.space import Genotype
 from mcunas.space.blocks.collapsible import collapsed
 from mcunas.tasks import Schedule, Task
-from mcunas.tasks.training import accuracy, batches, cosine, recalibrate, steps_per_epoch, tensors, train_epoch
+from mcunas.tasks.training import batches, cosine, recalibrate, score, steps_per_epoch, tensors, train_epoch
 
 CALIBRATION_IMAGES = 256
 
@@ -46,7 +46,7 @@ class Classification:
         if fidelity.kind in ("int8", "board"):
             figures = self._integer(net, fidelity.kind, images)
         else:
-            figures = {"accuracy": accuracy(net, self.task, images)}
+            figures = {"accuracy": score(net, self.task, images)}
         return {**figures, "samples": samples, "cpu_seconds": time.process_time() - started}
 
     def _trained(self, genotype: Genotype, fidelity: Fidelity, seed: int) -> tuple[nn.Module, int]:
@@ -59,21 +59,23 @@ class Classification:
             recalibrate(net, self.task, CALIBRATION_IMAGES)
             return net, 0
         schedule, steps = self.schedule, steps_per_epoch(self.task, self.schedule)
-        optimizer, loss_of = sgd(list(net.parameters()), schedule), taught_by(self.teacher) if self.teacher else None
+        optimizer, objective = sgd(list(net.parameters()), schedule), self.task.objective
+        loss_of = taught_by(self.teacher, objective) if self.teacher else None
         for epoch in range(fidelity.epochs):
             train_epoch(net, optimizer, batches(self.task, schedule, seed, epoch),
-                        lambda step, epoch=epoch: cosine((epoch + step / steps) / fidelity.epochs, schedule.rate), loss_of)
+                        lambda step, epoch=epoch: cosine((epoch + step / steps) / fidelity.epochs, schedule.rate), loss_of,
+                        objective)
         return net, fidelity.epochs * steps * schedule.batch
 
     def _integer(self, net: nn.Module, kind: str, images: Any) -> Figures:
-        from mcunas.quantize.model import accuracy as integer_accuracy
+        from mcunas.quantize.model import measures
         from mcunas.quantize.qat import FakeQuantized
 
         calibration, _ = tensors(self.task, self.task.train[:CALIBRATION_IMAGES])
         plain = collapsed(net).to(memory_format=torch.contiguous_format).eval()
         graph = FakeQuantized(plain, calibration, self.task.input_quant, self.task.name).export()
         if kind == "int8":
-            return {"accuracy": integer_accuracy(graph, images)}
+            return {"accuracy": measures(graph, self.task, images)[self.task.objective.metric]}
         if self.board is None:
             raise InputError("fidelity 'board' needs a board")
         from mcunas.search.asktell.on_board import measured

@@ -22,7 +22,7 @@ from mcunas.search.blockbench.sample import described, priced, sample
 from mcunas.search.blockbench.verdict import FILE, verdict
 from mcunas.space import Genotype
 from mcunas.tasks import Schedule, Task
-from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
+from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train_epoch
 
 FIGURES = ("ram_bytes", "flash_bytes", "cycles", "macs")
 Progress = Callable[[str, int, int, dict[str, Any]], None]
@@ -75,8 +75,9 @@ def train(job: Training) -> dict[str, Any]:
     steps, epochs = steps_per_epoch(job.task, schedule), schedule.finetune_epochs
     for epoch in range(epochs):
         train_epoch(net, optimizer, batches(job.task, schedule, job.seed, epoch),
-                    lambda step, epoch=epoch: cosine((epoch + step / steps) / epochs, schedule.rate))
-    return {"accuracy": accuracy(net, job.task, job.task.validation), "samples": epochs * steps * schedule.batch,
+                    lambda step, epoch=epoch: cosine((epoch + step / steps) / epochs, schedule.rate),
+                    objective=job.task.objective)
+    return {"accuracy": score(net, job.task, job.task.validation), "samples": epochs * steps * schedule.batch,
             "cpu_seconds": time.process_time() - started}
 
 

@@ -61,7 +61,7 @@ class Assembler:
         around, scores = self.modules(chosen), []
         for at, pool in enumerate(self.run.pools):
             options = [self._module(at, k) for k in range(len(pool))]
-            added = added_losses(around, at, options, data) if len(pool) > 1 else [0.0]
+            added = added_losses(around, at, options, data, self.run.task.objective) if len(pool) > 1 else [0.0]
             self.rescored_samples += len(options) * sum(len(y) for _, y in data)
             scores.append(np.array(added) - min(added))
         return scores
@@ -71,7 +71,7 @@ class Assembler:
         run = self.run
         data = scoring_data(run.task, run.seed + JUDGE_STREAM, run.settings["judged_images"])
         self.judged_samples += len(choices) * sum(len(y) for _, y in data)
-        return [loss_of(copy.deepcopy(self.modules(chosen)), data) for chosen in choices]
+        return [loss_of(copy.deepcopy(self.modules(chosen)), data, run.task.objective) for chosen in choices]
 
     def choose(self) -> tuple[Chosen, dict[str, Any]]:
         """(the choice, facts about how it was made). Raises DoesNotFit."""

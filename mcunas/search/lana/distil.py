@@ -53,7 +53,7 @@ def distil(job: Job) -> dict[str, Any]:
     learning = {c.name: modules[c.name] for c in job.candidates if c.is_trained}
     errors = _train(job, teacher, learning)
     data = scoring_data(job.task, job.seed, job.score_images)
-    added = added_losses(teacher, job.at, list(modules.values()), data)
+    added = added_losses(teacher, job.at, list(modules.values()), data, job.task.objective)
     samples = job.epochs * steps_per_epoch(job.task, job.schedule) * job.schedule.batch if learning else 0
     return {"weights": {name: {k: v.clone() for k, v in module.state_dict().items()} for name, module in modules.items()},
             "errors": errors, "scores": dict(zip(modules, added)), "samples": samples,

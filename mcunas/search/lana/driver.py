@@ -20,7 +20,7 @@ from mcunas.search.teacher import taught_by, trained
 from mcunas.space.blocks.collapsible import collapsed
 from mcunas.space.price import graph_of, usage
 from mcunas.tasks import Task
-from mcunas.tasks.training import accuracy, batches, cosine, recalibrate, steps_per_epoch, train_epoch
+from mcunas.tasks.training import batches, cosine, recalibrate, score, steps_per_epoch, train_epoch
 
 
 def run_lana(run: LanaRun, task: Task, resume: bool, executor: Executor | None) -> Result:
@@ -59,8 +59,8 @@ def _choose(run: LanaRun, executor: Executor | None) -> None:
                   "passes": {"teacher": spent["samples"], "candidates": spent["candidate_samples"],
                              "scores": spent["score_samples"] + assembler.rescored_samples,
                              "solutions": assembler.judged_samples},
-                  "teacher_validation": accuracy(run.dense, run.task, validation),
-                  "assembled_validation": accuracy(net, run.task, validation)}
+                  "teacher_validation": score(run.dense, run.task, validation),
+                  "assembled_validation": score(net, run.task, validation)}
     run.choose(run.genotype_of(candidates), net.train())
     run.save()
 
@@ -68,12 +68,12 @@ def _choose(run: LanaRun, executor: Executor | None) -> None:
 def _finetune(run: LanaRun) -> None:
     """All weights, on labels and on the teacher's answers."""
     steps, total = steps_per_epoch(run.task, run.schedule), run.schedule.finetune_epochs
-    rate, loss_of = run.schedule.rate * run.settings["finetune_share"], taught_by(run.dense)
+    rate, loss_of = run.schedule.rate * run.settings["finetune_share"], taught_by(run.dense, run.task.objective)
     while run.epoch < total:
         started, epoch = time.process_time(), run.epoch
         loss = train_epoch(run.net, run.optimizer, batches(run.task, run.schedule, run.seed, epoch),
                            lambda step, epoch=epoch: cosine((epoch + step / steps) / total, rate), loss_of)
-        run.end_epoch(started, {"loss": loss, "validation": accuracy(run.net, run.task, run.task.validation)})
+        run.end_epoch(started, {"loss": loss, "validation": score(run.net, run.task, run.task.validation)})
 
 
 def _measure(run: LanaRun, task: Task) -> Result:

@@ -103,7 +103,7 @@ class LanaRun(State):
         options = {c.name: k.option for c, k in zip(self.cells, candidates) if c.context}
         moved = moved_slots({name: self.start.choices[name] if o == TEACHER else o for name, o in options.items()})
         slots = {moved[name]: named[name] for name in options}
-        return SpaceNet(named["stem"], {s.name: slots[s.name] for s in self.space.slots}, named["head"].linear)
+        return SpaceNet(named["stem"], {s.name: slots[s.name] for s in self.space.slots}, named["head"].head)
 
     def genotype(self) -> Genotype:
         assert self.chosen is not None

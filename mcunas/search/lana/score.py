@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+
+from mcunas.tasks.objective import CLASSIFICATION, Objective
 
 Labelled = Sequence[tuple[torch.Tensor, torch.Tensor]]     # batches of (images (N, C, H, W), labels (N,))
 
@@ -37,22 +38,23 @@ def batch_statistics(modules: Iterable[nn.Module]) -> Iterator[None]:
             m.eval()
 
 
-def loss_of(modules: Sequence[nn.Module], data: Labelled) -> float:
-    """Mean cross entropy of the chain."""
+def loss_of(modules: Sequence[nn.Module], data: Labelled, objective: Objective = CLASSIFICATION) -> float:
+    """Mean loss of the chain."""
     with batch_statistics(modules):
-        total = sum(float(F.cross_entropy(run(modules, images), labels)) for images, labels in data)
+        total = sum(float(objective.loss(run(modules, images), labels, plain=True)) for images, labels in data)
     return total / len(data)
 
 
-def added_losses(modules: Sequence[nn.Module], at: int, candidates: Sequence[nn.Module], data: Labelled) -> list[float]:
-    """Per candidate: mean cross entropy with it in place `at`, less that of the chain as it is."""
+def added_losses(modules: Sequence[nn.Module], at: int, candidates: Sequence[nn.Module], data: Labelled,
+                 objective: Objective = CLASSIFICATION) -> list[float]:
+    """Per candidate: mean loss with it in place `at`, less that of the chain as it is."""
     modules, candidates = copy.deepcopy(list(modules)), list(candidates)
     total = [0.0] * (1 + len(candidates))
     with batch_statistics([*modules, *candidates]):
         for images, labels in data:
             x = run(modules[:at], images)
             for k, module in enumerate([modules[at], *candidates]):
-                total[k] += float(F.cross_entropy(run(modules[at + 1:], module(x)), labels))
+                total[k] += float(objective.loss(run(modules[at + 1:], module(x)), labels, plain=True))
     return [(t - total[0]) / len(data) for t in total[1:]]
 
 

@@ -2,7 +2,8 @@
 """The road of a search in a space: drop what can never fit, let the method choose, train that from scratch, measure once.
 
 Every method's network is trained by the same recipe: all training images, Schedule.finetune_epochs, first weights of the
-seed. What the supernet learned is not used, so that tables compare networks and not how long a supernet was trained.
+seed. What the supernet learned is not used, so that tables compare networks and not how long a supernet was trained. A
+method whose networks inherit says what they begin from (NasRun.begun).
 """
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from mcunas.space import Genotype
 from mcunas.space.blocks.collapsible import collapsed
 from mcunas.space.price import usage
 from mcunas.tasks import Task
-from mcunas.tasks.training import accuracy, batches, cosine, steps_per_epoch, train_epoch
+from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train_epoch
 
 Choose = Callable[[NasRun], Genotype]
 
@@ -50,7 +51,7 @@ def _choose(run: NasRun, choose: Choose) -> None:
     booked = sum(run.ledger.cpu_seconds.values()) - already
     run.ledger.charge("choose", max(time.process_time() - started - booked, 0.0))
     torch.manual_seed(run.seed)
-    run.choose(genotype, genotype.build_dense())
+    run.choose(genotype, run.begun or genotype.build_dense())
     run.save()
 
 
@@ -59,8 +60,9 @@ def _train(run: NasRun) -> None:
     while (done := run.epoch - run.chosen_at) < total:
         started = time.process_time()
         loss = train_epoch(run.net, run.optimizer, batches(run.task, run.schedule, run.seed, run.search_epochs + done),
-                           lambda step, done=done: cosine((done + step / steps) / total, run.schedule.rate))
-        run.end_epoch("train", started, {"loss": loss, "validation": accuracy(run.net, run.task, run.task.validation)},
+                           lambda step, done=done: cosine((done + step / steps) / total, run.schedule.rate),
+                           objective=run.task.objective)
+        run.end_epoch("train", started, {"loss": loss, "validation": score(run.net, run.task, run.task.validation)},
                       steps * run.schedule.batch)
 
 

@@ -12,7 +12,7 @@ from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype
 from mcunas.space.supernet import Supernet
-from mcunas.tasks.training import accuracy, recalibrate
+from mcunas.tasks.training import recalibrate, score
 
 FIRST_ALPHA = 1e-3          # deviation
 
@@ -66,7 +66,7 @@ def validation(run: NasRun, net: Supernet, choices: Mapping[str, str]) -> float:
     """Accuracy of one network of the supernet, with its weights and batch norms of its own."""
     found = net.extract(choices)
     recalibrate(found, run.task, 256)
-    return accuracy(found, run.task, run.task.validation[:1000])
+    return score(found, run.task, run.task.validation[:1000])
 
 
 def say(run: NasRun, shared: Shared, tau: float = 1.0) -> None:

@@ -38,7 +38,7 @@ class NasRun(State):
     """task: without its test split. space: on the task's input. prices: on the board. splits: of the training images.
 
     feasible: slot -> options that can fit, known once `driver` has asked. chosen: the genotype, once it is. net, optimizer:
-    of its training.
+    of its training. begun: the chosen network with the weights that it is trained from; None: first weights.
     """
 
     def __init__(self, task: Task, board: Board, budget: Budget, method: str, space: Space, schedule: Schedule, seed: int,
@@ -51,6 +51,7 @@ class NasRun(State):
         self.chosen: Genotype | None = None
         self.chosen_at = 0
         self.net: nn.Module | None = None
+        self.begun: nn.Module | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self._digest = task.digest()
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from mcunas.search.nas.hinge import Hinge
 from mcunas.search.nas.run import Batches, NasRun, faster, sgd
@@ -18,7 +17,7 @@ from mcunas.space.price import Expected
 from mcunas.space.sampling import Draw
 from mcunas.space.supernet import Gates, Supernet
 from mcunas.tasks import ddp
-from mcunas.tasks.training import LABEL_SMOOTHING, cosine
+from mcunas.tasks.training import cosine
 
 Cost = Callable[[Gates], torch.Tensor]      # gates -> what is added to the task's loss, or multiplies it
 
@@ -71,7 +70,7 @@ class Shared:
     def weight_step(self, images: torch.Tensor, labels: torch.Tensor, draw: Draw) -> float:
         with torch.no_grad():
             gates = self.net.gates(draw)        # without a slope: alpha takes no part
-        loss = F.cross_entropy(self.net(images, gates), labels, label_smoothing=LABEL_SMOOTHING)
+        loss = self.run.task.objective.loss(self.net(images, gates), labels)
         self.weights.zero_grad(set_to_none=True)
         loss.backward()
         self.weights.step()
@@ -83,7 +82,7 @@ class Shared:
         gates = self.net.gates(draw)
         for parameter in self.weights_that_are():
             parameter.requires_grad_(False)
-        task_loss = F.cross_entropy(self.net(images, gates), labels, label_smoothing=LABEL_SMOOTHING)
+        task_loss = self.run.task.objective.loss(self.net(images, gates), labels)
         seen = ddp.mean(float(task_loss.detach()))
         if self.hinge.strengths is None:
             self.hinge.begin(seen, self.expected(gates))

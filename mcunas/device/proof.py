@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A task's images through the board: every output byte beside tflite-micro's, and what the task measures of the answers."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mcunas.device.build import Image
+from mcunas.device.run import stream
+from mcunas.device.validate import ValidationReport, validate
+
+if TYPE_CHECKING:
+    from mcunas.graph import Graph
+    from mcunas.tasks import Split, Task
+
+MEASURED_INPUTS = 3     # inputs for RAM, stack and instructions, besides those that are streamed
+
+
+@dataclass(frozen=True)
+class Proof:
+    """report: over all images; where the board decodes, numbers of its answers that differ from the host's are mismatches,
+    too. on_board, on_host: what the task's objective measures of the answers of each."""
+
+    report: ValidationReport
+    on_board: dict[str, float]
+    on_host: dict[str, float]
+
+
+def decoder_of(graph: Graph, task: Task) -> Any:
+    """How a firmware for the task decodes the graph's output itself; None: it does not."""
+    return task.objective.on_board(graph.tensors[graph.outputs[0]].shape, graph.output_quant)
+
+
+def prove(image: Image, task: Task, split: Split, progress: Callable[[int], None] | None = None) -> Proof:
+    """progress: called with the number of inferences done so far. Raises what `validate` does."""
+    from mcunas.graph import read_tflite
+    from mcunas.graph.oracle import Oracle
+
+    boxes: list[np.ndarray] | None = [] if "decoder" in image.manifest else None
+    found = stream(image, split.images, progress, boxes)
+    data = image.tflite.read_bytes()
+    graph = read_tflite(data)
+    oracle = Oracle(graph, data)
+    expected = np.concatenate([oracle.outputs([one[None]])[0] for one in split.images])
+    found = found.reshape(expected.shape)
+    differing = int(np.count_nonzero(found != expected))
+    by_host, by_board = (task.objective.decode(outputs, graph.output_quant) for outputs in (expected, found))
+    if boxes is not None:
+        from mcunas.tasks.detection.decode import padded
+
+        by_board = padded(boxes)
+        differing += int(np.count_nonzero(by_board != by_host))
+    report = validate(image, [one[None] for one in split.images[:MEASURED_INPUTS]])
+    report = replace(report, inputs=len(split), mismatches=max(differing, report.mismatches))
+    on_board, on_host = (task.objective.measure(answers, split.labels) for answers in (by_board, by_host))
+    return Proof(report, on_board, on_host)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Adapting a pre-trained classification backbone to detection (Jung et al., arXiv 2206.08509).
+
+From the paper: operation, number of layers and output channels of each block are searched for the new task while the
+pre-trained parameters go on to be used, by mapping. Ours (nas-methods.md, paper 3): the search asks and tells (Optuna's TPE)
+where the authors' code has gradients; what is found takes no more cycles and RAM than the original; mapping as in space/
+mapping.py, with channels kept by how much they are read. The backbone is trained here, on the task's items one by one.
+"""
+from __future__ import annotations
+
+from mcunas import tasks
+from mcunas.errors import InputError
+from mcunas.search.evolved import SETTINGS as SHARED
+from mcunas.search.evolved import Wanted, best, candidates, in_every_stage, parent, prices_of
+from mcunas.search.nas.run import NasRun
+from mcunas.space import Genotype
+from mcunas.space import space as spaces
+from mcunas.space.factored import Factored
+from mcunas.tasks import Task
+
+# sampler: "tpe", "random", "nsga2"; "original" for the pre-trained backbone as it is.
+SETTINGS = {**SHARED, "sampler": "tpe"}
+NARROWS = True
+FACTORS = {"op": ("ds", "mb2", "mb3", "mb4"), "kernel": (3, 5), "width": (0.5, 0.75, 1.0, 1.25, 1.5)}
+ORIGINAL = {"op": "mb3", "kernel": 3, "layers": 2, "width": 1.0}
+
+
+def choose(run: NasRun) -> Genotype:
+    """Raises InputError where the task has no items to pre-train on, or nothing fits."""
+    items = items_of(run.task)
+    factored = Factored(run.space, FACTORS)
+    original = factored.genotype(in_every_stage(factored, ORIGINAL))
+    pretrained = parent(run, as_classifier(original, items), items)
+    limit = prices_of(run, original)
+    run.facts["original"] = limit
+    if run.settings["sampler"] == "original":
+        found = original
+    else:
+        found = best(candidates(run, factored, pretrained, run.settings["sampler"], Wanted(
+            ("maximize",), lambda f: (f["accuracy"],),
+            lambda f: max(f["use"], f["cycles"] / limit["cycles"], f["ram_bytes"] / limit["ram_bytes"]) - 1))).genotype
+    if run.settings["mapping"] != "scratch":
+        run.begun = pretrained(found)
+    return found
+
+
+def items_of(task: Task) -> Task:
+    """The classification task that a detection task's items come from, without its test split. Raises InputError."""
+    name = getattr(task.objective, "items", "")
+    if not name:
+        raise InputError("adapt needs a task that shows the items of another one", where=task.name,
+                         fix="use detection-64, detection-96, or one of their kind")
+    return tasks.load(name).sealed()
+
+
+def as_classifier(genotype: Genotype, items: Task) -> Genotype:
+    """The same backbone on single items, with a head of one logit per class."""
+    return spaces.load(genotype.start, {**genotype.options, "head": items.objective.head}, items.input_shape,
+                       items.classes).genotype(genotype.choices, genotype.widths)

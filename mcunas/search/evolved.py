@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Searches of candidates that inherit: a parent is trained once, every candidate begins from weights mapped from it.
+
+What nsga2 and adapt share: the parent's training, the evaluator (mapped weights and a few steps), the study, the ledger. The
+search spends as many samples as the schedule's search epochs have: `parent_share` of them on the parent, the rest on
+candidates of `steps` batches each. No candidate is trained from scratch, unless a placebo asks for that.
+"""
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+
+from mcunas.atomic import write_file
+from mcunas.errors import InputError
+from mcunas.search.asktell.engine import Search, Seen, front, spent
+from mcunas.search.asktell.evaluate import Classification
+from mcunas.search.asktell.fidelity import Fidelity
+from mcunas.search.asktell.problem import Problem
+from mcunas.search.asktell.storage import forget, opened
+from mcunas.search.asktell.workers import Workers
+from mcunas.search.nas.run import NasRun, faster, sgd
+from mcunas.space import Genotype
+from mcunas.space.factored import Factored, Point
+from mcunas.space.mapping import Inherited, parent_of
+from mcunas.space.price import usage
+from mcunas.tasks import Task
+from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train_epoch
+
+# steps: batches on which a candidate is trained. rate: share of the schedule's learning rate that they begin with.
+# scored_images: of the validation split. mapping: "mapped", or the placebos "shuffled" (scales and statistics only) and
+# "scratch". population: trials that are asked for at once. parent_from: folder of another search with the same parent.
+SETTINGS = {"steps": 50, "rate": 0.5, "scored_images": 300, "parent_share": 0.4, "mapping": "mapped", "population": 10,
+            "parent_from": ""}
+PARENT = "parent.pt"            # beside the study: weights, what they cost, and of which network they are
+MAPPINGS = ("mapped", "shuffled", "scratch")
+PARENT_STREAM = 700_000         # of the random streams: far from those of other trainings
+
+Violation = Callable[[Mapping[str, float]], float]
+Values = Callable[[Mapping[str, float]], tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """directions, values: of the study. violation: of prices, above 0 for what is not evaluated."""
+
+    directions: tuple[str, ...]
+    values: Values
+    violation: Violation
+
+
+def parent(run: NasRun, genotype: Genotype, task: Task) -> Inherited:
+    """What candidates inherit: `genotype`, trained on `task` for its share of the search's samples; once, also over resumes.
+
+    Raises InputError for a mapping that there is not, or a parent of another network.
+    """
+    mapping, file = run.settings["mapping"], run.out / PARENT
+    if mapping not in MAPPINGS:
+        raise InputError(f"there is no mapping {mapping!r}", fix=f"use one of {', '.join(MAPPINGS)}")
+    if not run.notes.get("has_parent"):
+        found = _given(run, genotype, task) if run.settings["parent_from"] else _trained(run, genotype, task)
+        buffer = io.BytesIO()
+        torch.save(found, buffer)
+        write_file(file, buffer.getvalue())
+        run.notes = {"has_parent": True}
+        run.save()
+    found = torch.load(file, weights_only=True)
+    run.facts["parent"] = {"genotype": genotype.fields(), "validation": found["validation"], "samples": found["samples"]}
+    return Inherited(genotype, found["weights"], mapping == "shuffled", run.seed)
+
+
+def _given(run: NasRun, genotype: Genotype, task: Task) -> dict[str, Any]:
+    """Another search's, whose cost is booked as if it had been spent here."""
+    path = Path(run.settings["parent_from"]) / PARENT
+    try:
+        found = torch.load(path, weights_only=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"there is no parent ({type(error).__name__})", where=str(path), fix="let it be trained") from None
+    if found["key"] != _key(run, genotype, task):
+        raise InputError("it is the parent of another search", where=str(path), fix="let one be trained")
+    run.ledger.charge("parent", found["cpu_seconds"], found["samples"])
+    return found
+
+
+def _key(run: NasRun, genotype: Genotype, task: Task) -> str:
+    schedule = {k: v for k, v in asdict(run.schedule).items() if k in ("batch", "rate", "weight_decay", "epoch_samples")}
+    return json.dumps([genotype.key, task.digest(), parent_epochs(run), run.seed, schedule])
+
+
+def _trained(run: NasRun, genotype: Genotype, task: Task) -> dict[str, Any]:
+    torch.manual_seed(run.seed)
+    net, steps = faster(genotype.build_dense()), steps_per_epoch(task, run.schedule)
+    optimizer, total = sgd(list(net.parameters()), run.schedule), parent_epochs(run)
+    if "parent" in run.notes:
+        net.load_state_dict(run.notes["parent"])
+        optimizer.load_state_dict(run.notes["parent_optimizer"])
+    while run.epoch < total:
+        started, epoch = time.process_time(), run.epoch
+        loss = train_epoch(net, optimizer, batches(task, run.schedule, run.seed, PARENT_STREAM + epoch),
+                           lambda step, epoch=epoch: cosine((epoch + step / steps) / total, run.schedule.rate),
+                           objective=task.objective)
+        run.notes |= {"parent": net.state_dict(), "parent_optimizer": optimizer.state_dict()}
+        run.end_epoch("parent", started, {"loss": loss, "validation": score(net, task, task.validation)},
+                      steps * run.schedule.batch, total=total)
+    spent_on = {"samples": total * steps * run.schedule.batch, "cpu_seconds": run.ledger.cpu_seconds["parent"]}
+    return {"weights": parent_of(genotype, net).weights, "validation": run.history[-1]["validation"],
+            "key": _key(run, genotype, task), **spent_on}
+
+
+def parent_epochs(run: NasRun) -> int:
+    return max(round(run.search_epochs * run.settings["parent_share"]), 1)
+
+
+def evaluations(run: NasRun) -> int:
+    """Candidates that the samples suffice for, at least two."""
+    left = (run.search_epochs - parent_epochs(run)) * steps_per_epoch(run.task, run.schedule)
+    return max(left // run.settings["steps"], 2)
+
+
+def candidates(run: NasRun, factored: Factored, inherited: Inherited, sampler: str, wanted: Wanted) -> list[Seen]:
+    """Evaluated candidates, all of which fit, in the order of their trials; the study lies in the run's folder."""
+    problem = Problem(factored.genes, factored.genotype, lambda g: prices_of(run, g), wanted.values, wanted.directions,
+                      wanted.violation)
+    count, settings = evaluations(run), run.settings
+    short = replace(run.schedule, epoch_samples=settings["steps"] * run.schedule.batch,
+                    rate=run.schedule.rate * settings["rate"])
+    kind = "scratch" if settings["mapping"] == "scratch" else "remapped"
+    evaluator = Classification(run.task, short, weights=inherited)
+    if not run.notes.get("searching"):
+        forget(run.out)         # of a search that was not to be resumed
+        run.notes |= {"searching": True}
+        run.save()
+    with opened(run.out, run.fingerprint(), wanted.directions) as study, Workers() as workers:
+        nets = Search(study, problem, sampler_of(sampler, settings["population"]), evaluator,
+                      Fidelity(kind, 1, settings["scored_images"]), run.seed, settings["population"], workers,
+                      lambda done, of, figures: run.progress("search", done, of, {"validation": figures["accuracy"]}),
+                      ).run(count)
+        cost = spent(study)
+    run.ledger.charge("search", cost.cpu_seconds, cost.samples)
+    run.facts |= {"spent": asdict(cost), "candidates": [told(n) for n in nets]}
+    return nets
+
+
+def sampler_of(name: str, population: int) -> Callable[[int], optuna.samplers.BaseSampler]:
+    """Raises InputError for a sampler that there is not."""
+    makers = {"nsga2": lambda seed: optuna.samplers.NSGAIISampler(population_size=population, seed=seed),
+              "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+              "tpe": lambda seed: optuna.samplers.TPESampler(n_startup_trials=population, seed=seed)}
+    if name not in makers:
+        raise InputError(f"there is no sampler {name!r}", fix=f"use one of {', '.join(makers)}")
+    return makers[name]
+
+
+def prices_of(run: NasRun, genotype: Genotype) -> dict[str, float]:
+    """Exact ones, and `use`: the largest share of a budget."""
+    cost = run.prices.exact(genotype)
+    return {"cycles": float(cost.cycles), "ram_bytes": cost.ram_bytes, "flash_bytes": cost.flash_bytes,
+            "use": max(usage(cost, run.budget).values())}
+
+
+def told(net: Seen) -> dict[str, Any]:
+    """For metrics.json."""
+    return {"point": net.point, "key": net.genotype.key, **net.figures}
+
+
+def best(nets: list[Seen]) -> Seen:
+    """Of the front of metric and cycles the one with the best metric. Raises InputError where nothing was evaluated."""
+    if not nets:
+        raise InputError("no candidate fits the budget", fix="raise the budget")
+    return front(nets)[-1]
+
+
+def in_every_stage(factored: Factored, of: Mapping[str, Any]) -> Point:
+    """The same values in all stages; "layers" at most what a stage has."""
+    return {f"{stage}.{name}": min(value, len(contexts)) if name == "layers" else value
+            for stage, contexts in factored.stages.items() for name, value in of.items()}

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A classification backbone adapted to detection (nas-methods.md, paper 3): the original at equal cycles and RAM, and the
+placebo whose weights are shuffled before they are mapped.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from mcunas.budget import Budget
+from tests.bench.asktell_detect import EVALUATIONS, TASK, each, percent, searched
+from tests.bench.asktell_nsga2 import on_board
+from tests.bench.asktell_picture import clouds
+from tests.bench.measure import markdown
+from tests.bench.nas_report import both, of, say
+
+ARMS = {"adapted": "what the search finds, with mapped weights", "original": "the pre-trained backbone as it is",
+        "shuffled": "the same search with shuffled weights"}
+
+
+def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., None]) -> dict[str, Any]:
+    rows = []
+    for seed in seeds:
+        given = {"parent_from": str(folder / f"adapted-{seed}")}
+        for name, settings in (("adapted", {}), ("original", {"sampler": "original", **given}),
+                               ("shuffled", {"mapping": "shuffled", **given})):
+            stop()
+            row = searched(folder, name, seed, "adapt", settings, Budget(), EVALUATIONS, True, quick, stop)
+            rows.extend([row] if row else [])
+            print(name, seed, row and (row["int8_accuracy"], sum(row["cpu_seconds"].values())), flush=True)
+    return {"rows": rows}
+
+
+def report(found: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    rows = found["rows"]
+    lines = [[arm, percent([r["int8_accuracy"] for r in own]), each([r["int8_accuracy"] for r in own]),
+              percent([r["validation_accuracy"] for r in own]), percent([r["host_measures"]["mAP50"] for r in own]),
+              *(" ".join(f"{r[k]:,}" for r in own) for k in ("cycles", "ram_bytes", "flash_bytes")),
+              round(mean(sum(r["cpu_seconds"].values()) for r in own)), note]
+             for arm, note in ARMS.items() if (own := of(rows, arm))]
+    genes = [(r["arm"], r["seed"], r["genotype"]) for arm in ARMS for r in of(rows, arm)]
+    nets = [f"- {arm} {seed}: {' '.join(g['choices'].values())} {list(g['widths'].values())}" for arm, seed, g in genes]
+    text = ["# A classification backbone adapted to detection\n",
+            f"{TASK}; the backbone is trained on single items of Fashion-MNIST; {EVALUATIONS} candidates, none of which "
+            "takes more cycles or RAM than the original; every end is trained alike, quantized, and run in QEMU.\n",
+            markdown(["arm", "int8 mAP", "per seed", "validation mAP, float", "int8 mAP50, streamed images", "cycles",
+                      "RAM", "flash", "CPU s", "what it is"], lines), "\n".join(nets) + "\n",
+            "## Expectations\n", "\n".join([*_expected(rows), *on_board(rows)]) + "\n",
+            "![mAP over cycles](asktell-adapt.svg)\n"]
+    shown = {arm: ([c["cycles"] / r["facts"]["original"]["cycles"] for r in own for c in r["facts"]["candidates"]],
+                   [100 * c["accuracy"] for r in own for c in r["facts"]["candidates"]])
+             for arm in ("adapted", "shuffled") if (own := of(rows, arm))}
+    return "\n".join(text), {"asktell-adapt.svg": clouds(shown, "share of the original's cycles", "validation mAP, %", 1.0)}
+
+
+def _expected(rows: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    for rival, words in (("original", "the original at equal cycles and RAM"), ("shuffled", "the shuffled placebo")):
+        a, b = both(rows, "adapted", rival)
+        if a:
+            gain = [x["int8_accuracy"] - y["int8_accuracy"] for x, y in zip(a, b)]
+            lines.append(say(f"the adapted backbone is better than {words}: {100 * mean(gain):+.2f} mAP int8 (by seed: "
+                             f"{each(gain)})", mean(gain) > 0))
+    a, b = both(rows, "adapted", "shuffled")
+    if a:
+        gain = [_mean(x) - _mean(y) for x, y in zip(a, b)]
+        lines.append(say(f"candidates with mapped weights are better than those with shuffled ones: {100 * mean(gain):+.2f} "
+                         f"mAP on average (by seed: {each(gain)})", mean(gain) > 0))
+    if a := of(rows, "adapted"):
+        use = max(r[k] / r["facts"]["original"][k] for r in a for k in ("cycles", "ram_bytes"))
+        lines.append(say(f"no adapted network takes more cycles or RAM than the original (at most {use:.3f})", use <= 1))
+    return lines
+
+
+def _mean(row: dict[str, Any]) -> float:
+    return mean(c["accuracy"] for c in row["facts"]["candidates"])

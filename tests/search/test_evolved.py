@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nsga2 and adapt with next to no training: candidates inherit, budgets hold, and the end runs as validated firmware."""
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+import mcunas
+from mcunas import api, tasks
+from mcunas.board import Board
+from mcunas.budget import Budget
+from mcunas.device.proof import decoder_of, prove
+from mcunas.errors import InputError
+from mcunas.quantize import quantize
+from mcunas.search.result import Result
+from mcunas.tasks import Schedule, Task
+
+BOARD = Board.load("mps2-an386")
+SHORT = Schedule(prune_epochs=2, finetune_epochs=1, qat_epochs=1, warmup_epochs=1, batch=16, rate=0.05, epoch_samples=64,
+                 measured_images=4)
+SMALL = {"steps": 1, "population": 2, "scored_images": 20, "parent_share": 0.5}
+SPACE = {"stem": {"kernel": [3, 3], "channels": 4, "stride": [2, 2]},
+         "stages": [{"channels": 4, "stride": 2, "slots": 1}, {"channels": 8, "stride": 2, "slots": 3}]}
+
+
+def scenes() -> Task:
+    """Digits on canvases, fewer of them than the real task has."""
+    task = tasks.load("detection-digits-64")
+    return dataclasses.replace(task, train=task.train[:200], validation=task.validation[:20], test=task.test[:8])
+
+
+def _search(out: Path, method: str, **settings) -> Result:
+    return mcunas.search(f"{__name__}:scenes", BOARD, Budget(), method=method, out=out, seed=1, schedule=SHORT,
+                         options=SPACE, settings={**SMALL, **settings})
+
+
+@pytest.mark.parametrize("method", ["nsga2", "adapt"])
+def test_what_is_found_ends_as_firmware_that_sees_what_the_host_sees(method: str, tmp_path: Path) -> None:
+    result, task = _search(tmp_path, method), scenes()
+    again = _search(tmp_path, method)           # a finished search is taken as it is
+    assert again.genotype == result.genotype and len(result.metrics["facts"]["candidates"]) >= 2
+    model = quantize(result)
+    image = api.build(tmp_path / "model.tflite", BOARD, tmp_path / "firmware", decoder=decoder_of(model.graph, task))
+    proof = prove(image, task, task.test[:4])
+    assert proof.report.passed and proof.on_board == proof.on_host == model.metrics["int8_measures"]
+
+
+def test_adapted_networks_take_no_more_than_the_original(tmp_path: Path) -> None:
+    facts = _search(tmp_path, "adapt", sampler="random").metrics["facts"]
+    assert all(c["cycles"] <= facts["original"]["cycles"] and c["ram_bytes"] <= facts["original"]["ram_bytes"]
+               for c in facts["candidates"])
+
+
+def test_the_original_and_the_scaled_parent_begin_from_the_parent(tmp_path: Path) -> None:
+    original = _search(tmp_path / "a", "adapt", sampler="original")
+    scaled = _search(tmp_path / "b", "nsga2", sampler="scaled")
+    assert original.genotype.choices["s1_2"] == "skip" and "candidates" not in original.metrics["facts"]
+    assert set(scaled.genotype.widths) == {"s0", "s1"} and scaled.genotype.widths["s1"] > 8
+
+
+def test_unknown_settings_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no mapping 'guess'"):
+        _search(tmp_path, "nsga2", mapping="guess")
+    with pytest.raises(InputError, match="adapt needs a task that shows the items of another one"):
+        mcunas.search("digits", BOARD, Budget(), method="adapt", out=tmp_path, schedule=SHORT, settings=SMALL)
