@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from mcunas.errors import InputError
-from mcunas.search.nas.figures import likeliest, of_epoch, progress
+from mcunas.search.nas import finals
+from mcunas.search.nas.figures import by_epochs, of_epoch, progress
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype, sampling
@@ -29,15 +30,15 @@ from mcunas.space.supernet import Gates
 # hard_share: of the search epochs, at the end. entropy: weight of the penalty at the end. placebo: "frozen" alpha, or a
 # "shuffled" table of prices: such a search gains nothing.
 SETTINGS = {"rate": 0.05, "decay": 5e-4, "tau": [1.5, 0.3], "hard_share": 0.2, "entropy": 2.0, "loss": "hinge",
-            "placebo": ""}
+            "placebo": "", **finals.SETTINGS}
 PRODUCT = (0.2, 0.6)        # alpha, beta of the paper's loss, on kilocycles: their logarithm must be above 0
 
 
 def choose(run: NasRun) -> Genotype:
-    """Train the supernet and its alpha; the most probable network that fits. Resumes where `run` stands."""
+    """Train the supernet and its alpha; the best of its likely networks. Resumes where `run` stands."""
     _demand(run.settings)
     shared = Shared(run, run.settings["rate"], run.settings["decay"])
-    return likeliest(run, shared, lambda: _epoch(run, shared))
+    return by_epochs(run, shared, lambda: _epoch(run, shared))
 
 
 def _demand(settings: dict[str, Any]) -> None:
@@ -56,7 +57,7 @@ def _epoch(run: NasRun, shared: Shared) -> None:
     started, ran = time.process_time(), shared.net.option_forwards
     settings, random = run.settings, run.noise(run.epoch)
     at = progress(run, run.epoch)
-    tau, is_hard = temperature(run, at), run.epoch >= run.search_epochs * (1 - settings["hard_share"])
+    tau, is_hard = temperature(run, at), run.epoch >= run.supernet_epochs * (1 - settings["hard_share"])
     of_weights, of_alpha = sampling.annealed(tau, random, is_hard)
     run.prices.anchor(run.space.genotype(shared.net.best()))
     loss = shared.weight_epoch(run.weight_batches(run.epoch), run.weight_steps, of_weights)

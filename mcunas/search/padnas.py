@@ -5,42 +5,47 @@ From the paper: each stage trains a one-shot supernet on single paths, runs NSGA
 the hard budget, and takes away in every slot the operations that the good networks do not use; weights are inherited.
 Ours (nas-methods.md, paper 6): fair sampling by permutations, one update per path; the confidence bound in
 space/evidence.py; after the first stage, options that another beats in every price and in error go as well. Networks are
-scored with the batch's own statistics, since those of a supernet belong to no network.
+scored with the batch's own statistics, since those of a supernet belong to no network. Evolution begins with networks
+that fit, as far as random draws find them.
 """
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 
 from mcunas.errors import InputError
+from mcunas.search.nas import finals
 from mcunas.search.nas.derive import LEAST_USE, derive, share
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype, sampling
 from mcunas.space.evidence import Z, to_drop
 from mcunas.space.evolution import Scored, evolve, rank
-from mcunas.space.price import usage
-from mcunas.tasks.training import channels_last, tensors
+from mcunas.space.price import SLACK, usage
+from mcunas.tasks.training import tensors
 
 # stages: of training and pruning; the search epochs are shared out among them. evidence: "population", "random" for as
 # many options per slot chosen by lot (a placebo), "none" for the one-shot search that prunes nothing. population,
 # generations: of NSGA-II, in each stage. scored_images: of the validation split. quality: random networks that measure a
-# stage's space. drop, least: the largest share that goes in a stage, and the fewest options that stay.
-SETTINGS = {"stages": 3, "evidence": "population", "population": 24, "generations": 6, "scored_images": 256, "quality": 12,
-            "drop": 1 / 3, "least": 2}
-LOT_STREAM, QUALITY_STREAM = 1_000, 2_000       # of NasRun.noise: what is dropped by lot, what measures a space
+# stage's space. drop, least: the largest share that goes in a stage, and the fewest options that stay. finals,
+# candidate_epochs: see nas/finals.py; the last population has ranked its candidates already. paths: of a batch, see
+# Shared.weight_epoch.
+SETTINGS = {"stages": 3, "evidence": "population", "population": 24, "generations": 4, "scored_images": 64, "quality": 12,
+            "drop": 1 / 3, "least": 2, "finals": 0.4, "candidate_epochs": 2, "paths": 4}
+# of NasRun.noise: what is dropped by lot, what measures a space, with which networks evolution begins
+LOT_STREAM, QUALITY_STREAM, FIRST_STREAM = 1_000, 2_000, 3_000
+QUALITY_IMAGES = 256
 SURELY_OVER = 1.1       # times the budget by the table, which is good to a few percent: then nobody asks the compiler
 DRAWS = 2_000
 
 
 def choose(run: NasRun) -> Genotype:
-    """The most accurate network of the last stage's front; where it saw none that fits, one that does, of no evidence.
-
-    Resumes at an epoch. Raises DoesNotFit where none is found.
+    """The best of the most accurate networks that the last stage saw; where it saw none that fits, one that does, of no
+    evidence. Resumes at an epoch. Raises DoesNotFit where none is found.
     """
     if run.settings["evidence"] not in ("population", "random", "none"):
         raise InputError(f"padnas has no evidence {run.settings['evidence']!r}", fix="use population, random or none")
@@ -58,35 +63,40 @@ class _Search:
         self.nets: list[dict[str, str]] = run.notes.get("nets", [])
         self.slot_of = {id(block): slot for slot, block in self.net.slots.items()}
         self.images, self.labels = tensors(run.task, run.task.validation[:run.settings["scored_images"]])
+        self.all = tensors(run.task, run.task.validation[:QUALITY_IMAGES])
         self.scored = 0
 
     def run_stages(self) -> Genotype:
         run, stages = self.run, self.run.settings["stages"]
-        while True:
-            until = run.search_epochs * (self.stage + 1) // stages
+        seen: list[Scored] = []
+        while self.stage < stages:
+            until = run.supernet_epochs * (self.stage + 1) // stages
             while run.epoch < until:
                 self._train_epoch()
             started, ran, self.scored = time.process_time(), self.net.option_forwards, 0
-            seen = self._evolve()
-            quality = self._quality()
+            seen, quality = self._evolve(), self._quality()
             said = {"options": sum(map(len, self.net.alive().values())), "seen": len(seen), **quality}
             run.facts["stages"] = [*run.facts.get("stages", [])[:self.stage], said]
-            last = self.stage + 1 == stages
-            if not last and run.settings["evidence"] != "none":
-                dropped = self._dropped(seen)
-                run.facts["stages"][-1]["dropped"] = dropped
-                self._prune(dropped)
+            if self.stage + 1 < stages and run.settings["evidence"] != "none":
+                said["dropped"] = self._dropped(seen)
+                self._prune(said["dropped"])
             run.ledger.charge("search", time.process_time() - started, self.scored * len(self.images),
                               self.net.option_forwards - ran)
-            if last:
-                alive, best = self.net.alive(), [n for n in rank(seen)[0] if n.violation <= 0]
-                run.facts |= {"front": [[n.values[0], n.values[1]] for n in best], "options_left": alive}
-                if not best:
-                    return derive(run, {slot: dict.fromkeys(options, 1 / len(options)) for slot, options in alive.items()})
-                return run.space.genotype(min(best, key=lambda n: n.values).choices)
             self.stage += 1
             run.notes = self._notes()
-            run.save()
+            if self.stage < stages:
+                run.save()
+        return finals.best(run, lambda count: self._finalists(seen, count))
+
+    def _finalists(self, seen: Sequence[Scored], count: int) -> list[Genotype]:
+        """Of the last stage's networks those of the least error, such as use the budget first."""
+        run, alive = self.run, self.net.alive()
+        fitting = sorted((n for n in seen if n.violation <= 0), key=lambda n: n.values)
+        run.facts |= {"front": [list(n.values) for n in rank(seen)[0] if n.violation <= 0], "options_left": alive}
+        found = list(dict.fromkeys(run.space.genotype(n.choices) for n in fitting))
+        if not found:
+            return [derive(run, {slot: dict.fromkeys(options, 1 / len(options)) for slot, options in alive.items()})]
+        return sorted(found, key=lambda g: share(run, g) < LEAST_USE)[:count]
 
     def _notes(self) -> dict[str, Any]:
         return {"shared": self.shared.notes(), "stage": self.stage, "nets": self.nets}
@@ -102,7 +112,7 @@ class _Search:
                 path.update(next(paths))
             return sampling.fixed(block, path[slot])
 
-        loss = self.shared.weight_epoch(run.weight_batches(run.epoch), run.weight_steps, fixed)
+        loss = self.shared.weight_epoch(run.weight_batches(run.epoch), run.weight_steps, fixed, run.settings["paths"])
         run.notes = self._notes()
         run.end_epoch("search", started, {"loss": loss, "options": sum(map(len, self.net.alive().values()))},
                       run.weight_steps * run.schedule.batch, self.net.option_forwards - ran)
@@ -112,49 +122,50 @@ class _Search:
         run, genotype = self.run, self.run.space.genotype(choices)
         moved = genotype.choices            # equal networks share one path, where its options are still alive
         path = moved if all(o in self.net.slots[s].options for s, o in moved.items()) else dict(choices)
-        used, cycles = share(run, genotype), run.prices.added(genotype)[0]
+        used, cycles, error = share(run, genotype), run.prices.added(genotype)[0], 1.0
         if used <= SURELY_OVER:
             cost = run.prices.exact(genotype)
-            used, cycles = max(usage(cost, run.budget).values()), float(cost.cycles)
-        return Scored(path, (1.0 if used > 1 else 1 - self._accuracy(path), cycles), max(used - 1, 0.0))
-
-    def _accuracy(self, path: Mapping[str, str]) -> float:
-        """On the scored images, by batch statistics."""
-        self.scored += 1
-        self.net.train()
-        objective = self.run.task.objective
-        with torch.no_grad():
-            gates = self.net.path(path)
-            answers = [objective.decode(channels_last(self.net(x, gates)), None) for x in self.images.split(256)]
-        return objective.measure(np.concatenate(answers), self.labels.numpy())[objective.metric]
+            used, cycles = max(usage(cost, run.limit).values()), float(cost.cycles)
+        if used <= 1:
+            self.scored += 1
+            error = 1 - finals.shared_score(run, self.net, path, self.images, self.labels)
+        return Scored(path, (error, cycles), max(used - 1, 0.0))
 
     def _evolve(self) -> list[Scored]:
         """Networks seen by NSGA-II on (error, cycles)."""
         run, alive = self.run, self.net.alive()
         rows = {slot: run.prices.row(slot) for slot in alive}
         lightest = {slot: min(options, key=lambda o, row=rows[slot]: row[o]["cycles"]) for slot, options in alive.items()}
-        seen = evolve(alive, self._score, run.settings["population"], run.settings["generations"],
-                      run.seed * 100 + self.stage, [*self.nets, lightest])
-        self.nets = [n.choices for n in rank(seen)[0] if n.violation <= 0][:run.settings["population"] // 2]
+        count = run.settings["population"]
+        left = [net for net in self.nets if all(net[slot] in options for slot, options in alive.items())]
+        known = [*left, lightest, *islice(self._fitting(FIRST_STREAM), count - len(left) - 1)]
+        seen = evolve(alive, self._score, count, run.settings["generations"], run.seed * 100 + self.stage, known)
+        self.nets = [n.choices for n in rank(seen)[0] if n.violation <= 0][:count // 2]
         return seen
 
-    def _quality(self) -> dict[str, float]:
-        """Of the space as it stands: mean accuracy of random networks that fit and use the budget. It chooses nothing."""
-        run, alive, random = self.run, self.net.alive(), self.run.noise(QUALITY_STREAM + self.stage)
-        found: list[Scored] = []
+    def _fitting(self, stream: int) -> Iterator[dict[str, str]]:
+        """Random networks of the space as it stands that fit and use the budget, all different; at last none."""
+        run, alive, random, known = self.run, self.net.alive(), self.run.noise(stream + self.stage), set()
         for _ in range(DRAWS):
             choices = {slot: options[int(torch.randint(len(options), (), generator=random))]
                        for slot, options in alive.items()}
-            if len(found) == run.settings["quality"]:
-                break
-            if not LEAST_USE <= share(run, run.space.genotype(choices)) <= SURELY_OVER:
-                continue
-            scored = self._score(choices)
-            if scored.violation <= 0:
-                found.append(scored)
+            genotype = run.space.genotype(choices)
+            is_likely = genotype not in known and LEAST_USE <= share(run, genotype) <= SLACK
+            if is_likely and run.prices.fits(genotype, run.limit):
+                known.add(genotype)
+                yield choices
+
+    def _quality(self) -> dict[str, Any]:
+        """Of the space as it stands: mean accuracy of random networks that fit and use the budget, and which they were. It
+        chooses nothing."""
+        run = self.run
+        found = list(islice(self._fitting(QUALITY_STREAM), run.settings["quality"]))
+        cycles = [run.prices.exact(run.space.genotype(choices)).cycles for choices in found]
+        accuracies = [finals.shared_score(run, self.net, choices, *self.all) for choices in found]
+        run.ledger.charge("search", 0.0, len(found) * len(self.all[1]))
         count = max(len(found), 1)
-        return {"quality": sum(1 - n.values[0] for n in found) / count, "quality_nets": len(found),
-                "quality_cycles": sum(n.values[1] for n in found) / count}
+        return {"quality": sum(accuracies) / count, "quality_nets": len(found), "quality_cycles": sum(cycles) / count,
+                "drawn": [{"choices": c, "accuracy": a} for c, a in zip(found, accuracies)]}
 
     def _dropped(self, seen: Sequence[Scored]) -> dict[str, list[str]]:
         """slot -> options to take away, by the better half of what fits; by lot, as many, for the placebo.

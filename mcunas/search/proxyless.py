@@ -18,7 +18,8 @@ from collections.abc import Callable
 import torch
 
 from mcunas.errors import InputError
-from mcunas.search.nas.figures import likeliest, of_epoch, progress, undecided
+from mcunas.search.nas import finals
+from mcunas.search.nas.figures import by_epochs, of_epoch, progress, undecided
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype, sampling
@@ -26,18 +27,18 @@ from mcunas.space.supernet import Gates
 from mcunas.tasks import ddp
 
 # rate: Adam's on alpha. entropy: weight of the penalty for undecided slots, in the second half of the search. networks: so
-# many are drawn for one step of "reinforce".
-SETTINGS = {"update": "two", "rate": 0.1, "entropy": 1.0, "networks": 8}
+# many are drawn for one step of "reinforce". paths: of a batch of the weights, see Shared.weight_epoch.
+SETTINGS = {"update": "two", "rate": 0.2, "entropy": 1.0, "networks": 8, "paths": 4, **finals.SETTINGS}
 BETAS = (0.0, 0.999)        # no momentum: what was not drawn does not move
 DECAY = 0.99                # of the rewards' moving average
 
 
 def choose(run: NasRun) -> Genotype:
-    """Train the supernet and its alpha; the most probable network that fits. Resumes where `run` stands."""
+    """Train the supernet and its alpha; the best of its likely networks. Resumes where `run` stands."""
     if run.settings["update"] not in _STEPS:
         raise InputError(f"proxyless has no update {run.settings['update']!r}", fix=f"use one of {', '.join(_STEPS)}")
     shared = Shared(run, run.settings["rate"], arch_betas=BETAS)
-    return likeliest(run, shared, lambda: _epoch(run, shared))
+    return by_epochs(run, shared, lambda: _epoch(run, shared))
 
 
 def _epoch(run: NasRun, shared: Shared) -> None:
@@ -45,7 +46,7 @@ def _epoch(run: NasRun, shared: Shared) -> None:
     random, update = run.noise(run.epoch), run.settings["update"]
     run.prices.anchor(run.space.genotype(shared.net.best()))
     found = {"loss": shared.weight_epoch(run.weight_batches(run.epoch), run.weight_steps,
-                                         lambda block: sampling.single(block, random))}
+                                         lambda block: sampling.single(block, random), run.settings["paths"])}
     samples, reward = run.weight_steps * run.schedule.batch, run.notes.get("reward")
     if run.epoch >= run.schedule.warmup_epochs:
         learner = Reinforce(reward)

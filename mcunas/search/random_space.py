@@ -2,21 +2,20 @@
 """Random search in a space under the budget, with the same ledger: the arm that every search must beat.
 
 It spends the samples that a gradient search spends on its supernet: networks that fit and use the budget are drawn at
-random, each trained for `candidate_epochs`, and the best on the validation split is chosen. A supernet step runs all
-options, a candidate's step one; `times` gives random search so many times the samples, to equal CPU seconds instead.
+random, each trained for `candidate_epochs` as the last stage of every search does (nas/finals.py), and the best on the
+validation split is chosen. A supernet step runs all options, a candidate's step one; `times` gives random search so many
+times the samples, to equal CPU seconds instead.
 """
 from __future__ import annotations
-
-import time
 
 import torch
 
 from mcunas.errors import DoesNotFit
+from mcunas.search.nas import finals
 from mcunas.search.nas.derive import LEAST_USE, share
-from mcunas.search.nas.run import NasRun, faster, sgd
+from mcunas.search.nas.run import NasRun
 from mcunas.space import Genotype
 from mcunas.space.price import SLACK
-from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train_epoch
 
 # least_use: of the scarcest resource, so that no draw is wasted on networks that are smaller than they may be.
 SETTINGS = {"candidate_epochs": 2, "times": 1.0, "least_use": LEAST_USE}
@@ -25,20 +24,13 @@ DRAWS = 2_000
 
 def choose(run: NasRun) -> Genotype:
     """The best of as many random networks as the samples of the search allow, at least one. Resumes where `run` stands."""
-    epochs = run.settings["candidate_epochs"]
-    count = max(round(run.search_epochs * run.settings["times"] / epochs), 1)
+    count = max(round(run.search_epochs * run.settings["times"] / run.settings["candidate_epochs"]), 1)
     while len(tried := run.notes.get("tried", [])) < count:
-        started = time.process_time()
         genotype = draw(run, len(tried), {t["key"] for t in tried})
         if genotype is None:
             break
-        score = _score(run, genotype, epochs)
-        steps = steps_per_epoch(run.task, run.schedule)
-        run.notes = {"tried": [*tried, {"key": genotype.key, "choices": genotype.choices, "validation": score}]}
-        run.end_epoch("search", started, {"validation": score}, epochs * steps * run.schedule.batch, total=count)
-    best = max(tried, key=lambda t: t["validation"])
-    run.facts |= {"candidates": len(tried), "validations": [t["validation"] for t in tried]}
-    return run.space.genotype(best["choices"])
+        finals.attempt(run, genotype, count)
+    return finals.best_tried(run)
 
 
 def draw(run: NasRun, number: int, known: set[str]) -> Genotype | None:
@@ -53,22 +45,10 @@ def draw(run: NasRun, number: int, known: set[str]) -> Genotype | None:
         used = share(run, genotype)
         if genotype.key in known or not most < used <= SLACK:
             continue
-        if run.prices.fits(genotype, run.budget):
+        if run.prices.fits(genotype, run.limit):
             best, most = genotype, used
             if used >= run.settings["least_use"]:
                 break
     if best is None and not known:
         raise DoesNotFit(f"none of {DRAWS} random networks fits", where=run.board.key, fix="raise the budget")
     return best
-
-
-def _score(run: NasRun, genotype: Genotype, epochs: int) -> float:
-    """The metric on the validation split after a short training."""
-    torch.manual_seed(run.seed)
-    net = faster(genotype.build_dense())
-    optimizer, steps = sgd(list(net.parameters()), run.schedule), steps_per_epoch(run.task, run.schedule)
-    for epoch in range(epochs):
-        train_epoch(net, optimizer, batches(run.task, run.schedule, run.seed, epoch),
-                    lambda step, epoch=epoch: cosine((epoch + step / steps) / epochs, run.schedule.rate),
-                    objective=run.task.objective)
-    return score(net, run.task, run.task.validation)

@@ -17,7 +17,8 @@ from dataclasses import replace
 import torch
 
 from mcunas.errors import InputError
-from mcunas.search.nas.figures import likeliest, of_epoch, progress, undecided
+from mcunas.search.nas import finals
+from mcunas.search.nas.figures import by_epochs, of_epoch, progress, undecided
 from mcunas.search.nas.run import NasRun, sgd
 from mcunas.search.nas.shared import Shared
 from mcunas.search.nas.splits import split
@@ -29,17 +30,18 @@ from mcunas.tasks.training import batches, cosine, steps_per_epoch
 
 # rate, decay: Adam's on alpha. lam, beta: see relaxed.Coupling. fresh: two more passes per step, for alpha's gradients at
 # the weights that the step has made. entropy: weight of the penalty for undecided slots, in the second half of the search.
-SETTINGS = {"update": "rarts", "rate": 0.05, "decay": 1e-3, "lam": 10.0, "beta": 10.0, "fresh": False, "entropy": 1.0}
+SETTINGS = {"update": "rarts", "rate": 0.05, "decay": 1e-3, "lam": 10.0, "beta": 10.0, "fresh": False, "entropy": 1.0,
+            **finals.SETTINGS}
 UPDATES = ("rarts", "darts")
 SECOND_STREAM = 500_000     # of the random streams: the twin's batches
 
 
 def choose(run: NasRun) -> Genotype:
-    """Train the twins and their alpha; the most probable network that fits. Resumes where `run` stands."""
+    """Train the twins and their alpha; the best of its likely networks. Resumes where `run` stands."""
     if run.settings["update"] not in UPDATES:
         raise InputError(f"rarts has no update {run.settings['update']!r}", fix=f"use one of {', '.join(UPDATES)}")
     twins = Twins(run)
-    return likeliest(run, twins.shared, lambda: _epoch(run, twins))
+    return by_epochs(run, twins.shared, lambda: _epoch(run, twins))
 
 
 class Twins:
@@ -118,7 +120,7 @@ def _epoch(run: NasRun, twins: Twins) -> None:
                 batches(halves.arch, schedule, run.seed, SECOND_STREAM + run.epoch))
     for step, (first, second) in enumerate(pairs):
         now = run.epoch + step / steps
-        losses += torch.tensor(twins.step(first, second, cosine(now / run.search_epochs, run.schedule.rate),
+        losses += torch.tensor(twins.step(first, second, cosine(now / run.supernet_epochs, run.schedule.rate),
                                           progress(run, now)))
     first, second = (ddp.mean(loss / steps) for loss in losses.tolist())
     found = {"loss": first, "second_loss": second, **of_epoch(run, twins.shared)}

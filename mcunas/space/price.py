@@ -4,8 +4,8 @@
 exact(genotype): its module with random weights becomes the int8 Graph that would be deployed, and the compiler's own
 figures of that Graph are the price. expected(weights): every option priced on its own (cost.choices: cycles and flash add
 up, code is paid once), plus a constant that makes it exact at one genotype, the anchor; away from there it misses what
-the compiler does across the borders of blocks. Peak RAM is a maximum over steps that do not add up, so options that can
-never fit are taken away before a search (`feasible`), and the exact price has the last word.
+the compiler does across the borders of blocks. Peak RAM is a maximum and does not add up: the expectation is one peak of
+every block, options that can never fit are taken away before a search (`feasible`), and the exact price has the last word.
 """
 from __future__ import annotations
 
@@ -45,10 +45,12 @@ RESOURCES = {"ram_bytes": "ram", "flash_bytes": "flash", "cycles": "latency"}   
 
 @dataclass(frozen=True)
 class Expected:
-    """cycles, flash_bytes: torch scalars, differentiable in the weights."""
+    """cycles, flash_bytes: torch scalars; ram_bytes (2 + slots,): the peak within stem, each slot, head. Differentiable in
+    the weights."""
 
     cycles: torch.Tensor
     flash_bytes: torch.Tensor
+    ram_bytes: torch.Tensor
 
 
 def graph_of(net: nn.Module, size: tuple[int, int], channels: int, name: str = "model") -> Graph:
@@ -133,8 +135,10 @@ class Prices:
             own = tuple((names or {}).get(slot.name, slot.options))
             columns = torch.tensor([slot.options.index(name) for name in own])
             rows.append(torch.zeros(len(slot.options)).index_put((columns,), weights[slot.name]))
-        _, flash_bytes, cycles = self.table.expected([*rows, torch.ones(1)])
-        return Expected(cycles + self._shift[0], flash_bytes + self._shift[1])
+        rows.append(torch.ones(1))
+        _, flash_bytes, cycles = self.table.expected(rows)
+        peaks = [p @ torch.as_tensor(found.live_bytes.max(1), dtype=p.dtype) for found, p in zip(self.table.positions, rows)]
+        return Expected(cycles + self._shift[0], flash_bytes + self._shift[1], torch.stack(peaks))
 
     def feasible(self, budget: Budget) -> dict[str, tuple[str, ...]]:
         """slot -> options that may be part of a network that fits, as far as can be told without trying all networks.

@@ -73,10 +73,16 @@ class TieredSupernet(Supernet):
     def gates(self, draw: sampling.Draw) -> dict[str, Gate]:
         for path in self.inner().values():
             path.draw(self.random, self.tau, learns=torch.is_grad_enabled())
-        gates = super().gates(draw)
-        if self.is_monotone:
-            for stage in self.stages:
-                gates |= self._in_a_row(stage, gates)
+        return self._by_depth(super().gates(draw))
+
+    def probs(self, tau: float = 1.0) -> dict[str, torch.Tensor]:
+        """As the supernet's; in monotone stages each slot's by how likely all before it run."""
+        gates = super().gates(lambda block: sampling.mixture(block, tau))
+        return {name: gate.weights for name, gate in self._by_depth(gates).items()}
+
+    def _by_depth(self, gates: dict[str, Gate]) -> dict[str, Gate]:
+        for stage in self.stages if self.is_monotone else ():
+            gates |= self._in_a_row(stage, gates)
         return gates
 
     def forward(self, x: torch.Tensor, gates: Gates) -> torch.Tensor:

@@ -24,11 +24,10 @@ from tests.bench.nas import Arm
 from tests.bench.nas_report import Rows, baselines, beats, gates, of, percent, picture, say, table, words
 from tests.saved_bytes import SavedBytes
 
-WARM = {"warmup_epochs": 3}     # of 10: a single path trains its options less often; the paper spends 40 of 160
 ARMS = {
-    "two": Arm("proxyless", changes=WARM, note="two drawn options move against each other"),
-    "full": Arm("proxyless", {"update": "full", "rate": 0.05}, changes=WARM, note="all options of a slot move"),
-    "reinforce": Arm("proxyless", {"update": "reinforce", "rate": 0.05}, changes=WARM,
+    "two": Arm("proxyless", note="two drawn options move against each other"),
+    "full": Arm("proxyless", {"update": "full", "rate": 0.1}, note="all options of a slot move"),
+    "reinforce": Arm("proxyless", {"update": "reinforce", "rate": 0.1},
                      note="eight drawn networks scored for each step"),
 }
 # The heaviest first: what is added never makes the heaviest path heavier.

@@ -16,13 +16,12 @@ import torch
 from tests.bench.measure import markdown
 from tests.bench.nas import Arm
 from tests.bench.nas_prunet_width import GRID, TEACHERS, run, saved_bytes
-from tests.bench.nas_report import Rows, beats, both, gates, of, picture, say, table, words
+from tests.bench.nas_report import Rows, baselines, beats, both, gates, of, picture, say, table, words
 
 ARMS = {
     "prunet": Arm("prunet", note="widths, options and layers go while the search runs"),
     "full": Arm("prunet", {"options": False, "layers": False}, note="widths only: all options stay to the end"),
     "narrow": Arm("prunet", {"widths": False}, note="options and layers only: inner widths stay as they are"),
-    "random": Arm("random-space", note="random search, the same samples"),
 }
 SEEDS, SIZES = (0, 1), (2, 4, 8, 16)
 MOST_REGRET, FLAT, LEAST_CUT = 0.10, 0.05, 0.30
@@ -43,13 +42,16 @@ def extra(folder: Path, quick: bool, stop: Callable[[], None]) -> dict[str, Any]
 
 
 def report(rows: Rows, extra: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    text = ["# PruNet: a supernet that shrinks\n", words("prunet"), "", table(rows, {n: a.note for n, a in ARMS.items()}),
+    others, notes = baselines()
+    everything = [*rows, *others]
+    text = ["# PruNet: a supernet that shrinks\n", words("prunet"), "",
+            table(everything, {**{n: a.note for n, a in ARMS.items()}, **notes}),
             "## What was left\n", _left(rows)]
     if extra:
         text += ["## A width at constant memory\n", _width_words(), "", _widths(extra), _bytes(extra)]
-    text += ["## Expectations\n", "\n".join([*gates(rows), *_expected(rows), *_expected_widths(extra)]) + "\n",
+    text += ["## Expectations\n", "\n".join([*gates(rows), *_expected(everything), *_expected_widths(extra)]) + "\n",
              "![accuracy over latency](nas-prunet.svg)\n"]
-    return "\n".join(text), {"nas-prunet.svg": picture(rows, [a for a in ARMS if of(rows, a)])}
+    return "\n".join(text), {"nas-prunet.svg": picture(everything, [*ARMS, *notes])}
 
 
 def _left(rows: Rows) -> str:

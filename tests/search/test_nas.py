@@ -60,7 +60,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Result:
 def test_every_method_ends_within_every_budget(method: str, settings: dict, finished: Result, tmp_path: Path) -> None:
     result = finished if method == "fbnet" else _search(tmp_path, method, settings=settings)
     assert max(result.metrics["budget_use"].values()) <= 1
-    search = {"fbnet": 1 * 128 + 2 * (128 + 32), "random-space": 3 * 160, "always": 0}[method]
+    search = {"fbnet": 1 * 128 + 2 * (128 + 32), "random-space": 3 * (160 + 180), "always": 0}[method]
     assert result.metrics["ledger"]["samples"] == search + 160
     assert (result.metrics["ledger"]["option_forwards"] > 0) == (method == "fbnet")
 
@@ -130,12 +130,17 @@ def test_the_papers_loss_is_a_product_and_ours_asks_for_nothing_below_the_budget
     gates = shared.net.gates(sampling.mixture)
     lat = shared.expected(gates).cycles / 1e3
     torch.testing.assert_close(fbnet.cost(run, shared, gates, 0.5), 0.2 * lat.log() ** 0.6)
-    below = Expected(torch.tensor(100.0), torch.tensor(100.0))
+    below = Expected(torch.tensor(100.0), torch.tensor(100.0), torch.full((3,), 100.0))
     shared.hinge.begin(2.3, below)
     assert float(shared.hinge(below, 1.0)) == 0
-    over = Expected(torch.tensor(shared.hinge.limits[0] * 1.5), torch.tensor(100.0))
+    over = Expected(torch.tensor(shared.hinge.limits[0] * 1.5), torch.tensor(100.0), below.ram_bytes)
     assert float(shared.hinge(over, 1.0)) == pytest.approx(2.3 / 0.25 * 0.5)
     assert float(shared.hinge(over, 0.0)) == pytest.approx(0.01 * 2.3 / 0.25 * 0.5)
+    limit = shared.hinge.limits[2]
+    ram_bytes = torch.tensor([limit / 2, 1.5 * limit, 0.9 * limit], requires_grad=True)
+    asked = shared.hinge(Expected(torch.tensor(100.0), torch.tensor(100.0), ram_bytes), 1.0)
+    asked.backward()
+    assert float(asked.detach()) == pytest.approx(2.3 / 0.25 * 0.5) and (ram_bytes.grad > 0).tolist() == [False, True, False]
 
 
 def test_frozen_alpha_stays_and_shuffled_prices_stand_elsewhere(tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ class Interrupted(Exception):
     pass
 
 
-def _search(method: str, out: Path, settings: dict | None = None, progress: Callable | None = None) -> Result:
-    return mcunas.search.search("digits", Board.load("mps2-an386"), Budget(latency="8 ms"), method, out, start=INLINE,
+def _search(method: str, out: Path, settings: dict | None = None, progress: Callable | None = None,
+            ram: int | None = None) -> Result:
+    return mcunas.search.search("digits", Board.load("mps2-an386"), Budget(ram, latency="8 ms"), method, out, start=INLINE,
                                 options=SPACE, schedule=SCHEDULE, settings=settings, progress=progress)
 
 
@@ -76,3 +77,9 @@ def test_prunet_ends_with_one_network_and_runs_fewer_options(tmp_path: Path) -> 
     assert sum(map(len, full["facts"]["options_left"].values())) == 15
     assert shrunk["ledger"]["option_forwards"] < full["ledger"]["option_forwards"]
     assert shrunk["ledger"]["samples"] == full["ledger"]["samples"]
+
+
+def test_an_option_that_fits_only_when_narrowed_takes_part_where_widths_are_searched(tmp_path: Path) -> None:
+    found = [_search("prunet", tmp_path / str(widths), {"widths": widths}, ram=1300).metrics for widths in (True, False)]
+    assert ["mb3_e4" in m["feasible"]["s0_0"] for m in found] == [True, False]
+    assert all(max(m["budget_use"].values()) <= 1 for m in found)

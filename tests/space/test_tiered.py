@@ -67,6 +67,7 @@ def test_the_price_of_a_width_is_that_of_its_block(space: Space) -> None:
         found = added.added(net, weights, prices.expected(weights, net.names()))
         assert found.cycles.item() == pytest.approx(exact.cycles, rel=0.02)
         assert found.flash_bytes.item() == pytest.approx(exact.flash_bytes, rel=0.02)
+        assert found.ram_bytes.max().item() == pytest.approx(exact.ram_bytes, rel=0.05)
     assert exact.cycles == whole.cycles
 
 

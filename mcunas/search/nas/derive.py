@@ -28,35 +28,49 @@ LEAST_USE = 0.85        # of the scarcer of cycles and flash
 def derive(run: NasRun, probs: Mapping[str, Mapping[str, float]], least_use: float = LEAST_USE) -> Genotype:
     """probs: slot -> option -> probability, of feasible options. least_use: 0 = what fits is enough; where no network of the
     space uses so much, it is, too. Raises DoesNotFit when nothing within reach fits."""
-    priced, first, fitting = 0, None, None
+    return run.space.genotype(likely(run, probs, 1, least_use)[0])
+
+
+def likely(run: NasRun, probs: Mapping[str, Mapping[str, float]], count: int,
+           least_use: float = LEAST_USE) -> list[dict[str, str]]:
+    """Choices of the `count` most probable networks, all different, that fit and use the budget; fewer where there are
+    fewer within reach; where there are none the most probable that fits. As for `derive`."""
+    priced, looked_at, fitting, keys = 0, 0, None, set()
+    found: list[dict[str, str]] = []
     least_use = least_use if share(run, heaviest_of(run, run.feasible)) >= least_use else 0.0
-    for looked_at, choices in enumerate(by_probability(probs)):
+    argmax = next(by_probability(probs))
+    for choices in by_probability(probs):
         genotype = run.space.genotype(choices)
-        first, used = first or genotype, share(run, genotype)
-        if looked_at > (FILLED_AT if fitting else LOOKED_AT) or priced >= PRICED:
+        used = share(run, genotype)
+        if looked_at > (FILLED_AT if fitting else LOOKED_AT) or priced >= PRICED * count:
             break
-        if looked_at and not (least_use if fitting else 0.0) <= used <= SLACK:
+        looked_at += 1
+        if genotype.key in keys or looked_at > 1 and not (least_use if fitting else 0.0) <= used <= SLACK:
             continue
         priced += 1
-        if run.prices.fits(genotype, run.budget):
-            fitting = genotype if used >= least_use else fitting or genotype
+        keys.add(genotype.key)
+        if run.prices.fits(genotype, run.limit):
+            fitting = fitting or choices
             if used >= least_use:
-                break
-    found = fitting or lightest_of(run)
-    if not run.prices.fits(found, run.budget):
+                found.append(choices)
+                if len(found) == count:
+                    break
+    found = found or [fitting or lightest_of(run).choices]
+    first, argmax = run.space.genotype(found[0]), run.space.genotype(argmax)
+    if not run.prices.fits(first, run.limit):
         raise DoesNotFit("no network near the found one fits the budget", where=run.board.key,
                          fix="raise the budget, or search with another seed")
-    run.facts |= {"argmax": first.choices, "argmax_use": usage(run.prices.exact(first), run.budget),
-                  "changed_slots": sum(found.choices[s] != first.choices[s] for s in first.choices),
-                  "looked_at": looked_at + 1}
+    run.facts |= {"argmax": argmax.choices, "argmax_use": usage(run.prices.exact(argmax), run.limit),
+                  "changed_slots": sum(first.choices[s] != argmax.choices[s] for s in argmax.choices),
+                  "looked_at": looked_at}
     return found
 
 
 def share(run: NasRun, genotype: Genotype) -> float:
     """Of the scarcer of cycles and flash, by the table."""
     cycles, flash_bytes = run.prices.added(genotype)
-    latency = cycles / run.board.clock_hz * 1e6 / run.budget.latency_us if run.budget.latency_us else 0.0
-    return max(latency, flash_bytes / run.budget.flash_bytes)
+    latency = cycles / run.board.clock_hz * 1e6 / run.limit.latency_us if run.limit.latency_us else 0.0
+    return max(latency, flash_bytes / run.limit.flash_bytes)
 
 
 def by_probability(probs: Mapping[str, Mapping[str, float]]) -> Iterator[dict[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 
-from mcunas.search.nas.derive import derive
+from mcunas.search.nas import finals
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype
@@ -17,14 +17,14 @@ from mcunas.tasks.training import recalibrate, score
 FIRST_ALPHA = 1e-3          # deviation
 
 
-def likeliest(run: NasRun, shared: Shared, epoch: Callable[[], None]) -> Genotype:
-    """Search by `epoch` from where `run` stands; the most probable network that fits."""
+def by_epochs(run: NasRun, shared: Shared, epoch: Callable[[], None]) -> Genotype:
+    """Search by `epoch` from where `run` stands, and by the last stage."""
     if not run.notes:
         scatter(run, shared.net)
-    while run.epoch < run.search_epochs:
+    while run.epoch < run.supernet_epochs:
         epoch()
     say(run, shared)
-    return derive(run, probabilities(shared.net))
+    return finals.of_supernet(run, shared.net, probabilities(shared.net))
 
 
 def scatter(run: NasRun, net: Supernet) -> None:
@@ -38,7 +38,7 @@ def scatter(run: NasRun, net: Supernet) -> None:
 def progress(run: NasRun, epoch: float) -> float:
     """0..1 of the epochs in which alpha moves."""
     first = run.schedule.warmup_epochs
-    return min(max((epoch - first) / max(run.search_epochs - first, 1), 0.0), 1.0)
+    return min(max((epoch - first) / max(run.supernet_epochs - first, 1), 0.0), 1.0)
 
 
 def probabilities(net: Supernet, tau: float = 1.0) -> dict[str, dict[str, float]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from mcunas.tasks import Schedule, Task
 from mcunas.tasks.training import batches, generator, steps_per_epoch
 
 ARCH_SHARE = 0.2            # of the training images, for the architecture (FBNet)
+RESERVE = 0.02              # of the latency: how fast some kernels requantize depends on weights that nobody has yet
 ARCH_STREAM = 300_000       # of the random streams: far from those of the weights, of teachers and of quantization
 NOISE_STREAM = 400_000
 
@@ -55,9 +57,35 @@ class NasRun(State):
         self.optimizer: torch.optim.Optimizer | None = None
         self._digest = task.digest()
 
+    @cached_property
+    def limit(self) -> Budget:
+        """What a search may use of the budget, so that the trained network holds all of it."""
+        latency_us = self.budget.latency_us
+        return replace(self.budget, latency=(1 - RESERVE) * latency_us) if latency_us else self.budget
+
     @property
     def search_epochs(self) -> int:
         return self.schedule.prune_epochs
+
+    @property
+    def finalists(self) -> int:
+        """Networks that are trained shortly in the end (finals.py); 0 = there is no such stage."""
+        asked = self.settings
+        if "finals" not in asked:
+            return 0
+        count = int((asked["finals"] * self.search_epochs - self._ranking_epochs) / asked["candidate_epochs"])
+        return count if count > 1 else 0
+
+    @property
+    def supernet_epochs(self) -> int:
+        """Epochs that are left before the last stage."""
+        if not self.finalists:
+            return self.search_epochs
+        return self.search_epochs - self._ranking_epochs - self.finalists * self.settings["candidate_epochs"]
+
+    @property
+    def _ranking_epochs(self) -> int:
+        return int("candidates" in self.settings)
 
     @property
     def train_epochs(self) -> int:

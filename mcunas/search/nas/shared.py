@@ -33,7 +33,7 @@ class Shared:
                  arch_betas: tuple[float, float] = (0.5, 0.999), net: Supernet | None = None) -> None:
         torch.manual_seed(run.seed)
         self.run, self.net = run, faster(net or Supernet(run.space, run.feasible))
-        self.hinge = Hinge(run.budget, run.board)
+        self.hinge = Hinge(run.limit, run.board)
         kept = run.notes.get("shared")
         if kept:
             self.net.keep(kept["alive"])
@@ -56,15 +56,20 @@ class Shared:
         weights = dict(zip(self.net.slots, self.net.weights_of(gates)))
         return self.run.prices.expected(weights, self.net.names())
 
-    def weight_epoch(self, data: Batches, steps: int, draw: Draw) -> float:
-        """One epoch of weights; the rate is a cosine over all search epochs. Returns the mean loss."""
+    def weight_epoch(self, data: Batches, steps: int, draw: Draw, paths: int = 1) -> float:
+        """One epoch of weights; the rate is a cosine over all its epochs. Returns the mean loss.
+
+        paths: each batch is dealt out to so many draws, one update for each. Where a draw is a single path, an option is
+        trained by few of a short search's batches; this way by more, of the same images.
+        """
         run, total = self.run, 0.0
         self.net.train()
         for step, (images, labels) in enumerate(data):
-            rate = cosine((run.epoch + step / steps) / run.search_epochs, run.schedule.rate)
+            rate = cosine((run.epoch + step / steps) / run.supernet_epochs, run.schedule.rate)
             for group in self.weights.param_groups:
                 group["lr"] = rate
-            total += self.weight_step(images, labels, draw)
+            for k in range(paths):
+                total += self.weight_step(images[k::paths], labels[k::paths], draw) / paths
         return ddp.mean(total / steps)
 
     def weight_step(self, images: torch.Tensor, labels: torch.Tensor, draw: Draw) -> float:
