@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mcunas.compiler import passes
 from mcunas.compiler.choice import Choice
 from mcunas.compiler.emit import digest, emit_header, emit_source
 from mcunas.compiler.goals import OPTIMIZE
 from mcunas.compiler.lifetime import Program
 from mcunas.compiler.patching import Patches, best_patches
 from mcunas.compiler.plan import Plan, plan
+from mcunas.compiler.rewriting import rewritten
 from mcunas.compiler.schedule import Schedule, preferred
 from mcunas.compiler.select import select
 from mcunas.errors import DoesNotFit, InputError
@@ -61,7 +61,7 @@ def compile_graph(graph: Graph, board: Board, optimize: str = "balanced", model_
         raise InputError(f"unknown optimization goal {optimize!r}", fix=f"use one of {', '.join(OPTIMIZE)}")
     verify(graph)
     model_id = identifier(model_id or graph.name)
-    graph, notes = passes.optimize(graph) if rewrite else (graph, ())
+    graph, notes = rewritten(graph, board, optimize, choice) if rewrite else (graph, ())
     limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
     flash_limit_bytes = min(flash_bytes or board.flash_bytes, board.flash_bytes)
     if choice:

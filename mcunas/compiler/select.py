@@ -69,6 +69,13 @@ def fastest(graph: Graph, ways: Mapping[int, Ways], board: Board, measured: Mapp
     return choice
 
 
+def least_cycles(graph: Graph, board: Board) -> float:
+    """Of one inference, every op by its fastest variant that spends no flash for speed; inf where that is not known."""
+    every = {i: found for i, op in enumerate(graph.ops) if (found := candidates(graph, op, board.isa))}
+    choice, table = fastest(graph, every, board, {}), _table(board)
+    return sum(_price(graph, i, choice[i], found[choice[i]], table, {}) for i, found in every.items())
+
+
 def _spend(graph: Graph, every: Mapping[int, Ways], board: Board, measured: Mapping[tuple[int, str], int],
            choice: dict[int, str], spare_bytes: int) -> None:
     """Replace variants of `choice` by faster ones that take more flash, while the whole model stays within spare_bytes."""

@@ -17,8 +17,8 @@ from mcunas.compiler.compile import memories, schedules, weight_bytes
 from mcunas.compiler.features import FEATURES, op_features
 from mcunas.compiler.lifetime import Program, aligned
 from mcunas.compiler.lower import KernelCall
-from mcunas.compiler.passes import optimize
 from mcunas.compiler.plan import Plan
+from mcunas.compiler.rewriting import rewritten
 from mcunas.compiler.schedule import Schedule, preferred
 from mcunas.compiler.stream import Stream
 from mcunas.compiler.tables import InstructionTable, code_table, instruction_table
@@ -225,7 +225,7 @@ def estimate(graph: Graph, board: Board, rewrite: bool = True, goal: str = "bala
     goal, ram_bytes, choice: as given to the compiler. simulator: see `layer_work`; mcunas.device.alone has it.
     Raises InputError when the board's cost tables are missing, or lack a kernel.
     """
-    priced = Priced.of(optimize(graph).graph if rewrite else graph, board, goal, ram_bytes, choice)
+    priced = Priced.of(rewritten(graph, board, goal, choice).graph if rewrite else graph, board, goal, ram_bytes, choice)
     flash_bytes, weights, code_bytes = flash(priced.schedule, board, goal)
     (count, cycles), table = work(priced.schedule, board, simulator), instruction_table(board)
     source = (f"{table.source}; cycles: model (±{board.cycle_model.error_percent:g} % instruction timings of "

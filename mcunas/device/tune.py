@@ -12,7 +12,7 @@ from collections.abc import Callable
 from mcunas.board import Board
 from mcunas.compiler.choice import Choice, fingerprint
 from mcunas.compiler.lower import candidates
-from mcunas.compiler.passes import optimize as rewrite
+from mcunas.compiler.rewriting import rewritten
 from mcunas.compiler.select import select
 from mcunas.device.alone import counted
 from mcunas.errors import DoesNotFit, InputError
@@ -28,7 +28,7 @@ def tune(graph: Graph, board: Board, optimize: str = "cycles",
     """
     if optimize not in ("cycles", "balanced"):
         raise InputError(f"tuning for {optimize!r} has no effect", fix="use --optimize cycles or balanced")
-    graph = rewrite(graph).graph
+    graph = rewritten(graph, board, optimize).graph
     jobs = [(i, variant) for i, op in enumerate(graph.ops) if len(found := candidates(graph, op, board.isa)) > 1
             for variant in found]
     measured = {}

@@ -2,12 +2,16 @@
 """Dead channels: which go, which stay, and the exact biases that stand for them."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mcunas.board import Board
 from mcunas.compiler.passes import optimize
 from mcunas.compiler.passes.dead_channels import dead_channels
-from mcunas.graph import Graph, Quant
+from mcunas.compiler.rewriting import rewritten
+from mcunas.graph import Graph, Quant, verify
 from tests.compiler.passes_by_hand import Net, data, kinds
 from tests.compiler.passes_strategies import differences
 
@@ -188,3 +192,37 @@ def test_a_branch_that_never_varies_becomes_a_constant_operand():
     assert kinds(after) == ["ADD"]
     assert after.tensors[after.ops[0].inputs[1]].data.tolist() == [[[[5, -6]]]]
     assert differences(graph, after, [np.arange(18, dtype=np.int8).reshape(1, 3, 3, 2)]) == []
+
+
+def _sixteen_with_a_dead_one(scale: float = 1.0) -> Graph:
+    """Pointwise 1 -> 16 -> 1; nobody reads channel 3, whose weights have a scale of their own."""
+    net = Net(1, 5, 5, 1)
+    x = net.conv(0, [[k + 1] for k in range(16)], list(range(16)))
+    graph = net.graph(net.conv(x, [[int(k != 3) for k in range(16)]], [0]))
+    quant = Quant(np.array([scale if k == 3 else 1.0 for k in range(16)], np.float32), np.zeros(16, np.int64), 0)
+    of_first = graph.ops[0].inputs[1:]
+    return verify(graph.with_(tensors=tuple(replace(t, quant=quant) if i in of_first else t
+                                            for i, t in enumerate(graph.tensors))))
+
+
+@pytest.mark.parametrize("grain, stay", [(1, 15), (2, 16), (4, 16), (5, 15), (8, 16)])
+def test_with_a_grain_a_multiple_of_it_stays(grain, stay):
+    graph = _sixteen_with_a_dead_one()
+    after = dead_channels(graph, grain)
+    assert after.tensors[after.ops[0].outputs[0]].shape[3] == stay
+    assert differences(graph, after, [np.arange(25, dtype=np.int8).reshape(1, 5, 5, 1)]) == []
+    assert dead_channels(after, grain) is after
+
+
+def test_a_dead_channel_that_stays_is_plain():
+    after = dead_channels(_sixteen_with_a_dead_one(scale=150.0), 4)
+    weights, bias = (after.tensors[t] for t in after.ops[0].inputs[1:])
+    assert weights.quant.scale[3] == bias.quant.scale[3] == 1.0
+    assert not weights.data[3].any() and not bias.data[3].any()
+
+
+def test_what_a_core_takes_four_at_a_time_stays_even_where_cycles_count():
+    graph, board = _sixteen_with_a_dead_one(), Board.load("mps2-an386")
+    counts = {goal: (found := rewritten(graph, board, goal).graph).tensors[found.ops[0].outputs[0]].shape[3]
+              for goal in ("cycles", "balanced", "flash", "ram")}
+    assert counts == {"cycles": 16, "balanced": 16, "flash": 15, "ram": 15}

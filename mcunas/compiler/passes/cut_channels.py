@@ -6,10 +6,11 @@ Which channels go is decided elsewhere (dead_channels); here every op is made to
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import is_
 
 import numpy as np
 
-from mcunas.compiler.passes.rewrite import constant
+from mcunas.compiler.passes.rewrite import constant, interchangeable
 from mcunas.compiler.passes.taps import DENSE, bias_tensor, tap_weights, with_bias
 from mcunas.graph.integer_params import bias_input, data_input
 from mcunas.graph.ir import Graph, Op, Quant, Tensor
@@ -33,7 +34,8 @@ class Layer:
 
 
 def cut(graph: Graph, layers: dict[int, Layer | None], needed: Masks, kept: Masks) -> Graph:
-    """The graph with only the `kept` channels; an input channel that is not `needed` is no longer read by layers.
+    """The graph with only the `kept` channels; an input channel that is not `needed` is no longer read by layers, and one
+    that is kept all the same is made plain. The argument itself where there is nothing to do.
 
     Tensors keep their numbers; new constants come behind them and old ones may be left over.
     """
@@ -47,6 +49,8 @@ def cut(graph: Graph, layers: dict[int, Layer | None], needed: Masks, kept: Mask
         elif op.kind in _PARAMETERS:
             op = _PARAMETERS[op.kind](graph, op, kept, tensors)
         ops.append(op)
+    if len(ops) == len(graph.ops) and all(map(is_, ops, graph.ops)) and all(map(is_, tensors, graph.tensors)):
+        return graph
     return graph.with_(tensors=tuple(tensors), ops=tuple(ops))
 
 
@@ -57,9 +61,20 @@ def _cut_tensor(tensor: Tensor, mask: np.ndarray) -> Tensor:
     return replace(tensor, shape=(*tensor.shape[:-1], int(mask.sum())), data=data)
 
 
-def _append(tensors: list[Tensor], tensor: Tensor) -> int:
+def _append(tensors: list[Tensor], tensor: Tensor, old: int = -1) -> int:
+    """Its number: that of the old one where they are alike."""
+    if old >= 0 and interchangeable(tensors[old], tensor) and (tensors[old].data == tensor.data).all():
+        return old
     tensors.append(tensor)
     return len(tensors) - 1
+
+
+def _plain(quant: Quant | None, needed: np.ndarray) -> Quant | None:
+    """A channel that nobody needs may hold anything, also in scales; odd ones would keep kernels from their shortcuts."""
+    if quant is None or quant.is_per_tensor or not needed.any():
+        return quant
+    usual = np.quantile(quant.scale[needed], 0.5, method="lower")
+    return Quant(np.where(needed, quant.scale, usual).astype(quant.scale.dtype), quant.zero_point, quant.axis)
 
 
 def _cut_quant(quant: Quant | None, mask: np.ndarray) -> Quant | None:
@@ -71,10 +86,10 @@ def _cut_quant(quant: Quant | None, mask: np.ndarray) -> Quant | None:
 def _cut_layer(graph: Graph, op: Op, layer: Layer, needed: Masks, kept: Masks, tensors: list[Tensor]) -> Op:
     x, w, y = data_input(op), op.inputs[1], op.outputs[0]
     reads = needed[x]
-    if reads.all() and kept[x].all() and kept[y].all():
+    if reads.all() and kept[x].all() and needed[y].all():
         return op
     weights, bias = tap_weights(graph, op).copy(), layer.plain_bias.copy()
-    weights[layer.constant] = 0
+    weights[layer.constant | ~needed[y]] = 0
     if op.kind in DENSE:
         weights[:, :, ~reads] = 0
         bias += np.where(layer.constant, 0, layer.share[:, ~reads].sum(axis=1))
@@ -83,19 +98,21 @@ def _cut_layer(graph: Graph, op: Op, layer: Layer, needed: Masks, kept: Masks, t
     else:
         weights = weights[kept[y]].transpose(2, 1, 0)
         shape = (*graph.tensors[w].shape[:-1], -1)
+    bias[~needed[y]] = 0
     source = graph.tensors[w]
     inputs = list(op.inputs)
     inputs[1] = _append(tensors, constant(source.name, weights.reshape(shape).astype(np.int8),
-                                          _cut_quant(source.quant, kept[y])))
+                                          _cut_quant(_plain(source.quant, needed[y]), kept[y])), op.inputs[1])
     if bias_input(op) >= 0 or bias[kept[y]].any():
         full = bias_tensor(graph, op, bias)
-        cut_bias = constant(full.name, full.data[kept[y]], _cut_quant(full.quant, kept[y]))
-        inputs = list(with_bias(replace(op, inputs=tuple(inputs)), _append(tensors, cut_bias)).inputs)
+        cut_bias = constant(full.name, full.data[kept[y]], _cut_quant(_plain(full.quant, needed[y]), kept[y]))
+        index = _append(tensors, cut_bias, bias_input(op))
+        inputs = list(with_bias(replace(op, inputs=tuple(inputs)), index).inputs)
     if op.kind == "TRANSPOSE_CONV":
         size = graph.tensors[op.inputs[0]].data.copy()
         size[-1] = kept[y].sum()
-        inputs[0] = _append(tensors, constant(graph.tensors[op.inputs[0]].name, size))
-    return replace(op, inputs=tuple(inputs))
+        inputs[0] = _append(tensors, constant(graph.tensors[op.inputs[0]].name, size), op.inputs[0])
+    return op if tuple(inputs) == tuple(op.inputs) else replace(op, inputs=tuple(inputs))
 
 
 def _pad(graph: Graph, op: Op, kept: Masks, tensors: list[Tensor]) -> Op:
@@ -108,7 +125,8 @@ def _pad(graph: Graph, op: Op, kept: Masks, tensors: list[Tensor]) -> Op:
 
 
 def _concatenation(graph: Graph, op: Op, kept: Masks, tensors: list[Tensor]) -> Op:
-    return replace(op, inputs=tuple(t for t in op.inputs if kept[t].any()))
+    stays = tuple(t for t in op.inputs if kept[t].any())
+    return op if stays == tuple(op.inputs) else replace(op, inputs=stays)
 
 
 def _reshape(graph: Graph, op: Op, kept: Masks, tensors: list[Tensor]) -> Op:

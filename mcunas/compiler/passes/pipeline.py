@@ -7,6 +7,7 @@ tight; then dead channels. Every pass keeps every byte of every graph output, fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from mcunas.compiler.passes.borders import int8_borders
@@ -21,10 +22,11 @@ from mcunas.compiler.passes.views import views
 from mcunas.errors import InputError
 from mcunas.graph.ir import Graph
 
+DEAD_CHANNELS = "dead channels"
 PASSES: dict[str, Callable[[Graph], Graph]] = {
     "constant folding": constant_folding, "views": views, "pad folding": pad_folding,
     "fused activations": fuse_activation, "constant arithmetic": constant_arithmetic,
-    "constant tensors": constant_tensors, "dead channels": dead_channels,
+    "constant tensors": constant_tensors, DEAD_CHANNELS: dead_channels,
 }
 
 
@@ -35,24 +37,26 @@ class Optimized(NamedTuple):
     notes: tuple[PassNote, ...]
 
 
-def optimize(graph: Graph, borders: str = "keep") -> Optimized:
+def optimize(graph: Graph, borders: str = "keep", grain: int = 1) -> Optimized:
     """`graph` (verified) with every pass applied to a fixed point.
 
     borders: "keep", or "int8" to take QUANTIZE and DEQUANTIZE off the model's inputs and outputs (its interface
-    changes). Raises InputError for any other.
+    changes). Raises InputError for any other. grain: of `dead_channels`.
     """
     if borders not in ("keep", "int8"):
         raise InputError(f"unknown borders {borders!r}", fix="use keep or int8")
     found: list[PassNote] = []
-    for name, before, after in changes(graph, borders):
+    for name, before, after in changes(graph, borders, grain):
         found += notes(name, before, after)
         graph = after
     return Optimized(graph, tuple(found))
 
 
-def changes(graph: Graph, borders: str = "keep") -> Iterator[tuple[str, Graph, Graph]]:
-    """(pass, the graph before, after) wherever a pass changes something, in order; `borders` as in `optimize`."""
-    steps = {"int8 borders": int8_borders, **PASSES} if borders == "int8" else PASSES
+def changes(graph: Graph, borders: str = "keep", grain: int = 1) -> Iterator[tuple[str, Graph, Graph]]:
+    """(pass, the graph before, after) wherever a pass changes something, in order; `borders`, `grain` as in `optimize`."""
+    steps = {**PASSES, DEAD_CHANNELS: partial(dead_channels, grain=grain)}
+    if borders == "int8":
+        steps = {"int8 borders": int8_borders, **steps}
     last = None
     while last is not graph:
         last = graph
