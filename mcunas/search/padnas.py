@@ -125,7 +125,7 @@ class _Search:
         used, cycles, error = share(run, genotype), run.prices.added(genotype)[0], 1.0
         if used <= SURELY_OVER:
             cost = run.prices.exact(genotype)
-            used, cycles = max(usage(cost, run.limit).values()), float(cost.cycles)
+            used, cycles = max(usage(cost, run.budget).values()), float(cost.cycles)
         if used <= 1:
             self.scored += 1
             error = 1 - finals.shared_score(run, self.net, path, self.images, self.labels)
@@ -151,7 +151,7 @@ class _Search:
                        for slot, options in alive.items()}
             genotype = run.space.genotype(choices)
             is_likely = genotype not in known and LEAST_USE <= share(run, genotype) <= SLACK
-            if is_likely and run.prices.fits(genotype, run.limit):
+            if is_likely and run.prices.fits(genotype, run.budget):
                 known.add(genotype)
                 yield choices
 

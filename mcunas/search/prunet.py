@@ -50,7 +50,7 @@ def with_narrow(run: NasRun, width: int) -> dict[str, tuple[str, ...]]:
     light, found = lightest_of(run).choices, {}
     for slot in run.space.slots:
         narrow = {o for o in slot.options if o not in run.feasible[slot.name] and find(o).inner and run.prices.fits(
-            run.space.genotype({**light, slot.name: o}, {slot.name: width}), run.limit)}
+            run.space.genotype({**light, slot.name: o}, {slot.name: width}), run.budget)}
         found[slot.name] = tuple(o for o in slot.options if o in narrow or o in run.feasible[slot.name])
     return found
 
@@ -174,7 +174,7 @@ class _Search:
         how probable it was."""
         run = self.run
         left = _narrowed(run, best, widths)
-        is_filled = left is not None and max(usage(run.prices.exact(left), run.limit).values()) >= LEAST_USE
+        is_filled = left is not None and max(usage(run.prices.exact(left), run.budget).values()) >= LEAST_USE
         probs = {slot: {o: self._share(slot, o) or self.last.get(slot, {}).get(o, 0.0) for o in options}
                  for slot, options in run.feasible.items()}
         others = [run.space.genotype(choices) for choices in likely(run, probs, count)]
@@ -192,7 +192,7 @@ def _narrowed(run: NasRun, choices: dict[str, str], widths: dict[str, int]) -> G
     while True:
         cut = {slot: max(math.floor(w * share / least) * least, least) for slot, w in widths.items()}
         genotype = run.space.genotype(choices, cut)
-        if max(usage(run.prices.exact(genotype), run.limit).values()) <= 1:
+        if max(usage(run.prices.exact(genotype), run.budget).values()) <= 1:
             run.facts |= {"narrowed_to": share}
             return genotype
         if all(w <= least for w in cut.values()):

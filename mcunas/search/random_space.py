@@ -45,7 +45,7 @@ def draw(run: NasRun, number: int, known: set[str]) -> Genotype | None:
         used = share(run, genotype)
         if genotype.key in known or not most < used <= SLACK:
             continue
-        if run.prices.fits(genotype, run.limit):
+        if run.prices.fits(genotype, run.budget):
             best, most = genotype, used
             if used >= run.settings["least_use"]:
                 break

@@ -3,9 +3,8 @@
 
 Fashion-MNIST, of whose training split the 12,000 images of lowest SHA-256 are used, and the whole test split. The budget on
 a board is what lets in a given share of the space's networks there, so that it binds alike on every board. (A share of one
-reference network's price does not: a board on which that network happens to be dear gets a loose budget.) The share is of
-what searches may use, a little less than the budget. It is tight, since where most networks fit they differ by less than
-seeds do, and then no search can show anything.
+reference network's price does not: a board on which that network happens to be dear gets a loose budget.) It is tight, since
+where most networks fit they differ by less than seeds do, and then no search can show anything.
 """
 from __future__ import annotations
 
@@ -17,7 +16,6 @@ import torch
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.device.alone import simulated
-from mcunas.search.nas.run import RESERVE
 from mcunas.space import space as spaces
 from mcunas.space.price import Prices
 from mcunas.tasks import Schedule, Task
@@ -57,4 +55,4 @@ def budget(board: str) -> Budget:
                                for s in space().slots}) for _ in range(DRAWN)]
     cycles, flash_bytes = (sorted(column) for column in zip(*map(prices.added, drawn)))
     return Budget(RAM_BYTES, flash_bytes[int(ADMITTED["flash"] * DRAWN)],
-                  cycles[int(ADMITTED["latency"] * DRAWN)] / chosen.clock_hz * 1e6 / (1 - RESERVE))
+                  cycles[int(ADMITTED["latency"] * DRAWN)] / chosen.clock_hz * 1e6)

@@ -34,10 +34,8 @@ def words(paper: str, board: str = contest.M4) -> str:
             "network is trained from scratch by one recipe, quantized, and run in QEMU on random inputs. Samples: images "
             "seen, search and training and quantization; option forwards: blocks of options run on an image while "
             "searching. CPU seconds: process time on one thread. "
-            "Searches keep 2 % of the latency back, since trained weights decide whether a layer requantizes the fast "
-            "way: one arm's export took 1.2 % more cycles than priced, and all arms' budget was set to the searches' "
-            "limit over 0.98. Searches of a gradient end with a last stage that trains a few likely networks as random "
-            "search trains its own, within the same samples. "
+            "Searches of a gradient end with a last stage that trains a few likely networks as random search trains its "
+            "own, within the same samples. "
             f"`python -m tests.bench.nas --paper {paper}` goes on with what is missing.\n\n"
             "Chosen on validation accuracy of seed 10, which is none of these runs: space, share of networks that the "
             "budget admits, last stage. " + TUNED[paper])

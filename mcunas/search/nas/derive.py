@@ -49,7 +49,7 @@ def likely(run: NasRun, probs: Mapping[str, Mapping[str, float]], count: int,
             continue
         priced += 1
         keys.add(genotype.key)
-        if run.prices.fits(genotype, run.limit):
+        if run.prices.fits(genotype, run.budget):
             fitting = fitting or choices
             if used >= least_use:
                 found.append(choices)
@@ -57,10 +57,10 @@ def likely(run: NasRun, probs: Mapping[str, Mapping[str, float]], count: int,
                     break
     found = found or [fitting or lightest_of(run).choices]
     first, argmax = run.space.genotype(found[0]), run.space.genotype(argmax)
-    if not run.prices.fits(first, run.limit):
+    if not run.prices.fits(first, run.budget):
         raise DoesNotFit("no network near the found one fits the budget", where=run.board.key,
                          fix="raise the budget, or search with another seed")
-    run.facts |= {"argmax": argmax.choices, "argmax_use": usage(run.prices.exact(argmax), run.limit),
+    run.facts |= {"argmax": argmax.choices, "argmax_use": usage(run.prices.exact(argmax), run.budget),
                   "changed_slots": sum(first.choices[s] != argmax.choices[s] for s in argmax.choices),
                   "looked_at": looked_at}
     return found
@@ -69,8 +69,8 @@ def likely(run: NasRun, probs: Mapping[str, Mapping[str, float]], count: int,
 def share(run: NasRun, genotype: Genotype) -> float:
     """Of the scarcer of cycles and flash, by the table."""
     cycles, flash_bytes = run.prices.added(genotype)
-    latency = cycles / run.board.clock_hz * 1e6 / run.limit.latency_us if run.limit.latency_us else 0.0
-    return max(latency, flash_bytes / run.limit.flash_bytes)
+    latency = cycles / run.board.clock_hz * 1e6 / run.budget.latency_us if run.budget.latency_us else 0.0
+    return max(latency, flash_bytes / run.budget.flash_bytes)
 
 
 def by_probability(probs: Mapping[str, Mapping[str, float]]) -> Iterator[dict[str, str]]:

@@ -33,7 +33,7 @@ def run_nas(run: NasRun, task: Task, choose: Choose, resume: bool, narrows: bool
     started = time.process_time()
     resumed = resume and run.load()
     if not resumed:
-        run.feasible = {s.name: s.options for s in run.space.slots} if narrows else run.prices.feasible(run.limit)
+        run.feasible = {s.name: s.options for s in run.space.slots} if narrows else run.prices.feasible(run.budget)
         run.ledger.charge("setup", time.process_time() - started)
     if run.chosen is None:
         _choose(run, choose)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from mcunas.tasks import Schedule, Task
 from mcunas.tasks.training import batches, generator, steps_per_epoch
 
 ARCH_SHARE = 0.2            # of the training images, for the architecture (FBNet)
-RESERVE = 0.02              # of the latency: how fast some kernels requantize depends on weights that nobody has yet
 ARCH_STREAM = 300_000       # of the random streams: far from those of the weights, of teachers and of quantization
 NOISE_STREAM = 400_000
 
@@ -56,12 +54,6 @@ class NasRun(State):
         self.begun: nn.Module | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self._digest = task.digest()
-
-    @cached_property
-    def limit(self) -> Budget:
-        """What a search may use of the budget, so that the trained network holds all of it."""
-        latency_us = self.budget.latency_us
-        return replace(self.budget, latency=(1 - RESERVE) * latency_us) if latency_us else self.budget
 
     @property
     def search_epochs(self) -> int:

@@ -33,7 +33,7 @@ class Shared:
                  arch_betas: tuple[float, float] = (0.5, 0.999), net: Supernet | None = None) -> None:
         torch.manual_seed(run.seed)
         self.run, self.net = run, faster(net or Supernet(run.space, run.feasible))
-        self.hinge = Hinge(run.limit, run.board)
+        self.hinge = Hinge(run.budget, run.board)
         kept = run.notes.get("shared")
         if kept:
             self.net.keep(kept["alive"])
