@@ -84,7 +84,8 @@ def report(found: dict[str, Any]) -> tuple[str, dict[str, str]]:
             f"{found['samples']:,} training samples and {found['cpu_seconds']:,.0f} CPU seconds in all; accuracy is that on "
             f"{contest.VALIDATION_IMAGES:,} validation images, float, after {EPOCHS} short epochs. Figures: mean "
             "accuracy of the front above the worst network, in points, over log-cost where all have networks; in brackets "
-            f"the {100 * LEVEL:.0f} % bootstrap interval; then the share of draws in which the block is first.\n"]
+            f"the {100 * LEVEL:.0f} % bootstrap interval, which lies low: no draw has a better best; then the share "
+            "of draws in which the block is first.\n"]
     for board, said in found["boards"].items():
         lines = [[block, *(_cell(axis, block) for axis in said["axes"].values())] for block in found["networks"]]
         text += [f"## {board}\n", markdown(["block", *said["axes"]], lines),
