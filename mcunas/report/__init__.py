@@ -5,7 +5,7 @@ A run is a plain dict; every section but the title may be absent and is then lef
 
     title, board {key, name, cpu, clock_hz}, model, verdict {ok, text}
     quantities [{name, unit, start, budget, predicted, measured, source}]     RAM, flash, latency, ...
-    accuracy {metric, float, int8_host, int8_board, images}
+    accuracy {metric, float, int8_host, int8_board, images, measures {name: value on the board}}
     match {inputs, bytes, mismatches}                 output bytes against the tflite-micro interpreter
     history [{phase, loss, validation, ram_bytes, flash_bytes, latency_us}]   one entry per epoch
     budget, start {ram_bytes, flash_bytes, latency_us}                        of the search

@@ -20,7 +20,13 @@ def render(run: Mapping[str, Any]) -> str:
     sections = ("board", "model", "verdict", "quantities", "accuracy", "match", "widths", "choices", "layers", "profile",
                 "environment",
                 "commands")
-    return template.render({key: run.get(key) for key in sections} | {"title": run["title"]} | _pictures(run))
+    own = {"title": run["title"], "metric": metric_of(run)}
+    return template.render({key: run.get(key) for key in sections} | own | _pictures(run))
+
+
+def metric_of(run: Mapping[str, Any]) -> str:
+    """What the run's task measures."""
+    return (run.get("accuracy") or {}).get("metric", "accuracy")
 
 
 def quantity(value: float | None, unit: str) -> str:
@@ -39,8 +45,8 @@ def _pictures(run: Mapping[str, Any]) -> dict[str, str]:
 
     pictures = {
         "use_chart": _use(run.get("history") or [], run.get("budget") or {}),
-        "accuracy_chart": _learning(run.get("history") or []),
-        "tradeoff_chart": _tradeoff(run.get("history") or [], run.get("budget") or {}),
+        "accuracy_chart": _learning(run.get("history") or [], metric_of(run)),
+        "tradeoff_chart": _tradeoff(run.get("history") or [], run.get("budget") or {}, metric_of(run)),
         "width_chart": charts.bars([(w["name"], (w["before"], w["after"])) for w in run.get("widths") or []],
                                    ("channels before", "channels after"), same_scale=True),
         "arena_chart": charts.arena(_arena(run.get("plan") or {})),
@@ -65,22 +71,22 @@ def _use(history: Sequence[Mapping[str, Any]], budget: Mapping[str, float | None
     return charts.lines(series, "epoch", "use / budget", log=True)
 
 
-def _learning(history: Sequence[Mapping[str, Any]]) -> str:
+def _learning(history: Sequence[Mapping[str, Any]], metric: str) -> str:
     if not any(entry.get("validation") is not None for entry in history):
         return ""
     values = [None if entry.get("validation") is None else 100 * entry["validation"] for entry in history]
-    return charts.lines([charts.Series("accuracy on the validation split, %", values)], "epoch", "accuracy, %")
+    return charts.lines([charts.Series(f"{metric} on the validation split, %", values)], "epoch", f"{metric}, %")
 
 
-def _tradeoff(history: Sequence[Mapping[str, Any]], budget: Mapping[str, float | None]) -> str:
-    """Accuracy after each epoch over what the network took in it, while it shrinks."""
+def _tradeoff(history: Sequence[Mapping[str, Any]], budget: Mapping[str, float | None], metric: str) -> str:
+    """The metric after each epoch over what the network took in it, while it shrinks."""
     found = []
     for key, name in (("ram_bytes", "RAM"), ("flash_bytes", "flash"), ("latency_us", "latency")):
         points = [(entry[key] / budget[key], 100 * entry["validation"]) for entry in history
                   if budget.get(key) and entry.get(key) and entry.get("validation") is not None]
         if points:
             found.append(curves.Curve(name, points))
-    return curves.curves(found, "use / budget", "accuracy, %", mark=1.0)
+    return curves.curves(found, "use / budget", f"{metric}, %", mark=1.0)
 
 
 def _arena(plan: Mapping[str, Any]) -> charts.Arena:
