@@ -153,7 +153,7 @@ def test_other_settings_in_the_same_folder_are_refused(finished: Result) -> None
         _search(finished.out, seed=2)
 
 
-@pytest.mark.parametrize(("task", "method", "listed"), [("nonsense", "diffprune", "digits"),
+@pytest.mark.parametrize(("task", "method", "listed"), [("nonsense", "diffprune", "detection-64"),
                                                         ("digits", "nonsense", "diffprune, smcp, uniform")])
 def test_unknown_names_are_answered_with_what_exists(task: str, method: str, listed: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"unknown .* 'nonsense'; use one of {listed}"):
