@@ -36,6 +36,11 @@ BlocksFrom = Annotated[Path | None, typer.Option("--blocks-from", metavar="FILE"
     "Only blocks that a comparison (`mcunas blocks`, verdict.json) found worthwhile on the board."))]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same inputs, seed and versions give the same result.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that train candidates.")]
+Cluster = Annotated[str | None, typer.Option("--cluster", metavar="URL", show_default=False, help=(
+    "A dask scheduler whose workers train candidates, like tcp://host:8786."))]
+Storage = Annotated[str | None, typer.Option("--storage", metavar="URL", show_default=False, help=(
+    "An Optuna storage for the study, instead of a file in DIR."))]
 Ram = Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="Limit of the arena, like '64 KiB'.")]
 Flash = Annotated[str | None, typer.Option("--flash", metavar="SIZE", help="Limit of its flash, like '256 KiB'.")]
 Latency = Annotated[str | None, typer.Option("--latency", metavar="TIME", help="Limit of one inference, like '50 ms'.")]

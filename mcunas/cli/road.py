@@ -9,7 +9,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,8 @@ class Plan:
     """What to search: names as on the command line. images: most test inputs to stream to the board;
     None = as many as the task's schedule measures. start: the starting net, None = the task's. settings: the method's own.
     jobs: processes for what can be trained apart. blocks_from: a verdict about blocks (search/blockbench), which a space's
-    options are taken from.
+    options are taken from. cluster: a dask scheduler whose workers train instead. storage: URL of an Optuna storage for the
+    study of a search that asks and tells.
     """
 
     task: str
@@ -43,6 +44,8 @@ class Plan:
     settings: dict[str, Any] = field(default_factory=dict)
     jobs: int = 1
     blocks_from: Path | None = None
+    cluster: str | None = None
+    storage: str | None = None
 
     def command(self) -> str:
         """The command line that runs this again."""
@@ -97,15 +100,20 @@ def travel(plan: Plan) -> dict[str, Any]:
 
 
 def _search(plan: Plan, progress: Callable | None = None) -> Any:
-    """The finished search, with candidates on as many processes as the plan asks for."""
+    """The finished search, with candidates on the processes or the cluster that the plan asks for."""
     import mcunas
+    from mcunas.search.asktell.cluster import connected
 
     asked = {"out": plan.out, "seed": plan.seed, "smoke": plan.smoke, "resume": plan.resume, "progress": progress,
              "settings": plan.settings, **_blocks(plan)}
-    with processes(plan.jobs) as executor:
-        if executor is None:
-            return mcunas.search(plan.task, plan.board, plan.budget, method=plan.method, start=plan.start, **asked)
-        return mcunas.accelerate(plan.start, plan.task, plan.board, plan.budget, executor=executor, **asked)
+    with connected(plan.cluster) if plan.cluster else nullcontext() as cluster:
+        find = partial(mcunas.search, plan.task, plan.board, plan.budget, method=plan.method, start=plan.start, **asked)
+        if plan.method != "lana":
+            return find(jobs=plan.jobs, executor=cluster, storage=plan.storage)
+        with nullcontext(cluster) if cluster else processes(plan.jobs) as executor:
+            if executor is None:
+                return find()
+            return mcunas.accelerate(plan.start, plan.task, plan.board, plan.budget, executor=executor, **asked)
 
 
 @contextmanager
@@ -133,7 +141,7 @@ def _blocks(plan: Plan) -> dict[str, Any]:
 
     blocks = [*blocks_for(plan.blocks_from, plan.board.key), "skip"]
     module = import_module(METHODS[plan.method]) if plan.method in METHODS else None
-    if hasattr(module, "choose"):
+    if hasattr(module, "choose") and not getattr(module, "PARALLEL", False):       # these have factors instead
         return {"options": {"options": blocks}}
     if hasattr(module, "accelerated"):
         return {"settings": {"blocks": blocks, **plan.settings}}

@@ -23,7 +23,8 @@ def accelerate(
     latency: options.Latency = None,
     settings: options.Settings = None,
     blocks_from: options.BlocksFrom = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that train the candidates.")] = 1,
+    jobs: options.Jobs = 1,
+    cluster: options.Cluster = None,
     seed: options.Seed = 0,
     smoke: Smoke = False,
     resume: Resume = True,
@@ -41,4 +42,4 @@ def accelerate(
     budget = Budget(ram, flash, latency)
     budget.for_board(chosen)
     travel_and_show(Plan(data or task, chosen, budget, "lana", out, seed, smoke, resume, start=teacher,
-                         settings=settings_of(settings or ()), jobs=jobs, blocks_from=blocks_from), json)
+                         settings=settings_of(settings or ()), jobs=jobs, blocks_from=blocks_from, cluster=cluster), json)

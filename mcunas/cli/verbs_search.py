@@ -38,6 +38,9 @@ def search(
     flash: options.Flash = None,
     latency: options.Latency = None,
     blocks_from: options.BlocksFrom = None,
+    jobs: options.Jobs = 1,
+    cluster: options.Cluster = None,
+    storage: options.Storage = None,
     seed: options.Seed = 0,
     smoke: Smoke = False,
     resume: Resume = True,
@@ -55,7 +58,8 @@ def search(
     budget = Budget(ram, flash, latency)
     budget.for_board(chosen)
     travel_and_show(Plan(data or task, chosen, budget, method, out, seed, smoke, resume, start=model,
-                         settings=settings_of(settings or ()), blocks_from=blocks_from), json)
+                         settings=settings_of(settings or ()), jobs=jobs, blocks_from=blocks_from, cluster=cluster,
+                         storage=storage), json)
 
 
 def quickstart(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from mcunas.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from mcunas.board import Board
     from mcunas.budget import Budget
     from mcunas.search.result import Result
@@ -23,7 +25,8 @@ METHODS = {"diffprune": "mcunas.search.diffprune", "smcp": "mcunas.search.smcp",
            "proxyless": "mcunas.search.proxyless", "rarts": "mcunas.search.rarts", "prunet": "mcunas.search.prunet",
            "padnas": "mcunas.search.padnas", "repnas": "mcunas.search.repnas",
            "ran": "mcunas.search.ran", "ran-implicit": "mcunas.search.ran_implicit",
-           "nsga2": "mcunas.search.nsga2", "adapt": "mcunas.search.adapt", "lana": "mcunas.search.lana"}
+           "nsga2": "mcunas.search.nsga2", "adapt": "mcunas.search.adapt", "lana": "mcunas.search.lana",
+           "mnas": "mcunas.search.mnas", "tpe": "mcunas.search.tpe", "trade": "mcunas.search.trade"}
 
 __all__ = ["METHODS", "search"]
 
@@ -31,7 +34,8 @@ __all__ = ["METHODS", "search"]
 def search(task: str, board: Board, budget: Budget, method: str = "diffprune", out: str | Path | None = None,
            seed: int = 0, smoke: bool = False, resume: bool = True, progress: Progress | None = None,
            start: str | None = None, options: dict | None = None, schedule: Schedule | None = None,
-           settings: dict | None = None) -> Result:
+           settings: dict | None = None, jobs: int = 1, executor: Executor | None = None,
+           storage: str | None = None) -> Result:
     """Search `task` for a network that fits `budget` on `board`, and train it (float; `mcunas.quantize` comes next).
 
     task, start: names, or module:function. out: folder for the artefacts (default runs/<task>-<method>-<board>).
@@ -41,15 +45,18 @@ def search(task: str, board: Board, budget: Budget, method: str = "diffprune", o
     name and changes of its description; schedule: the epochs; all three default to the task's own, and options without a
     start change some of the arguments there. A method that does not search a space also starts from the genotype.json that
     another search wrote: from that network with first weights. settings: the method's own, see SETTINGS in its file.
+    jobs, executor, storage: for methods that ask and tell (asktell/): processes that evaluate networks, or somebody's
+    executor instead, and the URL of an Optuna storage instead of a file in `out`. They do not change what is found.
     In processes that torchrun started it is one search, with so many batches at once (tasks/ddp.py).
     Raises InputError for unknown names or a checkpoint of another search, DoesNotFit when no width fits.
     """
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}", fix=did_you_mean(method, METHODS))
     from mcunas.search.driver import run_search
+    from mcunas.search.machines import Machines
     from mcunas.tasks import ddp
 
     folder = Path(out or f"runs/{task.replace(':', '.')}-{method}-{board.key}")
     with ddp.group(folder) as own:
         return run_search(task, board, budget, method, own, seed, smoke, resume, progress, start, options, schedule,
-                          settings)
+                          settings, Machines(jobs, executor, storage))

@@ -20,7 +20,7 @@ from mcunas.tasks import Task
 
 # sampler: "tpe", "random", "nsga2"; "original" for the pre-trained backbone as it is.
 SETTINGS = {**SHARED, "sampler": "tpe"}
-NARROWS = True
+NARROWS = PARALLEL = True
 FACTORS = {"op": ("ds", "mb2", "mb3", "mb4"), "kernel": (3, 5), "width": (0.5, 0.75, 1.0, 1.25, 1.5)}
 ORIGINAL = {"op": "mb3", "kernel": 3, "layers": 2, "width": 1.0}
 

@@ -20,6 +20,8 @@ from mcunas.errors import DoesNotFit, InputError
 from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.prune.resources import Usage
 from mcunas.search import METHODS
+from mcunas.search.asktell.storage import FILE as STUDY
+from mcunas.search.machines import HERE, Machines
 from mcunas.search.nas.driver import run_nas
 from mcunas.search.nas.run import NasRun
 from mcunas.search.result import Result, finish
@@ -36,17 +38,21 @@ THREADS = 1     # fixed: another number would sum in another order; and on nets 
 
 def run_search(task_name: str, board: Board, budget: Budget, method: str, out: Path, seed: int, smoke: bool, resume: bool,
                progress: Progress | None, start: str | None, options: dict | None, schedule: Schedule | None,
-               settings: dict | None) -> Result:
+               settings: dict | None, machines: Machines = HERE) -> Result:
     """See `mcunas.search`."""
     torch.set_num_threads(THREADS)
     task, budget = tasks.load(task_name), budget.for_board(board)
     module = import_module(METHODS[method])
+    if machines != HERE and not getattr(module, "PARALLEL", False):
+        able = [name for name, of in METHODS.items() if getattr(import_module(of), "PARALLEL", False)]
+        raise InputError(f"method {method!r} has no use for further machines", where="--jobs, --cluster, --storage",
+                         fix=f"leave them out, or use one of {', '.join(able)}")
     if hasattr(module, "accelerated"):
         return module.accelerated(task, board, budget, out, seed, smoke, resume, progress, start, options, schedule,
                                   settings_of(method, settings or {}))
     if hasattr(module, "choose"):
         return _run_nas(task, board, budget, method, module, out, seed, smoke, resume, progress, start, options, schedule,
-                        settings)
+                        settings, machines)
     genotype = start_of(task, start, options)
     schedule = ddp.scaled(schedule or (task.schedule.smoke() if smoke else task.schedule))
     started = time.process_time()
@@ -67,11 +73,12 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
 
 def _run_nas(task: Task, board: Board, budget: Budget, method: str, module: ModuleType, out: Path, seed: int, smoke: bool,
              resume: bool, progress: Progress | None, start: str | None, options: dict | None, schedule: Schedule | None,
-             settings: dict | None) -> Result:
+             settings: dict | None, machines: Machines) -> Result:
     """A search in a space: `start` names it, by default the one made for the task's input; options change it.
 
     module: with `choose`; SPACE: what the method changes in a space's description unless it is asked for something else;
-    NARROWS: whether it may go below the described widths, so that nothing can be ruled out at these.
+    NARROWS: whether it may go below the described widths, so that nothing can be ruled out at these; PARALLEL: whether it has
+    a use for machines; teaches: see run_nas.
     """
     start = start or spaces.space_for(task.input_shape, task.name, task.objective.head)
     options = {**({} if start == spaces.INLINE else getattr(module, "SPACE", {})), **(options or {})}
@@ -79,11 +86,15 @@ def _run_nas(task: Task, board: Board, budget: Budget, method: str, module: Modu
     schedule = ddp.scaled(schedule or (task.schedule.smoke() if smoke else task.schedule))
     run = NasRun(task.sealed(), board, budget, method, space, schedule, seed, out, progress,
                  settings_of(method, settings or {}))
+    run.machines = machines
+    if machines.storage and not resume:
+        raise InputError("a study in a storage of its own is only continued", where=machines.storage,
+                         fix="search with --resume, or name another storage")
     found = finished(run, resume)
     if found:
         return found
     own_folder(out)
-    return run_nas(run, task, module.choose, resume, getattr(module, "NARROWS", False))
+    return run_nas(run, task, module.choose, resume, getattr(module, "NARROWS", False), getattr(module, "teaches", None))
 
 
 def finished(run: State, resume: bool) -> Result | None:
@@ -92,7 +103,7 @@ def finished(run: State, resume: bool) -> Result | None:
     Raises InputError when it is another search.
     """
     if not resume:
-        for name in (CHECKPOINT, "metrics.json"):
+        for name in (CHECKPOINT, "metrics.json", STUDY):
             (run.out / name).unlink(missing_ok=True)
         return None
     try:

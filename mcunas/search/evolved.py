@@ -137,7 +137,9 @@ def candidates(run: NasRun, factored: Factored, inherited: Inherited, sampler: s
         forget(run.out)         # of a search that was not to be resumed
         run.notes |= {"searching": True}
         run.save()
-    with opened(run.out, run.fingerprint(), wanted.directions) as study, Workers() as workers:
+    machines = run.machines
+    with opened(run.out, run.fingerprint(), wanted.directions, machines.storage) as study, \
+            Workers(machines.jobs, machines.executor) as workers:
         nets = Search(study, problem, sampler_of(sampler, settings["population"]), evaluator,
                       Fidelity(kind, 1, settings["scored_images"]), run.seed, settings["population"], workers,
                       lambda done, of, figures: run.progress("search", done, of, {"validation": figures["accuracy"]}),

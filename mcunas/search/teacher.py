@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from mcunas.search.run import Run
+from mcunas.space import Genotype
 from mcunas.tasks.objective import Objective
 from mcunas.tasks.training import batches, cosine, steps_per_epoch, train_epoch
 
@@ -42,11 +43,12 @@ def taught_by(teacher: nn.Module, objective: Objective) -> Loss:
     return loss
 
 
-def trained(run: Run) -> nn.Module:
-    """The dense starting net, or a search's own teacher, after `teacher_epochs`; in evaluation mode."""
-    schedule, total = run.schedule, run.schedule.teacher_epochs
+def trained(run: Run, start: Genotype | None = None, epochs: int | None = None) -> nn.Module:
+    """The dense starting net, or a search's own teacher, after `teacher_epochs`; in evaluation mode. start, epochs: another
+    network than the run begins from, and another number."""
+    schedule, total = run.schedule, epochs or run.schedule.teacher_epochs
     torch.manual_seed(run.seed)
-    net, epoch = run.start.build_dense(), 0
+    net, epoch = (start or run.start).build_dense(), 0
     optimizer = torch.optim.SGD(net.parameters(), lr=schedule.rate, momentum=0.9, nesterov=True,
                                 weight_decay=schedule.weight_decay)
     if run.teacher:

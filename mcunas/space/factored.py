@@ -49,17 +49,18 @@ class Factored:
     """The networks of a Space's stem and stages. space: its slots are the most layers; its options are replaced."""
 
     def __init__(self, space: Space, factors: Mapping[str, Sequence[Value]]) -> None:
-        """factors: "op" (conv, ds, ghost, mb<expansion>), "kernel", "width", "shortcut"; one left out has its plain value.
+        """factors: "op" (conv, ds, ghost, mb<expansion>), "kernel", "width", "shortcut", "layers"; one left out has its
+        plain value, and layers are all that the stage has room for.
 
         Raises InputError for a factor or a value that there is not.
         """
-        unknown = sorted(set(factors) - {"op", "kernel", "width", "shortcut"})
+        unknown = sorted(set(factors) - {"op", "kernel", "width", "shortcut", "layers"})
         if unknown or not factors.get("op"):
             raise InputError(f"not factors of a space: {', '.join(unknown) or 'without op'}", where=space.start)
         self.stages: dict[str, list[Context]] = {}
         for slot in space.slots:
             self.stages.setdefault(slot.name.partition("_")[0], []).append(slot.context)
-        self.factors = {name: tuple(values) for name, values in factors.items()}
+        self.factors = {name: tuple(values) for name, values in factors.items() if name != "layers"}
         names = sorted({block_name(op, k, s) for op in self.factors["op"] for k in self.factors.get("kernel", (3,))
                         for s in self._shortcuts(op)} | {block_name(op, 3, s) for op in self.factors["op"]
                                                          for s in self._shortcuts(op)})
@@ -72,7 +73,8 @@ class Factored:
         for stage, contexts in self.stages.items():
             for name, values in self.factors.items():
                 genes[f"{stage}.{name}"] = values
-            genes[f"{stage}.layers"] = tuple(range(1, len(contexts) + 1))
+            room = range(1, len(contexts) + 1)
+            genes[f"{stage}.layers"] = tuple(n for n in factors.get("layers", room) if n in room) or (len(contexts),)
         ordered = frozenset(g for g in genes if g.partition(".")[2] in ORDERED)
         self.genes = Genes({g: v for g, v in genes.items() if len(v) > 1}, ordered)
         self._fixed = {g: v[0] for g, v in genes.items() if len(v) == 1}

@@ -3,7 +3,8 @@
 
 Fashion-MNIST; two stages, each of four block families, three widths and one or two layers: 576 points. Every network is
 trained once, from one seed, under one teacher; its accuracy on the validation split and its exact prices are a row. The
-searches on the table (asktell_trade, asktell_mnas) pay an evaluation per row that they look up. Begun anew it goes on.
+searches on the table (asktell_trade, asktell_mnas) pay an evaluation per row that they look up. Begun anew it goes on; the
+order is by lot, and a table that is not finished has no row for some points.
 """
 from __future__ import annotations
 
@@ -100,11 +101,11 @@ def main() -> None:
             write_file(kept, json.dumps(rows))
             print(len(rows), space.genes.count, f"{time.process_time() - started:.0f} s", rows[str(at)], flush=True)
         if time.monotonic() > end:
-            write_file(kept, json.dumps(rows))
-            return
+            break
+    write_file(kept, json.dumps(rows))
     said = {"genes": {g: list(v) for g, v in space.genes.options.items()}, "columns": COLUMNS, "teacher": of_teacher,
             "samples_each": next(iter(rows.values()))[4], "cpu_seconds": round(sum(r[5] for r in rows.values())),
-            "rows": [rows[str(at)][:4] for at in range(len(points))]}
+            "rows": [rows[str(at)][:4] if str(at) in rows else None for at in range(len(points))]}
     write_file(FILE, json.dumps(said, separators=(",", ":")).replace("],[", "],\n[") + "\n")
 
 

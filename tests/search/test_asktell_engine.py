@@ -16,6 +16,8 @@ import pytest
 
 from mcunas.cli import explain
 from mcunas.errors import InputError
+from mcunas.search.asktell import cluster as cluster_module
+from mcunas.search.asktell.cluster import connected
 from mcunas.search.asktell.fidelity import Fidelity
 from mcunas.search.asktell.storage import FILE, forget, opened
 from mcunas.search.asktell.workers import Job, Workers
@@ -67,9 +69,18 @@ def test_a_network_that_kills_every_worker_is_left_out_and_counted(tmp_path: Pat
 def test_the_front_is_the_same_on_dask_workers_of_which_one_is_killed(whole: tuple[Path, Outcome], tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster, \
-            distributed.Client(cluster) as client:
-        found = searched(tmp_path, executor=client.get_executor(pure=False), evaluator=Toy(tmp_path / "killed"))
+            connected(cluster.scheduler_address) as executor:
+        found = searched(tmp_path, executor=executor, evaluator=Toy(tmp_path / "killed"))
     assert (tmp_path / "killed").exists() and same(found, whole[1])
+    assert found.spent.lost == 1 and found.spent.samples == whole[1].spent.samples
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster_module, "TIMEOUT_S", 1)
+    for address in ("tcp://127.0.0.1:9", "nonsense"):
+        with pytest.raises(InputError, match="no dask scheduler answers"), connected(address):
+            pass
 
 
 def test_nsga2_gives_the_same_generations_when_it_resumes(tmp_path: Path) -> None:

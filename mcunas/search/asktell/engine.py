@@ -27,6 +27,7 @@ from mcunas.space import Genotype
 SamplerOf = Callable[[int], optuna.samplers.BaseSampler]      # seed of one trial -> sampler
 Progress = Callable[[int, int, dict[str, Any]], None]           # evaluated, of how many, figures of the last one
 REPEATS = 4         # trials per evaluation, at most: a method that repeats itself ends
+HOPELESS = 4        # generations without a network that fits: the search ends
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ class Search:
             for number in range(done, done + self.generation):
                 self._tell(number)
             done += self.generation
-            if len(self._known) >= evaluations or done >= REPEATS * evaluations:
+            is_hopeless = not self._known and done >= HOPELESS * self.generation
+            if len(self._known) >= evaluations or done >= REPEATS * evaluations or is_hopeless:
                 return seen(self.study, self.problem)
 
     def _recover(self) -> None:

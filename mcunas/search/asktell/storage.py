@@ -28,7 +28,7 @@ FIX = "choose another out folder, or search with --no-resume"
 @contextmanager
 def opened(out: Path, fingerprint: str, directions: tuple[str, ...], url: str | None = None) -> Iterator[optuna.Study]:
     """The search's study, created where there is none. url: of another storage than the file in `out`; the study is then
-    called by the fingerprint.
+    called by the fingerprint, so that every search has its own there.
 
     Raises InputError when it cannot be read, is in use, or is of another search.
     """

@@ -87,6 +87,10 @@ class _Remote:
     def renew(self) -> None:
         """Nothing to do: the executor finds another worker."""
 
+    def unheard(self, future: Future) -> tuple[int, float]:
+        """Attempts that died and were run again without a word, and their seconds, where the executor knows."""
+        return self.executor.unheard(future) if hasattr(self.executor, "unheard") else (0, 0.0)
+
 
 def _pool() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, get_context("spawn"), initializer=_end_with_parent)
@@ -111,6 +115,9 @@ class _Process:
 
     def submit(self, function: Callable, job: Job) -> Future:
         return self.pool.submit(function, job)
+
+    def unheard(self, future: Future) -> tuple[int, float]:
+        return 0, 0.0
 
     def renew(self) -> None:
         self.close()
@@ -137,6 +144,7 @@ def _spread(jobs: Sequence[Job], slots: Sequence[Any], begun: Callable[[int], No
     """Each slot one job at a time; a job whose worker dies comes first again."""
     waiting, free = list(jobs), list(slots)
     lost: dict[int, tuple[int, float]] = {}
+    deaths: dict[int, int] = {}
     running: dict[Future, _Attempt] = {}
     try:
         while waiting or running:
@@ -149,14 +157,17 @@ def _spread(jobs: Sequence[Job], slots: Sequence[Any], begun: Callable[[int], No
                 number, slot = attempt.job.number, attempt.slot
                 count, seconds = lost.get(number, (0, 0.0))
                 free.append(slot)
-                try:
-                    yield Outcome(number, future.result(), count, seconds)
-                except Exception as error:
-                    if not _is_death(error):
-                        raise
+                error = future.exception()
+                more, longer = slot.unheard(future)
+                if error is None:
+                    yield Outcome(number, future.result(), count + more, seconds + longer)
+                elif not _is_death(error):
+                    raise error
+                else:
                     slot.renew()
-                    lost[number] = count + 1, seconds + time.monotonic() - attempt.begun
-                    if count + 1 < ATTEMPTS:
+                    lost[number] = count + more + 1, seconds + time.monotonic() - attempt.begun
+                    deaths[number] = deaths.get(number, 0) + 1
+                    if deaths[number] < ATTEMPTS:
                         waiting.insert(0, attempt.job)
                     else:
                         yield Outcome(number, None, *lost[number])

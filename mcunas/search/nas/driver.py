@@ -16,6 +16,7 @@ from mcunas.errors import DoesNotFit
 from mcunas.search.nas.derive import heaviest_of
 from mcunas.search.nas.run import NasRun
 from mcunas.search.result import Result, finish
+from mcunas.search.teacher import Loss
 from mcunas.space import Genotype
 from mcunas.space.blocks.collapsible import collapsed
 from mcunas.space.price import usage
@@ -23,12 +24,15 @@ from mcunas.tasks import Task
 from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train_epoch
 
 Choose = Callable[[NasRun], Genotype]
+Teaches = Callable[[NasRun], Loss]
 
 
-def run_nas(run: NasRun, task: Task, choose: Choose, resume: bool, narrows: bool = False) -> Result:
+def run_nas(run: NasRun, task: Task, choose: Choose, resume: bool, narrows: bool = False,
+            teaches: Teaches | None = None) -> Result:
     """task: with its test split. choose: the method's. Raises DoesNotFit before any training when nothing can fit.
 
     narrows: the method may go below the space's widths; then all options count as feasible.
+    teaches: gives the loss of the chosen network's training instead of cross entropy.
     """
     started = time.process_time()
     resumed = resume and run.load()
@@ -37,7 +41,7 @@ def run_nas(run: NasRun, task: Task, choose: Choose, resume: bool, narrows: bool
         run.ledger.charge("setup", time.process_time() - started)
     if run.chosen is None:
         _choose(run, choose)
-    _train(run)
+    _train(run, teaches)
     return _measure(run, task)
 
 
@@ -55,13 +59,14 @@ def _choose(run: NasRun, choose: Choose) -> None:
     run.save()
 
 
-def _train(run: NasRun) -> None:
+def _train(run: NasRun, teaches: Teaches | None) -> None:
     steps, total = steps_per_epoch(run.task, run.schedule), run.train_epochs
+    loss_of = teaches(run) if teaches and run.epoch - run.chosen_at < total else None
     while (done := run.epoch - run.chosen_at) < total:
         started = time.process_time()
         loss = train_epoch(run.net, run.optimizer, batches(run.task, run.schedule, run.seed, run.search_epochs + done),
-                           lambda step, done=done: cosine((done + step / steps) / total, run.schedule.rate),
-                           objective=run.task.objective)
+                           lambda step, done=done: cosine((done + step / steps) / total, run.schedule.rate), loss_of,
+                           run.task.objective)
         run.end_epoch("train", started, {"loss": loss, "validation": score(run.net, run.task, run.task.validation)},
                       steps * run.schedule.batch)
 

@@ -19,6 +19,7 @@ from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.device.alone import simulated
 from mcunas.errors import InputError
+from mcunas.search.machines import Machines
 from mcunas.search.nas.splits import Splits, split
 from mcunas.search.state import Progress, State
 from mcunas.space import Genotype
@@ -37,8 +38,9 @@ Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 class NasRun(State):
     """task: without its test split. space: on the task's input. prices: on the board. splits: of the training images.
 
-    feasible: slot -> options that can fit, known once `driver` has asked. chosen: the genotype, once it is. net, optimizer:
-    of its training. begun: the chosen network with the weights that it is trained from; None: first weights.
+    feasible: slot -> options that can fit, known once `driver` has asked. machines: for methods that ask and tell. teacher:
+    see mcunas.search.teacher. chosen: the genotype, once it is. net, optimizer: of its training. begun: the chosen network
+    with the weights that it is trained from; None: first weights.
     """
 
     def __init__(self, task: Task, board: Board, budget: Budget, method: str, space: Space, schedule: Schedule, seed: int,
@@ -48,6 +50,8 @@ class NasRun(State):
         self.prices = Prices(space, board, budget.ram_bytes, simulated)
         self.splits: Splits = split(task, ARCH_SHARE)
         self.feasible: dict[str, tuple[str, ...]] = {}
+        self.machines = Machines()
+        self.teacher: dict[str, Any] = {}
         self.chosen: Genotype | None = None
         self.chosen_at = 0
         self.net: nn.Module | None = None
@@ -78,6 +82,10 @@ class NasRun(State):
     @property
     def _ranking_epochs(self) -> int:
         return int("candidates" in self.settings)
+
+    @property
+    def samples_per_epoch(self) -> int:
+        return steps_per_epoch(self.task, self.schedule) * self.schedule.batch
 
     @property
     def train_epochs(self) -> int:
@@ -146,13 +154,15 @@ class NasRun(State):
 
     def held(self) -> dict[str, Any]:
         trained = {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()} if self.net else {}
-        return {"feasible": {k: list(v) for k, v in self.feasible.items()}, "chosen_at": self.chosen_at,
+        teacher = {"teacher": self.teacher} if self.teacher else {}
+        return {**teacher, "feasible": {k: list(v) for k, v in self.feasible.items()}, "chosen_at": self.chosen_at,
                 "exact_prices": self.prices.calls,
                 "chosen": json.dumps(self.chosen.fields()) if self.chosen else "", **trained}
 
     def take(self, state: dict[str, Any]) -> None:
         self.feasible = {k: tuple(v) for k, v in state["feasible"].items()}
         self.chosen_at = state["chosen_at"]
+        self.teacher = state.get("teacher", {})
         self.prices.calls = state.get("exact_prices", 0)
         if state["chosen"]:
             self.chosen = Genotype.of_fields(json.loads(state["chosen"]))

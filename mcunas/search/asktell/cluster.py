@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A dask cluster as an Executor: `dask scheduler`, a `dask worker` per core on every machine, and the scheduler's address.
+
+Workers import mcunas, so it must be installed there with the same versions; data travels with the jobs.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from mcunas.errors import InputError, ToolMissing
+
+TIMEOUT_S = 15
+
+
+class Cluster(Executor):
+    """dask's executor, and a record of what it does by itself: a job whose worker dies is run again without a word, so each
+    attempt says so to the scheduler."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._inner = client, client.get_executor(pure=False)
+        self._topic, self._names = f"mcunas-{uuid4().hex}", {}
+
+    def submit(self, function: Callable, *args: Any) -> Future:
+        name = uuid4().hex
+        future = self._inner.submit(_announced, self._topic, name, function, *args)
+        self._names[future] = name
+        return future
+
+    def unheard(self, future: Future) -> tuple[int, float]:
+        """(attempts of a job that died, seconds from the first to the last attempt's beginning)."""
+        name = self._names.pop(future)
+        begun = [when for when, said in self._client.get_events(self._topic) if said == name]
+        return max(len(begun) - 1, 0), begun[-1] - begun[0] if begun else 0.0
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._inner.shutdown(wait=wait)
+
+
+def _announced(topic: str, name: str, function: Callable, *args: Any) -> Any:
+    from distributed import get_worker
+
+    get_worker().log_event(topic, name)
+    return function(*args)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Cluster]:
+    """address: of the scheduler, like tcp://host:8786. Raises ToolMissing without dask.distributed, InputError when nobody
+    answers or no worker is there."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ToolMissing("dask.distributed is not installed", where="--cluster",
+                          fix="install mcunas[cluster], here and on the workers") from None
+    try:
+        client = Client(address, timeout=TIMEOUT_S, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"no dask scheduler answers ({reason})", where=address,
+                         fix="start one with `dask scheduler` and name its address") from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=TIMEOUT_S)
+        except TimeoutError:
+            raise InputError("the scheduler has no workers", where=address, fix=f"start some: dask worker {address}"
+                             ) from None
+        yield Cluster(client)
