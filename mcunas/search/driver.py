@@ -77,8 +77,8 @@ def _run_nas(task: Task, board: Board, budget: Budget, method: str, module: Modu
     """A search in a space: `start` names it, by default the one made for the task's input; options change it.
 
     module: with `choose`; SPACE: what the method changes in a space's description unless it is asked for something else;
-    NARROWS: whether it may go below the described widths, so that nothing can be ruled out at these; PARALLEL: whether it has
-    a use for machines; teaches: see run_nas.
+    NARROWS: whether it may go below the described widths, so that nothing can be ruled out at these; PARALLEL: whether it
+    has a use for machines; teaches: see run_nas.
     """
     start = start or spaces.space_for(task.input_shape, task.name, task.objective.head)
     options = {**({} if start == spaces.INLINE else getattr(module, "SPACE", {})), **(options or {})}
