@@ -25,7 +25,7 @@ NARROWS = PARALLEL = True
 
 def choose(run: NasRun) -> Genotype:
     """The network of the highest reward that keeps the budget. Resumes from the study. Raises DoesNotFit."""
-    exponents, target = exponents_of(run.settings["exponents"]), run.limit.latency_us
+    exponents, target = exponents_of(run.settings["exponents"]), run.budget.latency_us
 
     def worth(figures: Figures) -> float:
         return reward(figures["accuracy"], figures["latency_us"], target, exponents)

@@ -23,7 +23,7 @@ def choose(run: NasRun) -> Genotype:
     """The network of the highest reward that keeps the budget. Resumes from the study. Raises DoesNotFit, InputError."""
     from mcunas.errors import InputError
 
-    exponents, target = exponents_of(run.settings["exponents"]), run.limit.latency_us
+    exponents, target = exponents_of(run.settings["exponents"]), run.budget.latency_us
     if run.settings["sampler"] not in SAMPLERS:
         raise InputError(f"tpe has no sampler {run.settings['sampler']!r}", fix=f"use one of {', '.join(SAMPLERS)}")
 

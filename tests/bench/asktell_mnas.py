@@ -46,7 +46,7 @@ TOLERANCE, LEVEL = 0.02, 0.05
 
 
 def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., None]) -> dict[str, Any]:
-    table.build(stop)
+    table.build(stop, quick)
     contests = [_contest(folder, seed, stop) for seed in (SEEDS[:2] if quick else SEEDS)]
     rows = [_trained(folder, name, seed, quick, stop) for seed in seeds for name in SEARCHES]
     return {"target_cycles": _target(), "contests": contests, "rows": [r for r in rows if r], "soft": _family()}

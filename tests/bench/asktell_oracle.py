@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,12 +20,13 @@ from mcunas.search.asktell.fidelity import Fidelity
 from mcunas.search.asktell.problem import Figures, Problem
 from mcunas.search.asktell.workers import Workers
 from mcunas.space import Genotype
-from mcunas.space.factored import Factored
+from mcunas.space.factored import Factored, Genes
 from tests.bench import asktell_table as table
 
 GENERATION = 4
 PERCENTILES = (30, 100)
 MOST_CYCLES = 1e9           # beyond any row
+DUMMIES = Genes({f"dummy{k}": (0, 1, 2, 3) for k in range(4)}, frozenset(f"dummy{k}" for k in range(4)))
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,24 @@ class Oracle:
 
 @cache
 def oracle() -> Oracle:
-    said = json.loads(Path(table.FILE).read_text())
+    said = json.loads(table.file().read_text())
     space = table.factored()
     keys = [space.genotype(point).key for point in space.genes.points()]
     return Oracle(space, {key: dict(zip(said["columns"], row)) for key, row in zip(keys, said["rows"]) if row}, said)
 
 
-def problem(values: Any, limit: float | None) -> Problem:
-    """values: figures -> what is to be large. limit: of the cycles; None = none."""
+def problem(values: Any, limit: float | None, dummies: bool = False) -> Problem:
+    """values: figures -> what is to be large. limit: of the cycles; None = none. dummies: further genes that mean nothing,
+    so that a model has something to find out."""
     own = oracle()
+    genes = own.space.genes
+    if dummies:
+        genes = Genes({**genes.options, **DUMMIES.options}, genes.ordered | DUMMIES.ordered)
 
     def violation(figures: Figures) -> float:
         return max(0.0, figures["cycles"] / (limit or MOST_CYCLES) - 1)
 
-    return Problem(own.space.genes, own.space.genotype, own.price, lambda f: (values(f),), ("maximize",), violation)
+    return Problem(genes, own.space.genotype, own.price, lambda f: (values(f),), ("maximize",), violation)
 
 
 def searched(of: Problem, sampler_of: SamplerOf, evaluations: int, seed: int) -> list[Seen]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,13 +35,15 @@ from tests.bench.measure import RESULTS, ROOT
 
 FOLDER = ROOT / "build" / "bench-asktell"
 FILE = RESULTS / "asktell-table.json"
+QUICK = FOLDER / "asktell-table-quick.json"
 SPACE = {"stem": {"kernel": [3, 3], "channels": 8, "stride": [2, 2]},
          "stages": [{"channels": 16, "stride": 2, "slots": 2}, {"channels": 32, "stride": 2, "slots": 2}]}
 FACTORS = {"op": ("conv", "ds", "mb2", "ghost"), "width": (0.5, 0.75, 1.0)}
 SCHEDULE = Schedule(prune_epochs=0, finetune_epochs=5, batch=64, rate=0.05, epoch_samples=2_048)
 FIDELITY = Fidelity("scratch", epochs=5)
 SEED = 0
-NETWORKS = 320      # by lot, of all points: what a quarter of an hour trains; the others are none of the contest
+# By lot, of all points: what a quarter of an hour trains; the others are none of the contest. FEW: of a quick one.
+NETWORKS, FEW = 320, 64
 TEACHER = {"stem": {"kernel": [3, 3], "channels": 16, "stride": [2, 2]}, "options": ["conv3x3"],
            "stages": [{"channels": 32, "stride": 2, "slots": 2}, {"channels": 64, "stride": 2, "slots": 2}]}
 TEACHER_EPOCHS, TEACHER_SAMPLES = 12, 6_000
@@ -78,8 +81,13 @@ def teacher() -> tuple[nn.Module, dict[str, Any]]:
     return net.eval(), figures
 
 
-def build(stop: Callable[..., None]) -> None:
-    """Write FILE unless it is there. stop: called after each network, may raise TimeUp."""
+def file() -> Path:
+    """Of the table, or of a quick one where there is no other."""
+    return FILE if FILE.exists() else QUICK
+
+
+def build(stop: Callable[..., None], quick: bool = False) -> None:
+    """Write the table unless it is there. stop: called after each network, may raise TimeUp. quick: of few networks."""
     if FILE.exists():
         return
     torch.set_num_threads(1)
@@ -90,7 +98,7 @@ def build(stop: Callable[..., None]) -> None:
     prices = Prices(space.space, Board.load(contest.M4), contest.RAM_BYTES, simulated)
     points = space.genes.points()
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(0)).tolist()
-    for at in order[:NETWORKS]:
+    for at in order[:FEW if quick else NETWORKS]:
         if str(at) in rows:
             continue
         genotype = space.genotype(points[at])
@@ -105,4 +113,4 @@ def build(stop: Callable[..., None]) -> None:
     said = {"genes": {g: list(v) for g, v in space.genes.options.items()}, "columns": COLUMNS, "teacher": of_teacher,
             "samples_each": next(iter(rows.values()))[4], "cpu_seconds": round(sum(r[5] for r in rows.values())),
             "rows": [rows[str(at)][:4] if str(at) in rows else None for at in range(len(points))]}
-    write_file(FILE, json.dumps(said, separators=(",", ":")).replace("],[", "],\n[") + "\n")
+    write_file(QUICK if quick else FILE, json.dumps(said, separators=(",", ":")).replace("],[", "],\n[") + "\n")

@@ -58,7 +58,7 @@ def samplers(seed: int, of: Any) -> dict[str, Any]:
 
 
 def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., None]) -> dict[str, Any]:
-    table.build(stop)
+    table.build(stop, quick)
     contests = [_contest(folder, seed, stop) for seed in (SEEDS[:2] if quick else SEEDS)]
     rows = [_student(folder, name, seed, quick, stop) for seed in seeds for name in STUDENTS]
     own = oracle.oracle()
@@ -74,7 +74,7 @@ def _contest(folder: Path, seed: int, stop: Callable[..., None]) -> dict[str, An
         stop()
         own, limit = oracle.oracle(), oracle.oracle().limit(seed)
         best = max(r["accuracy"] for r in own.rows.values() if r["cycles"] <= limit)
-        problem, found = oracle.problem(lambda f: f["accuracy"], limit), {}
+        problem, found = oracle.problem(lambda f: f["accuracy"], limit, dummies=True), {}
         for name, sampler in samplers(seed, problem).items():
             sampler_of = sampler.seeded if sampler else lambda k: optuna.samplers.RandomSampler(seed=k)
             nets = oracle.searched(problem, sampler_of, EVALUATIONS, seed)
@@ -118,7 +118,7 @@ def report(found: dict[str, Any]) -> tuple[str, dict[str, str]]:
             f"({', '.join(table.FACTORS['op'])}; widths, layers), each trained by distillation on {said['samples_each']:,} "
             f"images from a teacher of {100 * said['teacher']['accuracy']:.1f} %; {said['cpu_seconds']} CPU seconds. "
             f"{len(contests)} seeds, each with a latency limit of its own; {EVALUATIONS} evaluations in generations of "
-            f"{oracle.GENERATION}, first ones by Latin hypercube.\n",
+            f"{oracle.GENERATION}, first ones by Latin hypercube; {len(oracle.DUMMIES.options)} genes mean nothing.\n",
             "Regret in points of validation accuracy: the best network within the limit, less the best found.\n",
             markdown(["arm", *(f"after {k}" for k in at)], lines), "## Students\n",
             f"Fashion-MNIST, {contest.TRAINING_IMAGES:,} training images, all test images. Budget: RAM, flash and latency "

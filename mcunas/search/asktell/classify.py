@@ -37,9 +37,9 @@ def problem_of(run: NasRun, space: Factored, values: Callable[[Figures], tuple[f
                 "flash_bytes": cost.flash_bytes, "macs": cost.macs}
 
     def violation(figures: Figures) -> float:
-        over = [figures["ram_bytes"] / run.limit.ram_bytes, figures["flash_bytes"] / run.limit.flash_bytes]
-        if with_latency and run.limit.latency_us:
-            over.append(figures["latency_us"] / run.limit.latency_us)
+        over = [figures["ram_bytes"] / run.budget.ram_bytes, figures["flash_bytes"] / run.budget.flash_bytes]
+        if with_latency and run.budget.latency_us:
+            over.append(figures["latency_us"] / run.budget.latency_us)
         return max(0.0, max(over) - 1)
 
     return Problem(space.genes, space.genotype, price, values, directions, violation)
@@ -72,8 +72,8 @@ def explored(run: NasRun, problem: Problem, sampler_of: SamplerOf, evaluator: Cl
 
 
 def best_within(run: NasRun, nets: Sequence[Seen], worth: Callable[[Figures], float]) -> Seen:
-    """Of those within all that a search may use, latency too, the one of most worth, the first of equals. DoesNotFit."""
-    fitting = [n for n in nets if run.prices.fits(n.genotype, run.limit)]
+    """Of those within all of the budget, latency too, the one of most worth, the first of equals. Raises DoesNotFit."""
+    fitting = [n for n in nets if run.prices.fits(n.genotype, run.budget)]
     if not fitting:
         least = min((n.figures["latency_us"] for n in nets), default=math.nan)
         raise DoesNotFit(f"none of {len(nets)} networks meets the latency; the fastest takes {least:,.0f} us",

@@ -20,7 +20,7 @@ from mcunas.search.asktell.policy import unseen
 from mcunas.search.asktell.problem import Problem
 from mcunas.search.asktell.region import Region, distances
 
-CANDIDATES = 2_000          # all points where there are no more
+CANDIDATES = 1_000          # all points where there are no more
 PRICED = 256                # candidates, in the order of their draw, whose exact price is asked
 PERTURBED = 20              # genes that are changed on average in a candidate, where points are drawn
 WEIGHTS = (0.5, 2.0)
