@@ -5,13 +5,14 @@ BOARD    ?= mps2-an386
 TASK     ?= digits
 METHOD   ?= diffprune
 OPTIMIZE ?= balanced
+ENGINE   ?= aot
 # A run of one's own model is named after it; otherwise the model is what the search of TASK left.
 NAME     := $(if $(MODEL),$(basename $(notdir $(MODEL))),$(TASK)-$(METHOD))
 OUT      ?= runs/$(NAME)-$(basename $(notdir $(BOARD)))
 MODEL    ?= $(OUT)/model.tflite
 ARGS     ?=
 # Recipes read these from the environment, so that names with spaces or quotes arrive whole.
-export BOARD TASK METHOD OPTIMIZE OUT MODEL
+export BOARD TASK METHOD OPTIMIZE OUT MODEL PROBE PORT
 
 # Only relative paths from here on: make cannot hold a path with spaces in a prerequisite.
 PYTHON ?= python3
@@ -30,7 +31,7 @@ $(error unknown board '$(BOARD)'$(if $(CLOSE),; did you mean $(CLOSE)?); known: 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools quickstart test lint boards search compile firmware run validate tune profile calibrate report lock clean
+.PHONY: help setup tools quickstart test lint boards search compile firmware flash run validate compare tune profile calibrate report lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -90,24 +91,31 @@ compile: setup $(filter search,$(MAKECMDGOALS))  ## MODEL.tflite to C
 	@$(MCUNAS) compile "$$MODEL" --board "$$BOARD" --out "$$OUT/c" --optimize "$$OPTIMIZE" $(ARGS)
 
 firmware: setup $(filter search compile,$(MAKECMDGOALS))  ## MODEL.tflite to an ELF for BOARD
-	@$(MCUNAS) build "$$MODEL" --board "$$BOARD" --out "$$OUT/firmware" --optimize "$$OPTIMIZE" $(ARGS)
+	@$(MCUNAS) build "$$MODEL" --board "$$BOARD" --out "$$OUT/firmware" --optimize "$$OPTIMIZE" --engine $(ENGINE) $(ARGS)
 
 run: setup $(filter search compile firmware,$(MAKECMDGOALS))  ## run MODEL once on BOARD
 	@$(MCUNAS) run "$$MODEL" --board "$$BOARD" --optimize "$$OPTIMIZE" $(ARGS)
 
-validate: setup $(filter search compile firmware run,$(MAKECMDGOALS))  ## compare every output byte, measure RAM, flash and instructions
-	@$(MCUNAS) validate "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" $(ARGS)
+flash: setup $(filter search compile firmware,$(MAKECMDGOALS))  ## put MODEL's firmware into a connected board (PROBE=serial of several)
+	@$(MCUNAS) flash "$$MODEL" --board "$$BOARD" --out "$$OUT/firmware" --optimize "$$OPTIMIZE" $(if $(PROBE),--probe "$$PROBE") $(ARGS)
+
+validate: setup $(filter search compile firmware flash run,$(MAKECMDGOALS))  ## compare every output byte, in QEMU or on PORT=/dev/ttyACM0
+	@$(MCUNAS) validate "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" \
+	    $(if $(PORT),--port "$$PORT") $(if $(PROBE),--probe "$$PROBE") $(ARGS)
+
+compare: setup $(filter search compile firmware,$(MAKECMDGOALS))  ## MODEL under mcunas and under TFLM (TFLM_ROOT) side by side
+	@$(MCUNAS) compare "$$MODEL" --board "$$BOARD" $(ARGS)
 
 tune: setup $(filter search,$(MAKECMDGOALS))  ## measure the kernels of MODEL's layers on BOARD's core
 	@$(MCUNAS) tune "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize cycles $(ARGS)
 
-profile: setup $(filter search compile firmware run validate,$(MAKECMDGOALS))  ## where instructions and cycles go, by layer and kernel
+profile: setup $(filter search compile firmware flash run validate,$(MAKECMDGOALS))  ## where instructions and cycles go, by layer and kernel
 	@$(MCUNAS) profile "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" $(ARGS)
 
 calibrate: setup  ## measure BOARD's instruction timings (ARGS="--port PORT" on hardware, else QEMU)
 	@$(MCUNAS) calibrate --board "$$BOARD" $(ARGS)
 
-report: setup $(filter search compile firmware run validate profile,$(MAKECMDGOALS))  ## write OUT/report.html
+report: setup $(filter search compile firmware flash run validate profile,$(MAKECMDGOALS))  ## write OUT/report.html
 	@$(MCUNAS) report "$$OUT" $(ARGS)
 
 lock: setup  ## resolve pyproject.toml again into requirements.lock

@@ -20,6 +20,9 @@ extern const struct mn_boxes app_boxes;      // how the output is decoded
 #endif
 
 // text.c: printing
+void answer_start(void);                        // of an answer: its CRC starts anew
+uint32_t answer_crc32(void);                 // of what was printed since
+void put_char(char c);
 void put_text(const char *text);
 void put_clean(const char *text);            // what the host sent, made safe to echo
 void put_u32(uint32_t value);
@@ -38,6 +41,9 @@ void clock_init(void);
 uint64_t clock_us(void);                               // since clock_init; call it at least once per timer wrap
 uint32_t clock_ticks_of(void (*invoke)(uint8_t *));    // duration of one call on the arena, in timer ticks
 
+// main.c
+void app_setup(void);                        // before anything else is asked: nothing, unless an engine needs it
+
 // command.c: read and answer commands for ever
 void command_loop(void);
 
@@ -45,6 +51,9 @@ void command_loop(void);
 uint32_t input_bytes(void);
 uint8_t *input_at(uint32_t index);
 bool input_is_kept(void);                    // a copy beside the arena allows several inferences per load
+uint32_t load_bytes(void);                   // of a db load: input_bytes, unless the data are converted here
+uint8_t *load_at(uint32_t index);            // where its bytes go
+void load_done(void);                        // when they are all there
 void input_expect(uint32_t bytes);           // db load
 void input_line_begin(void);                 // db <hex>, digit by digit: a line may be longer than any buffer
 void input_line_digit(char c);
@@ -66,6 +75,7 @@ bool infer_once(void);                       // false: a guard was overrun
 void infer(uint32_t inferences, uint32_t warmups);
 void infer_forget_results(void);             // the input is being replaced
 void infer_print_results(void);
+void put_results(void);                      // the numbers of m-results
 void infer_print_output(void);
 #ifdef APP_DECODES
 void infer_print_boxes(void);
@@ -75,6 +85,7 @@ void infer_print_boxes(void);
 void board_print(void);                      // the chip's id, clock and memories
 
 // measure.c
+uint32_t stack_used(void);                   // bytes, at most so far
 void measure_memory(void);
 void measure_instructions(void);
 

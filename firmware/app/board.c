@@ -26,6 +26,11 @@ static void put_field(const char *name, uint32_t value) {
   put_u32(value);
 }
 
+// The host compares this with the file that it means to be talking to.
+static uint32_t image_crc32(void) {
+  return crc32_update(0, _image_start, (uint32_t)(_image_end - _image_start));
+}
+
 void board_print(void) {
   uint32_t missing = 0;
   for (uint32_t i = 0; i < sizeof ram / sizeof ram[0]; i++)
@@ -37,5 +42,6 @@ void board_print(void) {
 #endif
   put_field(",core_hz=", chip.core_hz);
   put_field(",missing=", missing);
+  put_field(",image=", image_crc32());
   put_text("]\r\n");
 }

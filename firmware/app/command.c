@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands: ASCII words, one space apart, ended by '%'. Every answer ends with the line m-ready. The commands up to
 // `help` and their answers are those of MLPerf Tiny's runner; the others are ours.
+// A command may be framed, `@NUMBER CRC32 words`: it runs only undamaged, and its answer ends with m-end-[NUMBER,CRC32].
 #include <stddef.h>
 
 #include "board.h"
 #include "app.h"
 #include "platform.h"
+#if defined(MN_TAP) || defined(MN_STEP)
+#include "probe.h"
+#endif
 
 #define LINE_BYTES 96u
 #define MAX_WORDS 4u
@@ -95,6 +99,24 @@ static void do_board(const uint32_t *n) {
   board_print();
 }
 
+#ifdef MN_TAP
+static void do_taps(const uint32_t *n) {
+  (void)n;
+  probe_taps();
+}
+
+static void do_tap(const uint32_t *n) {
+  probe_tap(n[0], n[1]);
+}
+#endif
+
+#ifdef MN_STEP
+static void do_steps(const uint32_t *n) {
+  (void)n;
+  probe_steps();
+}
+#endif
+
 static void do_help(const uint32_t *n);
 
 static const struct command {
@@ -120,6 +142,13 @@ static const struct command {
     {"mem", 0, 0, do_mem, ": arena and stack use"},
     {"bench", 0, 0, do_bench, ": ticks of one inference"},
     {"board", 0, 0, do_board, ": id, clock and memories"},
+#ifdef MN_TAP
+    {"taps", 0, 0, do_taps, ": CRC of every op's outputs"},
+    {"tap", 2, 2, do_tap, " OP OUTPUT: its bytes"},
+#endif
+#ifdef MN_STEP
+    {"steps", 0, 0, do_steps, ": ticks of every step"},
+#endif
 };
 
 static void do_help(const uint32_t *n) {
@@ -172,6 +201,45 @@ static void answer(char *line) {
   put_text("]\r\n");
 }
 
+static bool hex32(const char *text, uint32_t *value) {
+  *value = 0;
+  for (uint32_t i = 0; i < 8u; i++) {
+    const uint32_t c = (uint8_t)text[i], digit = c - '0' < 10u ? c - '0' : c - 'a' < 6u ? c - 'a' + 10u : 16u;
+    if (digit > 15u)
+      return false;
+    *value = *value << 4 | digit;
+  }
+  return text[8] == ' ';
+}
+
+// line: behind the '@'.
+static void answer_framed(char *line) {
+  uint32_t number = 0, sum, length = 0;
+  char *words = line;
+  while (*words && *words != ' ')
+    words++;
+  const bool has_number = *words == ' ';
+  *words = 0;
+  if (!has_number || !to_u32(line, &number) || !hex32(words + 1, &sum)) {
+    put_error("Damaged command");
+    return;
+  }
+  words += 10;
+  while (words[length])
+    length++;
+  answer_start();
+  if (crc32_update(0, (const uint8_t *)words, length) == sum)
+    answer(words);
+  else
+    put_error("Damaged command");
+  const uint32_t printed = answer_crc32();
+  put_text("m-end-[");
+  put_u32(number);
+  put_text(",");
+  put_hex32(printed);
+  put_text("]\r\n");
+}
+
 void command_loop(void) {
   static char line[LINE_BYTES];
   for (;;) {
@@ -195,6 +263,8 @@ void command_loop(void) {
       input_line_end();
     else if (is_overlong)
       put_error("Command too long");
+    else if (line[0] == '@')
+      answer_framed(line + 1);
     else
       answer(line);
     put_text("m-ready\r\n");

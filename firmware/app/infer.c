@@ -65,21 +65,25 @@ static void put_value(const struct mn_tensor *tensor, uint32_t at) {
   }
 }
 
+__attribute__((weak)) void put_results(void) {
+  for (uint32_t i = 0; i < app_model->outputs; i++) {
+    const struct mn_tensor *tensor = &app_model->output[i];
+    const uint32_t item = tensor->dtype == MN_FLOAT32 ? 4u : 1u;
+    for (uint32_t at = 0; at < tensor->bytes; at += item) {
+      if (i || at)
+        put_char(',');
+      put_value(tensor, at);
+    }
+  }
+}
+
 void infer_print_results(void) {
   if (!have_results) {
     put_error("No results: send infer first");
     return;
   }
   put_text("m-results-[");
-  for (uint32_t i = 0; i < app_model->outputs; i++) {
-    const struct mn_tensor *tensor = &app_model->output[i];
-    const uint32_t item = tensor->dtype == MN_FLOAT32 ? 4u : 1u;
-    for (uint32_t at = 0; at < tensor->bytes; at += item) {
-      if (i || at)
-        uart_putc(',');
-      put_value(tensor, at);
-    }
-  }
+  put_results();
   put_text("]\r\n");
 }
 

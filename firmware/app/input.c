@@ -31,10 +31,21 @@ uint8_t *input_at(uint32_t index) {
   return app_arena + tensor->offset + index;
 }
 
+__attribute__((weak)) uint32_t load_bytes(void) {
+  return input_bytes();
+}
+
+__attribute__((weak)) uint8_t *load_at(uint32_t index) {
+  return input_at(index);
+}
+
+__attribute__((weak)) void load_done(void) {
+}
+
 void input_expect(uint32_t bytes) {
-  if (bytes != input_bytes()) {
+  if (bytes != load_bytes()) {
     put_text("e-[The model takes ");
-    put_u32(input_bytes());
+    put_u32(load_bytes());
     put_text(" bytes]\r\n");
     return;
   }
@@ -61,10 +72,10 @@ void input_line_digit(char c) {
   }
   if (!half_digit) {
     high_digit = (uint8_t)(digit << 4);
-  } else if (!expecting || line_is_bad || received >= input_bytes()) {
+  } else if (!expecting || line_is_bad || received >= load_bytes()) {
     line_is_bad = true;
   } else {
-    *input_at(received++) = (uint8_t)(high_digit | digit);
+    *load_at(received++) = (uint8_t)(high_digit | digit);
   }
   half_digit = !half_digit;
 }
@@ -76,9 +87,10 @@ void input_line_end(void) {
     // A line counts as a whole or not at all, so that the host may send it again.
     received = line_start;
     put_error("Bad data: not pairs of hex digits, or more bytes than announced");
-  } else if (received == input_bytes()) {
+  } else if (received == load_bytes()) {
     expecting = false;
     loaded = true;
+    load_done();
     put_text("m-load-done\r\n");
   }
 }

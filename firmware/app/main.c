@@ -4,10 +4,14 @@
 
 int main(void);
 
+__attribute__((weak)) void app_setup(void) {
+}
+
 int main(void) {
   chip_init();
   uart_init();
   clock_init();
+  app_setup();
   guard_paint(GUARD_PATTERN);
   put_text("m-timestamp-mode-performance\r\nm-init-done\r\nm-ready\r\n");
   command_loop();

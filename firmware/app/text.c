@@ -5,14 +5,30 @@
 #include "app.h"
 #include "platform.h"
 
+static uint32_t crc;  // of what was printed since answer_start
+
+void answer_start(void) {
+  crc = 0;
+}
+
+uint32_t answer_crc32(void) {
+  return crc;
+}
+
+void put_char(char c) {
+  const uint8_t byte = (uint8_t)c;
+  crc = crc32_update(crc, &byte, 1);
+  uart_putc(c);
+}
+
 void put_text(const char *text) {
   while (*text)
-    uart_putc(*text++);
+    put_char(*text++);
 }
 
 void put_clean(const char *text) {
   for (; *text; text++)
-    uart_putc(*text >= ' ' && *text <= '~' && *text != ']' ? *text : '?');
+    put_char(*text >= ' ' && *text <= '~' && *text != ']' ? *text : '?');
 }
 
 void put_u32(uint32_t value) {
@@ -35,14 +51,14 @@ void put_u64(uint64_t value) {
   if (billions) {
     put_u32(billions);
     for (uint32_t unit = 100000000u; unit > 1u && rest < unit; unit /= 10u)
-      uart_putc('0');
+      put_char('0');
   }
   put_u32(rest);
 }
 
 void put_hex_byte(uint8_t byte) {
-  uart_putc("0123456789abcdef"[byte >> 4]);
-  uart_putc("0123456789abcdef"[byte & 15u]);
+  put_char("0123456789abcdef"[byte >> 4]);
+  put_char("0123456789abcdef"[byte & 15u]);
 }
 
 void put_hex32(uint32_t value) {
@@ -65,12 +81,12 @@ void put_scaled(int32_t value, float scale) {
     thousandths = thousandths >> (exponent < 32 ? 32 - exponent : 0) ? UINT32_MAX : thousandths << exponent;
   const uint32_t shown = thousandths > UINT32_MAX ? UINT32_MAX : (uint32_t)thousandths;
   if ((value < 0) != ((bits >> 31) != 0) && shown)
-    uart_putc('-');
+    put_char('-');
   put_u32(shown / 1000u);
-  uart_putc('.');
-  uart_putc((char)('0' + shown / 100u % 10u));
-  uart_putc((char)('0' + shown / 10u % 10u));
-  uart_putc((char)('0' + shown % 10u));
+  put_char('.');
+  put_char((char)('0' + shown / 100u % 10u));
+  put_char((char)('0' + shown / 10u % 10u));
+  put_char((char)('0' + shown % 10u));
 }
 
 void put_end(void) {

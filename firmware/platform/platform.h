@@ -33,6 +33,7 @@ void reset_handler(void);
 // Symbols of the linker script; only their addresses mean something.
 extern uint32_t _stack_bottom[], _stack_top[];
 extern uint32_t _data_load[], _data_start[], _data_end[], _bss_start[], _bss_end[];
+extern const uint8_t _image_start[], _image_end[];  // all that lies in flash
 extern uint8_t _guard_start[], _guard_end[];  // behind the arena
 extern uint8_t _spare_start[], _spare_end[];  // RAM behind the guard that nothing else uses
 

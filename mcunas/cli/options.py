@@ -18,12 +18,20 @@ class Optimize(StrEnum):
     BALANCED = "balanced"
 
 
+class Engine(StrEnum):
+    """What computes the model: mcunas' ahead-of-time C, or the user's TensorFlow Lite Micro (TFLM_ROOT)."""
+
+    AOT = "aot"
+    TFLM = "tflm"
+
+
 Model = Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="An int8 .tflite file.", show_default=False)]
 Board = Annotated[str, typer.Option("--board", "-b", metavar="BOARD", help="A key of `mcunas boards`, or a file.")]
 Task = Annotated[str, typer.Option("--task", "-t", metavar="TASK", help="What to learn.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if it is missing.")]
 Kept = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep the firmware and a report there.")]
 Optimized = Annotated[Optimize, typer.Option("--optimize", help="What to prefer where there is a choice.")]
+Engines = Annotated[Engine, typer.Option("--engine", help="mcunas' own C, or your TFLM under TFLM_ROOT.")]
 Tuned = Annotated[Path | None, typer.Option(
     "--tuned", metavar="FILE", help="Take the kernels that `mcunas tune` found.", show_default=False)]
 Data = Annotated[str | None, typer.Option("--data", metavar="MODULE:FUNCTION", show_default=False, help=(

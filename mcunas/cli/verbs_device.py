@@ -10,6 +10,7 @@ import typer
 
 from mcunas.cli import options
 from mcunas.cli.output import kib, output_folder, print_json, print_quantities, print_table, working
+from mcunas.cli.verb_flash import Probe
 from mcunas.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -24,16 +25,23 @@ def build(
     flash: options.Flash = None,
     optimize: options.Optimized = options.Optimize.BALANCED,
     tuned: options.Tuned = None,
+    engine: options.Engines = options.Engine.AOT,
     json: options.Json = False,
 ) -> None:
-    """Turn an int8 .tflite into firmware: ELF, bin, hex and manifest.json.
+    """Turn an int8 .tflite into firmware: ELF, bin, hex and manifest.
 
     Example: mcunas build kws.tflite --board mps2-an386 --out build/kws
     """
     from mcunas import api
     from mcunas.budget import Budget
 
-    image = api.build(model, board, out, budget=Budget(ram, flash), optimize=optimize.value, tuned=tuned)
+    if engine is options.Engine.TFLM:
+        from mcunas.board import Board
+        from mcunas.device.tflm import Tflm, build_tflm
+
+        image = build_tflm(*api.load_model(model), Board.load(board), out, Tflm.find())
+    else:
+        image = api.build(model, board, out, budget=Budget(ram, flash), optimize=optimize.value, tuned=tuned)
     if json:
         print_json(image.manifest)
         return
@@ -95,15 +103,22 @@ def validate(
     latency: options.Latency = None,
     optimize: options.Optimized = options.Optimize.BALANCED,
     tuned: options.Tuned = None,
+    port: Annotated[str | None, typer.Option("--port", metavar="PORT", show_default=False, help=(
+        "The serial port of a board that runs this firmware, or `usb` to find it; else the board's core in QEMU."))] = None,
+    probe: Probe = None,
     json: options.Json = False,
 ) -> None:
-    """Prove a model on the board's core: output bytes against tflite-micro, RAM, flash and instructions.
+    """Prove a model on its board: output bytes, RAM, flash, cycles.
+
+    Output bytes are compared with tflite-micro's.
 
     Example: mcunas validate kws.tflite --board mps2-an386 --json
     """
     from mcunas import api, device
     from mcunas.board import Board
     from mcunas.budget import Budget
+    from mcunas.device.flash import flash as put_into
+    from mcunas.device.ports import find_port
     from mcunas.device.proof import prove
     from mcunas.report import content, earlier, update_report
 
@@ -116,8 +131,10 @@ def validate(
             of, decoder = (None, None) if task is None else _task_and_decoder(task, model)
             image = api.build(model, board, folder, budget=limits, optimize=optimize.value, tuned=tuned, decoder=decoder)
         with working(f"running {inputs} inputs on {image.board.name}"):
-            proof = None if of is None else prove(image, of, of.validation[:inputs])
-            report = proof.report if proof else device.validate(image, n_random=inputs, seed=seed)
+            found = find_port(image.board, probe) if port == "usb" else port
+            proof = None if of is None else prove(image, of, of.validation[:inputs], port=found)
+            report = proof.report if proof else device.validate(
+                image, n_random=inputs, seed=seed, port=found, flash=lambda other: put_into(other, probe=probe))
         sections = content.of_validation(report, image, limits.for_board(image.board), run.get("start"))
         if out:
             update_report(out, image.tflite, f"{model.name} on {image.board.key}", sections, shlex.join(
@@ -134,6 +151,11 @@ def validate(
         for name in proof.on_board if proof else ():
             print(f"{name}: on the host {proof.on_host[name]:.2%}, on the board {proof.on_board[name]:.2%} "
                   f"({report.inputs} validation inputs)")
+        if where := report.located:
+            print(f"the first difference is in op {where.op} {where.kind} ({where.name}) at {where.index}: "
+                  f"{where.found} instead of {where.expected}; its step runs ops {', '.join(map(str, where.step_ops))}")
+        if report.retries:
+            print(f"the serial line cost {len(report.retries)} retries; the first: {report.retries[0]}")
         print(f"cycles and latency are {report.cycles_source}")
     if not verdict["ok"]:
         raise CheckFailed(verdict["text"], where=model.name)

@@ -28,9 +28,9 @@ def boards(
         print_json(found)
         return
     print_table(
-        ("board", "core", "ISA", "clock", "RAM", "flash", "runs in"),
+        ("board", "core", "ISA", "clock", "RAM", "flash", "runs in", "flashed by"),
         [(b["key"], b["cpu"], b["isa"], f"{b['clock_hz'] / 1e6:g} MHz", kib(b["ram_bytes"]), kib(b["flash_bytes"]),
-          "QEMU" if b["qemu"] else "hardware") for b in found],
+          "QEMU" if b["qemu"] else "hardware", ", ".join(b["flash_tools"])) for b in found],
     )
     if key:
         print_table((found[0]["name"], "kind", "origin", "size", "used for"),
@@ -43,6 +43,7 @@ def _board_facts(board: mcunas.board.Board) -> dict[str, Any]:
     return {"key": board.key, "name": board.name, "chip": board.chip, "cpu": board.cpu, "isa": board.isa,
             "fpu": board.fpu, "clock_hz": board.clock_hz, "ram_bytes": board.ram_bytes,
             "flash_bytes": board.flash_bytes, "qemu": board.emulate.qemu if board.emulate else None,
+            "flash_tools": list(board.flashing.tools) if board.flashing else [], "console_usb": list(board.console.usb),
             "memories": [{"name": m.name, "kind": m.kind, "origin": m.origin, "size": m.size, "use": list(m.use)}
                          for m in board.memories]}
 

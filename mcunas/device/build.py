@@ -61,12 +61,13 @@ class Image:
 
 def build(compiled: Compiled, board: Board, out_dir: str | Path, *, debug: bool = False, tflite: bytes | None = None,
           ram_bytes: int | None = None, flash_bytes: int | None = None, folders: tuple[str, ...] = ("app",),
-          decoder: DetectionHead | None = None) -> Image:
+          defines: tuple[str, ...] = (), decoder: DetectionHead | None = None) -> Image:
     """Compile and link `compiled` for `board` into `out_dir`.
 
     tflite: the model file, kept beside the firmware for validation. ram_bytes, flash_bytes: budgets the linker
     enforces; default: all that the board leaves for a model. debug: -Og.
-    folders: of firmware/, whose sources make the application. decoder: how the application decodes the output itself.
+    folders: of firmware/, whose sources make the application. defines: options like "-DMN_TAP" for all of it.
+    decoder: how the application decodes the output itself.
     Raises DoesNotFit, ToolMissing, InputError.
     """
     gcc, out_dir = tool("arm-none-eabi-gcc"), Path(out_dir)
@@ -81,16 +82,29 @@ def build(compiled: Compiled, board: Board, out_dir: str | Path, *, debug: bool 
         if tflite is not None:
             (work / "model.tflite").write_bytes(tflite)
         level = ("-Og",) if debug else OPTIMIZE[compiled.optimize]
-        compile_objects(gcc, work, board, compiled.kernels, level, (*folders, *(("decode",) if decoder else ())))
-        _link(gcc, work, board, level, *budgets)
-        seal(work / "firmware.elf")
-        for suffix, form in (("bin", "binary"), ("hex", "ihex")):
-            run_tool([tool("arm-none-eabi-objcopy"), "-O", form, "firmware.elf", f"firmware.{suffix}"], work)
-        manifest = {**compiled.manifest, "build": _figures(work, board, f"{compiler_version(gcc)} {' '.join(level)}")}
-        if decoder is not None:
-            manifest["decoder"] = asdict(decoder)
-        (work / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-        _publish(work, out_dir)
+        folders = (*folders, *(("decode",) if decoder else ()))
+        compile_objects(gcc, work, board, compiled.kernels, level, folders, defines)
+        manifest = {**compiled.manifest, **({"decoder": asdict(decoder)} if decoder else {})}
+        manifest = finish(gcc, work, board, manifest, level, budgets)
+        return publish(work, out_dir, manifest, board)
+
+
+def finish(gcc: str, work: Path, board: Board, manifest: dict[str, Any], level: tuple[str, ...], budgets: tuple[int, int],
+           libraries: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Link the objects in work/obj and make bin, hex and manifest.json of them; the manifest. budgets: bytes of RAM and
+    flash that a model may use. Raises DoesNotFit, InputError."""
+    _link(gcc, work, board, level, *budgets, libraries)
+    seal(work / "firmware.elf")
+    for suffix, form in (("bin", "binary"), ("hex", "ihex")):
+        run_tool([tool("arm-none-eabi-objcopy"), "-O", form, "firmware.elf", f"firmware.{suffix}"], work)
+    manifest = {**manifest, "build": _figures(work, board, f"{compiler_version(gcc)} {' '.join(level)}")}
+    (work / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    return manifest
+
+
+def publish(work: Path, out_dir: Path, manifest: dict[str, Any], board: Board) -> Image:
+    """What was built, in its folder. Raises InputError."""
+    _publish(work, out_dir)
     return _image(out_dir, manifest, board)
 
 
@@ -101,11 +115,11 @@ def _image(folder: Path, manifest: dict[str, Any], board: Board) -> Image:
 
 
 def _link(gcc: str, work: Path, board: Board, level: tuple[str, ...], ram_budget_bytes: int,
-          flash_budget_bytes: int) -> None:
+          flash_budget_bytes: int, libraries: tuple[str, ...] = ()) -> None:
     objects = sorted(str(path.relative_to(work)) for path in (work / "obj").iterdir())
     command = [gcc, *board.cflags, *level, *FRAME_LIMIT, "-nostartfiles", "-Tlink.ld", "-Wl,--gc-sections",
                "-Wl,--build-id=none", f"-ffile-prefix-map={work}=.", "-Wl,-Map=firmware.map", "-Wl,--fatal-warnings",
-               *objects, "-o", "firmware.elf"]
+               *objects, *libraries, "-o", "firmware.elf"]
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
     linker_map = work / "firmware.map"
     if done.returncode == 0:

@@ -2,7 +2,8 @@
 """The host's end of the command protocol (firmware/app/command.c), over any byte stream: QEMU's pipe or a serial port.
 
 A command ends with '%'; its answer is lines up to `m-ready`. A line `e-[...]` is the firmware's error, lines
-`e-fault-...` are the fault handler's last words: both become exceptions here.
+`e-fault-...` are the fault handler's last words: both become exceptions here. Commands are framed, with a number and a
+CRC-32 each way, so that nothing that a line loses, changes or repeats can pass for an answer: it becomes a LinkError.
 """
 from __future__ import annotations
 
@@ -21,6 +22,9 @@ from mcunas.errors import CheckFailed
 _COMMAND_S = 20.0       # for an answer to begin, or to go on
 _INFER_S = 120.0        # for one inference: an emulated Cortex-M0+ on a busy machine takes its time
 _BYTES_PER_S = 2000.0   # that a link carries at the very least
+_FLUSH_BYTES = 64
+_RESYNC_S = 10.0        # for a board to come back to the start of a command, or to boot
+_QUIET_S = 0.3          # nothing for so long: what was on its way has come
 
 _CFSR_BITS = {
     0: "instruction access violation", 1: "data access violation", 3: "unstacking failed (MPU)",
@@ -42,6 +46,10 @@ class ByteStream(Protocol):
 
 class DeviceError(CheckFailed):
     """The firmware answered a command with an error."""
+
+
+class LinkError(CheckFailed):
+    """The line lost, changed or repeated something, or the board started again: the same may be asked once more."""
 
 
 class TargetFault(CheckFailed):
@@ -88,21 +96,71 @@ class MemoryUse:
 class Link:
     """Commands to a firmware that has booted. elf: names functions and lines in faults."""
 
-    def __init__(self, stream: ByteStream, elf: Path | None = None) -> None:
-        self._stream, self._elf, self._buffer = stream, elf, b""
+    def __init__(self, stream: ByteStream, elf: Path | None = None, patience_s: float = _COMMAND_S) -> None:
+        """patience_s: for an answer to begin."""
+        self._stream, self._elf, self._buffer, self._number, self.patience_s = stream, elf, b"", 0, patience_s
 
     def wait_for_boot(self) -> None:
         """Up to the first m-ready."""
-        self._answer("boot", _COMMAND_S)
+        self._lines("boot", _COMMAND_S, _COMMAND_S, booting=True)
 
-    def command(self, text: str, payload: bytes = b"", timeout_s: float = _COMMAND_S) -> list[str]:
-        """The lines of the answer, without m-ready. timeout_s: silence that ends the wait.
+    def command(self, text: str, payload: bytes = b"", timeout_s: float | None = None,
+                first_s: float | None = None) -> list[str]:
+        """The lines of the answer, without m-ready. timeout_s: silence that ends the wait; first_s: for its first line.
 
-        Raises DeviceError, TargetFault, CheckFailed (no answer).
+        Raises DeviceError, TargetFault, LinkError (no answer or a damaged one), CheckFailed (the stream has ended).
         """
-        data = text.encode("ascii") + b"%" + payload
+        timeout_s = self.patience_s if timeout_s is None else timeout_s
+        words = text.encode("ascii")
+        self._number += 1
+        is_data = text.startswith("db ") and not text.startswith(("db load", "db print"))     # may be any length
+        frame = b"" if is_data else b"@%d %08x " % (self._number, zlib.crc32(words))
+        data = frame + words + b"%" + payload
         self._stream.write(data, timeout_s + len(data) / _BYTES_PER_S)
-        return self._answer(text, timeout_s + len(payload) / _BYTES_PER_S)
+        more_s = len(payload) / _BYTES_PER_S
+        while True:
+            lines = self._lines(text, (timeout_s if first_s is None else first_s) + more_s, timeout_s + more_s)
+            if is_data or self._unframed(text, lines):
+                break
+        error = next((line for line in lines if line.startswith("e-[")), None)
+        if error is not None:
+            raise DeviceError(f"the firmware answers {text.split(' ')[0]!r} with: {error[3:].removesuffix(']')}")
+        return lines
+
+    def _unframed(self, command: str, lines: list[str]) -> bool:
+        """Takes the frame's line off. False: this answers an earlier command. Raises LinkError."""
+        end = re.fullmatch(r"m-end-\[(\d+),([0-9a-f]{8})\]", lines[-1]) if lines else None
+        if end is None and lines == ["e-[Command too long]"]:
+            return True
+        if end is None or "e-[Damaged command]" in lines:
+            raise LinkError(f"{command.split(' ')[0]!r} or its answer was damaged on the serial line")
+        if int(end[1]) < self._number:
+            return False
+        lines.pop()
+        sent = "".join(f"{line}\r\n" for line in lines).encode()
+        if int(end[1]) != self._number or zlib.crc32(sent) != int(end[2], 16):
+            raise LinkError(f"the answer to {command.split(' ')[0]!r} was damaged on the serial line")
+        return True
+
+    def resync(self, input_bytes: int = 0) -> None:
+        """Bring a firmware that waits for the rest of something to the start of a command, and drop what it says.
+
+        input_bytes: of a load that may have been cut off. Raises CheckFailed when it says nothing.
+        """
+        self._buffer = b""
+        deadline, flushed = time.monotonic() + _RESYNC_S + input_bytes / _BYTES_PER_S, 0
+        while time.monotonic() < deadline:
+            count = _FLUSH_BYTES if flushed <= input_bytes else 1       # then it is starting, or gone
+            self._stream.write(b"%" * count, self.patience_s)
+            flushed, heard = flushed + count, b""
+            while more := self._stream.read(_QUIET_S):
+                heard = (heard + more)[-65536:]
+                if b"e-fault-stop" in heard:
+                    self._buffer = heard[heard.index(b"e-fault-["):]
+                    self._fault(self._line("fault", 1.0))
+            if b"m-ready" in heard:
+                return
+        raise CheckFailed("the board does not answer any more", fix="reset it, check the cable, and start again")
 
     def load(self, data: bytes) -> None:
         """The input tensors' bytes, one after another."""
@@ -114,7 +172,8 @@ class Link:
 
     def infer(self, inferences: int = 1, warmups: int = 0) -> int:
         """Run the model; the target's time for `inferences` in microseconds (emulated time means nothing)."""
-        lines = self.command(f"infer {inferences} {warmups}", timeout_s=_INFER_S * (inferences + warmups))
+        lines = self.command(f"infer {inferences} {warmups}", timeout_s=_INFER_S * (inferences + warmups),
+                             first_s=self.patience_s)
         laps = [int(line.removeprefix("m-lap-us-")) for line in lines if line.startswith("m-lap-us-")]
         if len(laps) != 2:
             raise CheckFailed(f"an answer to infer without two laps: {lines}")
@@ -146,22 +205,23 @@ class Link:
         return fields["ticks"], fields["empty"]
 
     def board(self) -> dict[str, int]:
-        """id: the word at the board file's chip_id (0: none); core_hz; missing: a bit per RAM region that is not whole."""
+        """id: the word at the board file's chip_id (0: none); core_hz; missing: a bit per RAM region that is not whole;
+        image: CRC-32 of what lies in flash."""
         return _fields(self.command("board"), "m-board-")
 
     def _check_input(self, lines: list[str], expected: bytes) -> None:
         if int(_bracket(lines, "m-input-crc32-"), 16) != zlib.crc32(expected):
-            raise CheckFailed("the firmware holds another input than the host sent")
+            raise LinkError("the firmware holds another input than the host sent")
 
-    def _answer(self, command: str, timeout_s: float) -> list[str]:
+    def _lines(self, command: str, first_s: float, timeout_s: float, booting: bool = False) -> list[str]:
+        """Up to m-ready. Raises TargetFault, LinkError (silence, or the board started again)."""
         lines: list[str] = []
-        while (line := self._line(command, timeout_s)) != "m-ready":
+        while (line := self._line(command, timeout_s if lines else first_s)) != "m-ready":
             if line.startswith("e-fault-["):
                 self._fault(line)
+            if line.startswith("m-timestamp-mode-") and not booting:
+                raise LinkError(f"the board started again while it was asked for {command.split(' ')[0]!r}")
             lines.append(line)
-        error = next((line for line in lines if line.startswith("e-[")), None)
-        if error is not None:
-            raise DeviceError(f"the firmware answers {command.split(' ')[0]!r} with: {error[3:].removesuffix(']')}")
         return lines
 
     def _line(self, command: str, timeout_s: float) -> str:
@@ -169,7 +229,7 @@ class Link:
         while b"\n" not in self._buffer:
             data = self._stream.read(max(0.0, deadline - time.monotonic()))
             if not data:
-                raise CheckFailed(f"the firmware did not answer {command.split(' ')[0]!r} within {timeout_s:g} s")
+                raise LinkError(f"the firmware did not answer {command.split(' ')[0]!r} within {timeout_s:g} s")
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode("ascii", errors="replace").strip("\r\0")

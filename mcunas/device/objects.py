@@ -32,11 +32,11 @@ _FLAGS = ("-std=c11", "-masm-syntax-unified", "-g", "-ffunction-sections", "-fda
 
 
 def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...], level: tuple[str, ...],
-                    folders: tuple[str, ...] = ("app",)) -> None:
+                    folders: tuple[str, ...] = ("app",), defines: tuple[str, ...] = ()) -> None:
     """Objects of model, kernels, platform and application into work/obj, named so that their order is fixed.
 
     work: holds model.c, model.h, image.c and board.h. level: options of model and kernels. folders: of firmware/, whose
-    sources belong to the application.
+    sources belong to the application. defines: options for all.
     Raises InputError: a driver or kernel that is not there, or C that does not compile.
     """
     root = firmware_dir().resolve()
@@ -51,9 +51,9 @@ def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...]
         if not source.exists():
             raise InputError(f"{source.name} is not in firmware/{source.parent.name}", board.key)
 
-    flags = [*board.cflags, *_FLAGS]
+    flags = [*board.cflags, *_FLAGS, *defines]
     paths = [f"-I{root}/kernels", f"-I{root}/decode", f"-ffile-prefix-map={root}=firmware", f"-ffile-prefix-map={work}=."]
-    firmware_paths = [*paths, f"-I{root}/platform", f"-I{root}/app", f"-I{work}"]
+    firmware_paths = [*paths, f"-I{root}/platform", *(f"-I{root}/{folder}" for folder in folders), f"-I{work}"]
     headers = b"".join(path.read_bytes() for path in sorted(root.rglob("*.h")))
     model_state = hashlib.sha256("\0".join((compiler_version(gcc), *flags, *level)).encode() + headers)
     firmware_state = hashlib.sha256("\0".join((compiler_version(gcc), *flags, FIRMWARE_LEVEL)).encode() + headers)
@@ -81,10 +81,10 @@ def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...]
 
 
 def _sees_board(source: Path) -> bool:
-    """Does it include board.h, directly or through headers of firmware/platform? The other objects serve all boards."""
+    """Does it include board.h, directly or through a header of the firmware's? The other objects serve all boards."""
     names = re.findall(r'^#include "(\S+)"', source.read_text(), re.MULTILINE)
-    platform = firmware_dir() / "platform"
-    return "board.h" in names or any(_sees_board(platform / name) for name in names if (platform / name).exists())
+    headers = [firmware_dir() / folder / name for folder in ("platform", "app") for name in names]
+    return "board.h" in names or any(_sees_board(header) for header in headers if header.exists())
 
 
 def _cached(state: hashlib._Hash, source: Path) -> Path:

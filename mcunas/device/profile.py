@@ -19,6 +19,7 @@ from mcunas.cost.thumb import CLASSES, Instruction
 from mcunas.device.build import Image
 from mcunas.device.counts import Run, count
 from mcunas.device.disassembly import Code, disassemble
+from mcunas.device.stand_in import emulated
 from mcunas.device.toolchain import tool
 from mcunas.errors import CheckFailed
 
@@ -80,6 +81,7 @@ class Profile:
 
 def profile(image: Image, seed: int = 0) -> Profile:
     """Count one inference on pseudo-random input. Raises InputError, ToolMissing, CheckFailed."""
+    image = emulated(image)
     counts = count(image, seed)
     blocks = list(_blocks(counts.blocks, image, disassemble(image.elf, image.board)))
     layers = image.manifest["layers"]
@@ -99,6 +101,7 @@ def profile(image: Image, seed: int = 0) -> Profile:
 
 def executed(image: Image, seed: int = 0) -> tuple[int, Cycles]:
     """(instructions, their modelled cycles) of one inference on pseudo-random input. Raises as `profile` does."""
+    image = emulated(image)
     counts, code = count(image, seed), disassemble(image.elf, image.board)
     blocks = [_block(run, code.span(run.start, run.size)) for run in counts.blocks]
     return (sum(block.runs * len(block.instructions) for block in blocks),

@@ -34,13 +34,14 @@ def decoder_of(graph: Graph, task: Task) -> Any:
     return task.objective.on_board(graph.tensors[graph.outputs[0]].shape, graph.output_quant)
 
 
-def prove(image: Image, task: Task, split: Split, progress: Callable[[int], None] | None = None) -> Proof:
-    """progress: called with the number of inferences done so far. Raises what `validate` does."""
+def prove(image: Image, task: Task, split: Split, progress: Callable[[int], None] | None = None,
+          port: str | None = None) -> Proof:
+    """progress: called with the number of inferences done so far. port: of a board; None: QEMU. Raises as `validate`."""
     from mcunas.graph import read_tflite
     from mcunas.graph.oracle import Oracle
 
     boxes: list[np.ndarray] | None = [] if "decoder" in image.manifest else None
-    found = stream(image, split.images, progress, boxes)
+    found = stream(image, split.images, progress, boxes, port)
     data = image.tflite.read_bytes()
     graph = read_tflite(data)
     oracle = Oracle(graph, data)
@@ -53,7 +54,7 @@ def prove(image: Image, task: Task, split: Split, progress: Callable[[int], None
 
         by_board = padded(boxes)
         differing += int(np.count_nonzero(by_board != by_host))
-    report = validate(image, [one[None] for one in split.images[:MEASURED_INPUTS]])
+    report = validate(image, [one[None] for one in split.images[:MEASURED_INPUTS]], port=port)
     report = replace(report, inputs=len(split), mismatches=max(differing, report.mismatches))
     on_board, on_host = (task.objective.measure(answers, split.labels) for answers in (by_board, by_host))
     return Proof(report, on_board, on_host)

@@ -1,38 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a built firmware on its target, an emulated core, and feeds it over the serial line."""
+"""Runs a built firmware on its target, an emulated core or a board, and feeds it over the serial line."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from mcunas.device.build import Image
 from mcunas.device.link import Link
-from mcunas.device.qemu import Qemu
+from mcunas.device.target import connect, retried
 from mcunas.errors import InputError
 
 
-@contextmanager
-def connect(image: Image, options: Sequence[str] = ()) -> Iterator[Link]:
-    """A booted target; it is stopped on leaving. options: more for QEMU. Raises InputError, ToolMissing, CheckFailed."""
-    with Qemu(image.board, image.elf, options) as stream:
-        link = Link(stream, image.elf)
-        link.wait_for_boot()
-        yield link
-
-
-def run(image: Image, inputs: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
-    """One inference. inputs: one array per input tensor (NHWC, the model's dtypes); a lone array for a lone input."""
+def run(image: Image, inputs: Sequence[np.ndarray] | np.ndarray, port: str | None = None) -> list[np.ndarray]:
+    """One inference. inputs: one array per input tensor (NHWC, the model's dtypes); a lone array for a lone input.
+    port: of a board that runs the firmware; None: QEMU."""
     data = input_bytes(image, inputs)
-    with connect(image) as link:
-        link.load(data)
-        link.infer()
-        return split_outputs(image, link.output())
+    if port is None:
+        image = _emulated(image)
+    with connect(image, port=port) as link:
+        return split_outputs(image, retried(link, image, lambda: inference(link, data)))
+
+
+def inference(link: Link, data: bytes) -> bytes:
+    """The outputs' bytes for these inputs' bytes."""
+    link.load(data)
+    link.infer()
+    return link.output()
 
 
 def stream(image: Image, inputs: np.ndarray, progress: Callable[[int], None] | None = None,
-           boxes: list[np.ndarray] | None = None) -> np.ndarray:
+           boxes: list[np.ndarray] | None = None, port: str | None = None) -> np.ndarray:
     """Many inferences over the serial line; for models with one input and one output.
 
     inputs: (N, ...) of the input's dtype, each item of the input's size (NHWC). Returns (N, ...) of the output's dtype
@@ -43,13 +41,19 @@ def stream(image: Image, inputs: np.ndarray, progress: Callable[[int], None] | N
     if len(tensors) != 1 or len(image.manifest["inputs"]) != 1:
         raise InputError("only models with one input and one output can be streamed", image.board.key)
     outputs = []
-    with connect(image) as link:
+    if port is None:
+        image = _emulated(image)
+    with connect(image, port=port) as link:
         for done, item in enumerate(inputs, 1):
-            link.load(input_bytes(image, item))
-            link.infer()
-            outputs.append(split_outputs(image, link.output())[0])
+            data = input_bytes(image, item)
+
+            def one(data: bytes = data) -> tuple[bytes, np.ndarray | None]:
+                return inference(link, data), None if boxes is None else link.boxes()
+
+            output, found = retried(link, image, one)
+            outputs.append(split_outputs(image, output)[0])
             if boxes is not None:
-                boxes.append(link.boxes())
+                boxes.append(found)
             if progress:
                 progress(done)
     shape = tuple(tensors[0]["shape"])
@@ -78,3 +82,9 @@ def split_outputs(image: Image, data: bytes) -> list[np.ndarray]:
         arrays.append(part.reshape(tensor["shape"]))
         at += tensor["bytes"]
     return arrays
+
+
+def _emulated(image: Image) -> Image:
+    from mcunas.device.stand_in import emulated
+
+    return emulated(image)

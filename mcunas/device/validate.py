@@ -13,9 +13,12 @@ import numpy as np
 from mcunas.board import Board
 from mcunas.compiler.lifetime import ALIGN_BYTES
 from mcunas.device.build import Image
-from mcunas.device.link import Link
+from mcunas.device.link import Link, MemoryUse
+from mcunas.device.locate import Flash, Located, locate
 from mcunas.device.random_input import random_inputs
-from mcunas.device.run import connect, input_bytes
+from mcunas.device.run import input_bytes
+from mcunas.device.stand_in import emulated
+from mcunas.device.target import connect, retried
 from mcunas.errors import InputError, ToolMissing
 
 
@@ -49,7 +52,8 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """mismatches: differing output bytes over all inputs."""
+    """mismatches: differing output bytes over all inputs. retries: what a serial line did to an inference, which was then
+    run again. located: the layer where the first mismatch begins, where a debug build could tell."""
 
     board: str
     model: str
@@ -60,6 +64,8 @@ class ValidationReport:
     predicted: Figures
     cycles_source: str
     input_kept: bool
+    retries: tuple[str, ...] = ()
+    located: Located | None = None
 
     @property
     def passed(self) -> bool:
@@ -70,7 +76,8 @@ class ValidationReport:
         return {"board": self.board, "model": self.model, "inputs": self.inputs, "mismatches": self.mismatches,
                 **asdict(self.measured), "cycles_source": self.cycles_source, "predicted": asdict(self.predicted),
                 "first_mismatch": asdict(self.first_mismatch) if self.first_mismatch else None,
-                "input_kept": self.input_kept, "passed": self.passed}
+                "located": asdict(self.located) if self.located else None,
+                "retries": list(self.retries), "input_kept": self.input_kept, "passed": self.passed}
 
 
 def is_promised(used_bytes: int, promised_bytes: int) -> bool:
@@ -80,9 +87,12 @@ def is_promised(used_bytes: int, promised_bytes: int) -> bool:
 
 
 def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] | None = None, *, n_random: int = 20,
-             seed: int = 0) -> ValidationReport:
+             seed: int = 0, port: str | None = None, flash: Flash | None = None,
+             find_layer: bool = True) -> ValidationReport:
     """Run `inputs` (each one inference; default: `n_random` pseudo-random ones from `seed` on) on the target.
 
+    port: of a board that runs `image`; None: QEMU. find_layer: on a mismatch, look for the layer where it begins, on a board
+    by way of `flash`, which puts an image there.
     Raises InputError (no model beside the image, wrong inputs), ToolMissing, CheckFailed (the target fails to run).
     """
     from mcunas.graph import read_tflite
@@ -90,34 +100,61 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
 
     if image.tflite is None:
         raise InputError("the firmware has no model.tflite beside it", str(image.folder), "build it with tflite=...")
+    if port is None:
+        image = emulated(image)
     data = image.tflite.read_bytes()
     oracle = Oracle(read_tflite(data), data)
     count = n_random if inputs is None else len(inputs)
     if count < 1:
         raise InputError("nothing to validate with: no inputs", fix="give at least one")
-    mismatches, first = 0, None
-    with connect(image) as link:
+    mismatches, first, retries = 0, None, []
+    with connect(image, port=port) as link:
         for i in range(count):
-            arrays = _load(link, image, None if inputs is None else inputs[i], seed + i)
-            link.infer()
-            found = np.frombuffer(link.output(), np.uint8)
+            given = None if inputs is None else inputs[i]
+            arrays = _arrays(image, given, seed + i)
+
+            def infer(arrays=arrays, given=given, i=i) -> bytes:
+                _load(link, image, arrays, None if given is not None else seed + i)
+                link.infer()
+                return link.output()
+
+            found = np.frombuffer(retried(link, image, infer, retries.append), np.uint8)
             expected = [np.frombuffer(np.ascontiguousarray(a).tobytes(), np.uint8) for a in oracle.outputs(arrays)]
             differs = np.flatnonzero(found != np.concatenate(expected))
             mismatches += differs.size
             if differs.size and first is None:
-                first = _mismatch(i, int(differs[0]), expected, found)
-        executed = instructions(link, image, None if inputs is None else inputs[0], seed)
-        _load(link, image, None if inputs is None else inputs[0], seed)
-        memory = link.memory()
-    cycles, source = modelled(image, lambda: executed, seed)
-    if executed is None:
-        executed = _counted(image, seed)
+                first, wrong = _mismatch(i, int(differs[0]), expected, found), arrays
+        given = None if inputs is None else inputs[0]
+
+        def measure() -> tuple[tuple[int, int], MemoryUse]:
+            arrays = _arrays(image, given, seed)
+            _load(link, image, arrays, None if given is not None else seed)
+            ticks = link.ticks()
+            _load(link, image, arrays, None if given is not None else seed)
+            return ticks, link.memory()
+
+        (ticks, empty), memory = retried(link, image, measure, retries.append)
+    executed, cycles, source = _timed(image, ticks, empty, seed, port)
+    located = None
+    if first is not None and find_layer and (port is None or flash):
+        located = locate(image, wrong, port=port, flash=flash)
     model, build = image.manifest, image.manifest["build"]
     arena_used = memory.arena_used + sum(memory.further_used)
     measured = Figures(arena_used, build["flash_bytes"], build["flash_bytes"] - model["weight_bytes"],
                        model["weight_bytes"], memory.stack_used, executed, cycles)
     return ValidationReport(image.board.key, model["model"], count, mismatches, first, measured,
-                            _predicted(image, data), source, bool(memory.input_kept))
+                            _predicted(image, data), source, bool(memory.input_kept), tuple(retries), located)
+
+
+def _timed(image: Image, ticks: int, empty: int, seed: int, port: str | None) -> tuple[int | None, int | None, str]:
+    """(executed instructions, cycles, what the cycles are) of one inference that took `ticks` less `empty`."""
+    board = image.board
+    if port is not None:
+        return None, (ticks - empty) * board.clock_hz // board.timer.hz, (
+            f"measured on the board by its timer ({board.timer.driver}, {board.timer.hz / 1e6:g} MHz)")
+    executed = (instructions_of(board, ticks) - instructions_of(board, empty)) if board.emulated_timer_hz else None
+    cycles, source = modelled(image, lambda: executed, seed)
+    return _counted(image, seed) if executed is None else executed, cycles, source
 
 
 def modelled(image: Image, instructions: Callable[[], int | None], seed: int) -> tuple[int | None, str]:
@@ -154,20 +191,25 @@ def _counted(image: Image, seed: int) -> int | None:
         return None
 
 
-def _load(link: Link, image: Image, inputs: Sequence[np.ndarray] | np.ndarray | None, seed: int) -> list[np.ndarray]:
-    """Give the target its input, and return it."""
-    if inputs is not None:
-        link.load(input_bytes(image, inputs))
-        return [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
-    arrays = random_inputs(seed, [(tuple(t["shape"]), t["dtype"]) for t in image.manifest["inputs"]])
-    link.seed(seed, input_bytes(image, arrays))
-    return arrays
+def _arrays(image: Image, inputs: Sequence[np.ndarray] | np.ndarray | None, seed: int) -> list[np.ndarray]:
+    """`inputs`, or pseudo-random ones."""
+    if inputs is None:
+        return random_inputs(seed, [(tuple(t["shape"]), t["dtype"]) for t in image.manifest["inputs"]])
+    return [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
+
+
+def _load(link: Link, image: Image, arrays: Sequence[np.ndarray], seed: int | None) -> None:
+    """Give the target its input; by its seed, if they were drawn from one."""
+    if seed is None:
+        link.load(input_bytes(image, arrays))
+    else:
+        link.seed(seed, input_bytes(image, arrays))
 
 
 def instructions(link: Link, image: Image, inputs: Sequence[np.ndarray] | np.ndarray | None = None,
                  seed: int = 0) -> int | None:
     """Executed instructions of one inference, on pseudo-random input if none is given; None: the emulator has no timer."""
-    _load(link, image, inputs, seed)
+    _load(link, image, _arrays(image, inputs, seed), seed if inputs is None else None)
     ticks, empty = link.ticks()
     if not image.board.emulated_timer_hz:
         return None

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ENGINE=tflm: what is generated around TFLM is built and run, with a small stand-in for the library; with TFLM_ROOT set,
+with the library itself."""
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mcunas.board import Board
+from mcunas.device.compare import compare
+from mcunas.device.target import connect
+from mcunas.device.tflm import LIBRARY, OPERATORS, Tflm, build_tflm, engine_cc
+from mcunas.errors import InputError
+from mcunas.graph import read_tflite, write_tflite
+from tests.small_models import dense
+
+BOARD = Board.load("mps2-an386")
+USED_BYTES = 1000
+# Just enough of TFLM's interface, with sums for a network.
+_HEADERS = {
+    "micro_interpreter.h": """
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
+struct TfLiteTensor { union { uint8_t *uint8; int8_t *int8; } data; };
+namespace tflite {
+struct Model;
+struct Resolver { int known = 0; };
+class MicroInterpreter {
+ public:
+  MicroInterpreter(const Model *, const Resolver &r, uint8_t *arena, size_t size) : r_(r), arena_(arena), size_(size) {}
+  ~MicroInterpreter() {}
+  TfLiteStatus AllocateTensors();
+  TfLiteStatus Invoke();
+  TfLiteTensor *input(size_t) { return &in_; }
+  TfLiteTensor *output(size_t) { return &out_; }
+  size_t arena_used_bytes() const;
+ private:
+  const Resolver &r_;
+  uint8_t *arena_;
+  size_t size_;
+  TfLiteTensor in_, out_;
+};
+}
+""",
+    "micro_mutable_op_resolver.h": """
+#pragma once
+#include "tensorflow/lite/micro/micro_interpreter.h"
+namespace tflite {
+struct Registration {};
+template <unsigned n> struct MicroMutableOpResolver : Resolver {
+  TfLiteStatus AddFullyConnected(Registration) { known += 1; return kTfLiteOk; }
+  TfLiteStatus AddSoftmax(Registration) { known += 10; return kTfLiteOk; }
+};
+}
+""",
+    "kernels/fully_connected.h": "namespace tflite { struct Registration; Registration Register_FULLY_CONNECTED_INT8(); }\n",
+    "kernels/softmax.h": "namespace tflite { struct Registration; Registration Register_SOFTMAX_INT8(); }\n",
+}
+_SOURCE = """
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+namespace tflite {
+Registration Register_FULLY_CONNECTED_INT8() { return {}; }
+Registration Register_SOFTMAX_INT8() { return {}; }
+TfLiteStatus MicroInterpreter::AllocateTensors() {
+  in_.data.uint8 = arena_ + 64;
+  out_.data.uint8 = arena_ + 512;
+  return r_.known == KNOWN && size_ >= 1000 ? kTfLiteOk : kTfLiteError;
+}
+TfLiteStatus MicroInterpreter::Invoke() {
+  uint32_t sum = 0;
+  for (int i = 0; i < 40; i++) sum += in_.data.uint8[i];
+  for (int i = 0; i < 6; i++) out_.data.uint8[i] = (uint8_t)(sum + i);
+  return kTfLiteOk;
+}
+size_t MicroInterpreter::arena_used_bytes() const { return 1000; }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tflm")
+    for name, text in _HEADERS.items():
+        path = root / "tensorflow/lite/micro" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (root / "tensorflow/lite/schema").mkdir(parents=True)
+    (root / "tensorflow/lite/schema/schema_generated.h").write_text(
+        "namespace tflite { struct Model; inline const Model *GetModel(const void *p) { return (const Model *)p; } }\n")
+    (root / "lib.cc").write_text(_SOURCE)
+    known = sum({"FULLY_CONNECTED": 1, "SOFTMAX": 10}[kind] for kind in {op.kind for op in dense(40, 6).ops})
+    subprocess.run(["arm-none-eabi-g++", *BOARD.cflags, "-std=c++17", "-Os", "-fno-exceptions", "-fno-rtti",
+                    f"-DKNOWN={known}", f"-I{root}", "-c", "lib.cc", "-o", "lib.o"], cwd=root, check=True)
+    (root / "gen/cortex_m_generic/lib").mkdir(parents=True)
+    subprocess.run(["arm-none-eabi-ar", "rc", f"gen/cortex_m_generic/lib/{LIBRARY}", "lib.o"], cwd=root, check=True)
+    return root
+
+
+def test_the_generated_firmware_links_runs_and_takes_the_arena_that_tflm_uses(root: Path, tmp_path: Path) -> None:
+    graph = dense(40, 6)
+    image = build_tflm(graph, write_tflite(graph), BOARD, tmp_path, Tflm.find(str(root)))
+    assert image.manifest["arena_bytes"] == -(-USED_BYTES // 16) * 16 == image.manifest["build"]["arena_bytes"]
+    data = bytes(range(40))
+    with connect(image) as link:
+        for _ in range(2):
+            link.load(data)
+            link.infer()
+            assert link.output() == bytes((sum(data) + i) & 0xFF for i in range(6))
+        memory = link.memory()
+    assert memory.arena_used == USED_BYTES and 0 < memory.stack_used < memory.stack
+
+
+def test_the_resolver_has_exactly_the_models_operators(data_dir: Path) -> None:
+    for name, kinds in (("kws_ref_model", 6), ("ad01_int8", 1)):
+        graph = read_tflite(data_dir / "mlperf_tiny" / f"{name}.tflite")
+        text = engine_cc(graph, 1024)
+        wanted = {OPERATORS[op.kind][0] for op in graph.ops}
+        assert set(re.findall(r"resolver\.(\w+)\(", text)) == wanted
+        assert f"MicroMutableOpResolver<{len(wanted)}>" in text and len(wanted) <= kinds
+        assert "Register_FULLY_CONNECTED_INT8()" in text
+
+
+def test_a_missing_or_half_built_tflm_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TFLM_ROOT", raising=False)
+    with pytest.raises(InputError, match=f"TFLM_ROOT is not set; let it name a folder with TFLM's headers and {LIBRARY}"):
+        Tflm.find()
+    with pytest.raises(InputError, match="has no tensorflow/lite/micro/micro_interpreter.h"):
+        Tflm.find(str(tmp_path))
+    (tmp_path / "tensorflow/lite/micro").mkdir(parents=True)
+    (tmp_path / "tensorflow/lite/micro/micro_interpreter.h").write_text("")
+    with pytest.raises(InputError, match=f"holds 0 files {LIBRARY}"):
+        Tflm.find(str(tmp_path))
+
+
+@pytest.mark.skipif(not os.environ.get("TFLM_ROOT"), reason="TFLM_ROOT is not set")
+def test_both_engines_give_the_same_bytes(data_dir: Path) -> None:
+    ours, theirs = compare(data_dir / "mlperf_tiny" / "kws_ref_model.tflite", BOARD)
+    assert ours.differing == theirs.differing == 0
+    assert ours.ram_bytes < theirs.ram_bytes and ours.flash_bytes < theirs.flash_bytes
