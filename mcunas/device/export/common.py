@@ -25,7 +25,7 @@ def example(bundle: Bundle) -> str:
 
 def _run(model: Compiled) -> list[str]:
     name = model.model_id
-    return [f"static ALIGNED uint8_t {name}_arena[MN_{name.upper()}_ARENA_BYTES];", "",
+    return [f"ALIGNED static uint8_t {name}_arena[MN_{name.upper()}_ARENA_BYTES];", "",
             f"static int8_t run_{name}(void) {{",
             f"  const struct mn_model *model = &mn_model_{name};",
             "  // The input is gone after invoke: write it before every inference.",
