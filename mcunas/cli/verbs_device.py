@@ -177,7 +177,7 @@ def tune(
     optimize: options.Optimized = options.Optimize.CYCLES,
     json: options.Json = False,
 ) -> None:
-    """Measure every layer's kernel variants on the board's core and keep the best choice for --tuned.
+    """Measure layers' kernel variants; keep the best for --tuned.
 
     Example: mcunas tune kws.tflite --board mps2-an386 --out build/kws
     """

@@ -101,7 +101,7 @@ def quantize(folder: Folder, resume: Resume = True, json: options.Json = False) 
 
 
 def report(folder: Folder, json: options.Json = False) -> None:
-    """Show what a run found, and write its report.html again from report.json.
+    """Show what a run found, and write its report.html again.
 
     Example: mcunas report runs/quickstart
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is this the chip that the board file means? Asked before anything is written to it, and by `mcunas check`."""
+"""Is this the chip that the board file means? Asked before anything is written to it, and by `mcunas validate --port`."""
 from __future__ import annotations
 
 from mcunas.board import Board
