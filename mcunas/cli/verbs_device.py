@@ -154,6 +154,8 @@ def validate(
         if where := report.located:
             print(f"the first difference is in op {where.op} {where.kind} ({where.name}) at {where.index}: "
                   f"{where.found} instead of {where.expected}; its step runs ops {', '.join(map(str, where.step_ops))}")
+        if report.not_located:
+            print(f"the layer was not looked for: {report.not_located}")
         if report.retries:
             print(f"the serial line cost {len(report.retries)} retries; the first: {report.retries[0]}")
         print(f"cycles and latency are {report.cycles_source}")

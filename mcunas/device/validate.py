@@ -19,7 +19,7 @@ from mcunas.device.random_input import random_inputs
 from mcunas.device.run import input_bytes
 from mcunas.device.stand_in import emulated
 from mcunas.device.target import connect, retried
-from mcunas.errors import InputError, ToolMissing
+from mcunas.errors import InputError, McunasError, ToolMissing
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Mismatch:
 @dataclass(frozen=True)
 class ValidationReport:
     """mismatches: differing output bytes over all inputs. retries: what a serial line did to an inference, which was then
-    run again. located: the layer where the first mismatch begins, where a debug build could tell."""
+    run again. located: the layer where the first mismatch begins, where a debug build could tell; not_located: why not."""
 
     board: str
     model: str
@@ -66,6 +66,7 @@ class ValidationReport:
     input_kept: bool
     retries: tuple[str, ...] = ()
     located: Located | None = None
+    not_located: str = ""
 
     @property
     def passed(self) -> bool:
@@ -77,7 +78,8 @@ class ValidationReport:
                 **asdict(self.measured), "cycles_source": self.cycles_source, "predicted": asdict(self.predicted),
                 "first_mismatch": asdict(self.first_mismatch) if self.first_mismatch else None,
                 "located": asdict(self.located) if self.located else None,
-                "retries": list(self.retries), "input_kept": self.input_kept, "passed": self.passed}
+                "not_located": self.not_located, "retries": list(self.retries), "input_kept": self.input_kept,
+                "passed": self.passed}
 
 
 def is_promised(used_bytes: int, promised_bytes: int) -> bool:
@@ -135,15 +137,18 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
 
         (ticks, empty), memory = retried(link, image, measure, retries.append)
     executed, cycles, source = _timed(image, ticks, empty, seed, port)
-    located = None
+    located, not_located = None, ""
     if first is not None and find_layer and (port is None or flash):
-        located = locate(image, wrong, port=port, flash=flash)
+        try:
+            located = locate(image, wrong, port=port, flash=flash)
+        except McunasError as error:        # the mismatch stands, whatever else fails
+            not_located = str(error)
     model, build = image.manifest, image.manifest["build"]
     arena_used = memory.arena_used + sum(memory.further_used)
     measured = Figures(arena_used, build["flash_bytes"], build["flash_bytes"] - model["weight_bytes"],
                        model["weight_bytes"], memory.stack_used, executed, cycles)
     return ValidationReport(image.board.key, model["model"], count, mismatches, first, measured,
-                            _predicted(image, data), source, bool(memory.input_kept), tuple(retries), located)
+                            _predicted(image, data), source, bool(memory.input_kept), tuple(retries), located, not_located)
 
 
 def _timed(image: Image, ticks: int, empty: int, seed: int, port: str | None) -> tuple[int | None, int | None, str]:
