@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from mcunas.cli import options
-from mcunas.cli.output import print_json, print_table, working
+from mcunas.cli.output import output_folder, print_json, print_table, working
 
 
 def compare(
@@ -18,11 +18,13 @@ def compare(
 
     Example: mcunas compare kws.tflite --board mps2-an386
     """
-    from mcunas.board import Board
+    from mcunas import api
     from mcunas.device.compare import compare as measure
+    from mcunas.device.tflm import Tflm
 
-    with working("building and running both"):
-        found = measure(model, Board.load(board), optimize=optimize.value)
+    tflm = Tflm.find()
+    with output_folder(None) as folder, working("building and running both"):
+        found = measure(api.build(model, board, folder, optimize=optimize.value), tflm)
     if json:
         print_json([asdict(engine) for engine in found])
         return

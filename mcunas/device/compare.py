@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mcunas import api
-from mcunas.board import Board
+from mcunas.device.build import Image
 from mcunas.device.random_input import random_inputs
 from mcunas.device.run import inference, input_bytes
 from mcunas.device.stand_in import emulated, stand_in
 from mcunas.device.target import connect
 from mcunas.device.tflm import Tflm, build_tflm
 from mcunas.device.validate import instructions
+from mcunas.graph import read_tflite
 from mcunas.graph.oracle import Oracle
 
 
@@ -31,13 +31,16 @@ class Engine:
     differing: int
 
 
-def compare(model: Path, board: Board, *, optimize: str = "cycles", inputs: int = 3) -> tuple[Engine, Engine]:
-    """(mcunas, TFLM) in QEMU. Raises InputError (no TFLM_ROOT), ToolMissing, DoesNotFit, CheckFailed."""
-    tflm = Tflm.find()
-    graph, data = api.load_model(model)
+def compare(image: Image, tflm: Tflm, *, inputs: int = 3) -> tuple[Engine, Engine]:
+    """(mcunas, TFLM) in QEMU; the model is the one that `image` was built from.
+
+    Raises InputError, ToolMissing, DoesNotFit, CheckFailed.
+    """
+    data = image.tflite.read_bytes()
+    graph = read_tflite(data)
     with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
-        ours = emulated(api.build(model, board, Path(folder) / "aot", optimize=optimize))
-        theirs = build_tflm(graph, data, stand_in(board), Path(folder) / "tflm", tflm)
+        ours = emulated(image)
+        theirs = build_tflm(graph, data, stand_in(image.board), Path(folder), tflm)
         oracle = Oracle(graph, data)
         return tuple(_measure(name, image, oracle, inputs)  # type: ignore[return-value]
                      for name, image in (("mcunas", ours), ("tflm", theirs)))
