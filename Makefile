@@ -19,6 +19,7 @@ PYTHON ?= python3
 PY     := .venv/bin/python
 MCUNAS := $(PY) -m mcunas
 READY  := .venv/ready
+IMPORT := .venv-import/ready
 PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc g++ libc6-dev make python3-venv python3-dev
 PACKAGES += $(if $(filter test,$(MAKECMDGOALS)),clang)
 
@@ -31,11 +32,11 @@ $(error unknown board '$(BOARD)'$(if $(CLOSE),; did you mean $(CLOSE)?); known: 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools quickstart test lint boards search compile firmware flash run validate compare tune profile calibrate report lock clean
+.PHONY: help setup setup-import tools quickstart test test-import lint boards search compile firmware flash run validate compare tune profile calibrate report lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 	@echo "  for example: make BOARD=mps2-an386 MODEL=mine.tflite firmware validate"
 
 setup: $(READY)  ## install everything (Debian packages, .venv) and do nothing else
@@ -71,11 +72,23 @@ $(READY): requirements.lock requirements-torch.txt pyproject.toml | tools
 	$(PY) -m pip check
 	@touch $(READY)
 
+setup-import: $(IMPORT)  ## install TensorFlow and onnx2tf for `mcunas import` (.venv-import, 1.7 GB)
+
+# Without dependencies: tf-keras asks for tensorflow, and tensorflow-cpu does.
+$(IMPORT): requirements-import.lock
+	@[ -x .venv-import/bin/python ] || "$(PYTHON)" -m venv .venv-import
+	.venv-import/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+	    -r requirements-import.lock
+	@touch $(IMPORT)
+
 quickstart: setup  ## search, quantize, build, run in QEMU and prove it, on handwritten digits (under 5 minutes)
 	@$(MCUNAS) quickstart $(ARGS)
 
 test: setup lint  ## install and run all tests (under 10 minutes)
 	@$(PY) -m pytest -n 2 $(ARGS)
+
+test-import: setup setup-import  ## install TensorFlow too, and test what needs it
+	@$(PY) -m pytest -n 2 tests/convert/test_foreign.py tests/convert/test_writer.py $(ARGS)
 
 lint: setup
 	@$(PY) -m ruff check .
@@ -123,6 +136,12 @@ lock: setup  ## resolve pyproject.toml again into requirements.lock
 	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-annotate --extra test --no-emit-package torch --custom-compile-command "make lock" \
 	    --output-file requirements.lock pyproject.toml
+	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["tensorflow"], sep="\n")' \
+	    | sed 's/^tensorflow==/tensorflow-cpu==/' > build/lock/import.in
+	@echo "tensorflow; python_version < '3'" > build/lock/override.txt
+	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --override build/lock/override.txt --custom-compile-command "make lock" \
+	    --output-file requirements-import.lock build/lock/import.in
 
 clean:  ## remove build products (not .venv, not runs)
 	@rm -rf build dist

@@ -48,7 +48,7 @@ def interpreter() -> str:
     if find_spec("tensorflow") and find_spec("onnx2tf"):
         return sys.executable
     raise ToolMissing("models of ONNX, Keras and TensorFlow need TensorFlow, which is not installed", "",
-                      "run `make import-setup` in a checkout, or pip install 'mcunas[tensorflow]'")
+                      "run `make setup-import` in a checkout, or pip install 'mcunas[tensorflow]'")
 
 
 def convert(kind: str, path: Path, samples: Mapping[str, np.ndarray]) -> Foreign:

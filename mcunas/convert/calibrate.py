@@ -61,6 +61,13 @@ def quantized(graph: Graph, data: bytes, samples: Sequence[np.ndarray]) -> Calib
     return Calibrated(to_int8(replace(own, graph=graph), activation_quants(graph, ranges)), outputs)
 
 
+def nominal(graph: Graph) -> Graph:
+    """The int8 Graph of a float one without data: of the right sizes and weights, with ranges that mean nothing."""
+    own = weights_apart(graph)
+    graph, ranges = rescaled(own.graph, dict.fromkeys(graph.activations(), (-1.0, 1.0)))
+    return to_int8(replace(own, graph=graph), activation_quants(graph, ranges))
+
+
 def weights_apart(graph: Graph) -> FloatGraph:
     """Every layer gets weights and a bias (zeros, where it has none) of its own: their scales depend on its input."""
     tensors, ops = list(graph.tensors), []

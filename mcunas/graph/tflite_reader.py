@@ -60,6 +60,16 @@ def read_tflite(source: str | Path | bytes, name: str | None = None, floats: boo
     return verify(graph, floats)
 
 
+def is_float(path: Path) -> bool:
+    """Does a .tflite file take float32 and hold no int8? False for one that cannot be read."""
+    try:
+        graph = _read(path.read_bytes(), path.stem, str(path))
+    except (OSError, InputError, *_MALFORMED):
+        return False
+    kinds = {t.dtype for t in graph.tensors}
+    return "float32" in kinds and not kinds & {"int8", "uint8", "int16"}
+
+
 def _bounded(count: int, data: bytes) -> range:
     """A vector cannot have more elements than the file has bytes."""
     if not 0 <= count <= len(data):
