@@ -13,11 +13,11 @@ from mcunas.cli.output import print_json, print_table, working
 
 def import_model(
     model: Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help=(
-        "An .onnx, .keras, .h5 or float .tflite file, or a SavedModel folder."))],
+        "An .onnx, .keras, .h5 or float .tflite file, a SavedModel folder, or module:function for a torch module."))],
     representative: Annotated[Path, typer.Option("--representative", "-r", metavar="DATA.npz", show_default=False, help=(
         "Real inputs as the model takes them, samples first; a hundred are plenty."))],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", show_default=False, help=(
-        "The .tflite to write; by default the model's name beside it."))] = None,
+        "The .tflite to write; by default NAME-int8.tflite beside it."))] = None,
     json: options.Json = False,
 ) -> None:
     """Turn a float model (ONNX, Keras, TFLite) into an int8 .tflite.
@@ -27,7 +27,7 @@ def import_model(
     from mcunas.convert import import_model as convert
     from mcunas.errors import InputError
 
-    target = out or model.with_name(f"{model.stem}{'-int8' if model.suffix == '.tflite' else ''}.tflite")
+    target = out or model.with_name(f"{model.stem.rpartition(':')[2]}-int8.tflite")
     if target.is_dir() or target.suffix != ".tflite":
         raise InputError("is not the name of a .tflite file", f"--out {target}", "for example --out model.tflite")
     with working(f"converting and quantizing {model}"):

@@ -13,10 +13,10 @@ __all__ = ["import_model"]
 
 
 def import_model(model: str | Path, representative: str | Path) -> Imported:
-    """Convert and quantize a file or a SavedModel folder. representative: .npz or .npy of real inputs, as the model takes
-    them, samples first.
+    """Convert and quantize a file, a SavedModel folder, or the torch module that "module:function" returns.
 
-    Only .tflite needs no TensorFlow; the others run it in a process of its own. Raises InputError, ToolMissing.
+    representative: .npz or .npy of real inputs, as the model takes them, samples first. ONNX, Keras and SavedModel run
+    TensorFlow, in a process of its own; the others need none. Raises InputError, ToolMissing.
     """
     from mcunas.convert.driver import run_import
 

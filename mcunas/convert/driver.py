@@ -55,12 +55,14 @@ def run_import(model: str | Path, representative: str | Path) -> Imported:
     """See `mcunas.convert.import_model`."""
     path, data = Path(model), Path(representative)
     kind, samples = kind_of(path), load_samples(data)
-    if kind == "tflite":
-        tflite = path.read_bytes()
-        foreign = None
-    else:
+    foreign = None
+    if kind == "torch":
+        from mcunas.convert.from_module import convert_module
+
+        foreign = convert_module(str(model), samples, data)
+    elif kind != "tflite":
         foreign = bridge.convert(kind, path, samples)
-        tflite = foreign.tflite
+    tflite = foreign.tflite if foreign else path.read_bytes()
     nodes = foreign.nodes if foreign else {}
     try:
         graph = read_tflite(tflite, path.stem, floats=True)

@@ -2,15 +2,19 @@
 """What kind of model a path is, by its content: the ending says little, and a wrong guess ends in a page of errors."""
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mcunas.errors import InputError
 
-_FIX = "give an .onnx, .keras, .h5 or float .tflite file, or a SavedModel folder"
+_FIX = "give an .onnx, .keras, .h5 or float .tflite file, a SavedModel folder, or module:function of a torch module"
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def kind_of(path: Path) -> str:
-    """"tflite", "onnx", "keras" or "saved_model". Raises InputError."""
+    """"tflite", "onnx", "keras", "saved_model", or "torch" for a module:function. Raises InputError."""
+    if _FUNCTION.fullmatch(str(path)) and not path.exists():
+        return "torch"
     try:
         if path.is_dir():
             if (path / "saved_model.pb").is_file():

@@ -99,6 +99,18 @@ def test_the_file_is_read_back_as_it_was_made(files: tuple[Path, Path], tmp_path
     assert write_tflite(again) == write_tflite(done.graph)
 
 
+def test_a_torch_module_goes_the_same_way(files: tuple[Path, Path], net: nn.Module, tmp_path: Path,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    from mcunas import named
+
+    images = np.load(files[1])["x"].transpose(0, 3, 1, 2)
+    np.save(tmp_path / "data.npy", images)
+    monkeypatch.setattr(named, "import_module", lambda name: type("m", (), {"trained": lambda: net, "__name__": name}))
+    done = import_model("mine:trained", tmp_path / "data.npy")
+    assert write_tflite(done.graph.with_(name="net")) == write_tflite(import_model(*files).graph)
+    assert done.conversion_error < 1e-5 and done.inputs[0][1:] == ((1, 3, 16, 16), (0, 2, 3, 1))
+
+
 @pytest.fixture
 def refused(files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Run `import`; it must end with status 2 and one line, and write nothing."""
