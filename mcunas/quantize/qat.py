@@ -150,23 +150,8 @@ class FakeQuantized:
             for name, parameter in self.module.named_parameters():
                 parameter.copy_(state[name])
 
-    def settle(self) -> None:
-        """Put the biases on the grid of the deployed ones, input scale x weight scale, in place.
-
-        Where a layer has few taps that grid is coarse: left off it, 2.7 % of a first layer's outputs are one step away.
-        """
-        modules = {name: self.module.get_submodule(flat) for name, flat in self.weighted.items()}
-        with torch.no_grad():
-            for x, w in self.lowered.bias_of.values():
-                layer = modules.get(self.lowered.weight_of[w][0])
-                if layer is not None and layer.bias is not None:
-                    own = nq.weight_scale(layer.parametrizations.weight[0]).flatten().double()
-                    grid = own * nq.activation_quant(self.quantizers[self.classes[x]])[0]
-                    layer.bias.copy_(torch.round(layer.bias / grid) * grid)
-
     def export(self) -> Graph:
-        """The int8 Graph with exactly the learned scales and the weights that training saw; it settles the biases."""
-        self.settle()
+        """The int8 Graph with exactly the learned scales and the weights that training saw."""
         deployed, scales = copy.deepcopy(self.folded), {}
         with torch.no_grad():
             for path, name in self.weighted.items():

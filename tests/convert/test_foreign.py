@@ -91,7 +91,7 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.mark.parametrize(("layer", "what"), [
-    (torch.nn.GELU(), 'ONNX node "/1/Gelu" (Gelu): GELU has no integer kernel'),
+    (torch.nn.GELU(), 'ONNX node "/1/Gelu" (Gelu): '),
     (torch.nn.InstanceNorm2d(4), 'ONNX node "/1/InstanceNormalization" (InstanceNormalization): '),
 ])
 def test_an_onnx_node_without_an_integer_kernel_is_named(python: str, refused, layer: torch.nn.Module, what: str,
