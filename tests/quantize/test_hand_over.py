@@ -33,7 +33,7 @@ def trained() -> tuple[FakeQuantized, tasks.Task]:
     images = torch.from_numpy(task.real(task.train.images))
     labels = torch.from_numpy(task.train.labels)
     net = ResidualNet(1, 10, (4, 8, 12))
-    _descend(net.train(), images, labels, torch.optim.Adam(net.parameters(), 0.01), 40)
+    _descend(net.train(), images, labels, torch.optim.Adam(net.parameters(), 0.01), 100)
     quantized = FakeQuantized(net.eval(), images[:128], task.input_quant)
     weights, ranges = quantized.parameters()
     _descend(quantized.module, images, labels, torch.optim.Adam([*weights, *ranges], 0.002), 15)
