@@ -59,7 +59,7 @@ def guard(folder: Path) -> dict[str, Any]:
     scale, zero_point = graph.tensors[graph.outputs[0]].quant.per_tensor
     trained = np.clip(np.rint(fake / scale) + zero_point, -128, 127).astype(int)
     deployed = run_tflite(graph, images).astype(int)
-    return {"task": result.task, "images": len(images), "arg_max": float((trained.argmax(1) == deployed.argmax(1)).mean()),
+    return {"task": task.name, "images": len(images), "arg_max": float((trained.argmax(1) == deployed.argmax(1)).mean()),
             "within_one": float((abs(trained - deployed) <= 1).mean()), "largest": int(abs(trained - deployed).max())}
 
 
