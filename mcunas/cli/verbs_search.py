@@ -82,7 +82,7 @@ def quickstart(
 
 
 def quantize(folder: Folder, resume: Resume = True, json: options.Json = False) -> None:
-    """Train a finished search's network for int8 and write model.tflite into its folder.
+    """Train a finished search's network for int8: model.tflite.
 
     Example: mcunas quantize runs/digits
     """
