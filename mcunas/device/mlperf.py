@@ -59,8 +59,8 @@ def mlperf(model: Path, name: str, board: Board, out: Path, *, optimize: str = "
     image = build(compiled, board, out, tflite=data, folders=("app", "mlperf"), defines=defines)
     count = inferences(_latency_s(graph, board, optimize))
     write_files(out, {"devices.yaml": devices_yaml(board, board.console.usb or ("0000:0000",)),
-                      "tests.yaml": tests_yaml(benchmark, count, WARMUPS),
-                      "tests_accuracy.yaml": tests_yaml(benchmark, None, 0)})
+                      "tests.yaml": script_yaml(benchmark, count, WARMUPS),
+                      "tests_accuracy.yaml": script_yaml(benchmark, None, 0)})
     return image
 
 
@@ -81,7 +81,7 @@ def devices_yaml(board: Board, usb: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def tests_yaml(benchmark: Benchmark, count: int | None, warmups: int) -> str:
+def script_yaml(benchmark: Benchmark, count: int | None, warmups: int) -> str:
     """The runner's script for one benchmark: performance with `count` inferences a window, or accuracy over all files."""
     loop, infer = ("loop 5", f"infer {count} {warmups}") if count else ("loop", "infer 1 0")
     return (f"{benchmark.name}:\n  name: {benchmark.title}\n  model: {benchmark.name}\n  truth_file: y_labels.csv\n"

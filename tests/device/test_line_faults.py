@@ -18,7 +18,7 @@ from mcunas.device import locate as locating
 from mcunas.device.link import Link, LinkError
 from mcunas.device.qemu import Qemu
 from mcunas.device.target import ATTEMPTS, check_board
-from mcunas.errors import CheckFailed
+from mcunas.errors import CheckFailed, InputError
 from tests.device.faulty import FaultyLine, change, lose, repeat
 from tests.small_models import dense
 
@@ -143,3 +143,17 @@ def test_every_step_has_its_ticks(image) -> None:
     shift, hz = image.board.emulate.icount_shift, Board.load("mps2-an386").timer.hz
     steps = sum(ticks) * 1e9 / hz / 2**shift
     assert 0.7 * total < steps < 1.1 * total and len(ticks) == len(set(x["step"] for x in image.manifest["layers"]))
+
+
+def test_a_board_on_a_serial_port_is_validated_like_one_in_the_emulator(image) -> None:
+    """QEMU behind a pseudo-terminal: to the host a port like any other; then its cable is pulled."""
+    from tests.device.test_calibrate import on_a_port
+
+    with on_a_port(image) as (port, process):
+        report = device.validate(image, n_random=3, port=port)
+        assert report.passed and report.retries == () and report.measured.instructions is None
+        assert report.cycles_source == "measured on the board by its timer (cmsdk, 25 MHz)" and report.measured.cycles > 0
+        process.kill()
+        process.wait()
+        with pytest.raises((CheckFailed, InputError), match=port):
+            device.validate(image, n_random=1, port=port)

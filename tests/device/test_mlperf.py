@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mcunas.board import Board
-from mcunas.device.mlperf import BENCHMARKS, devices_yaml, inferences, mlperf, tests_yaml
+from mcunas.device.mlperf import BENCHMARKS, devices_yaml, inferences, mlperf, script_yaml
 from mcunas.device.qemu import Qemu
 from mcunas.errors import InputError
 from mcunas.graph import read_tflite
@@ -103,9 +103,9 @@ def test_the_files_for_the_runner_are_what_it_parses() -> None:
     (device,) = yaml.safe_load(devices_yaml(board, board.console.usb))
     assert device["type"] == "dut" and device["usb"][0x0483] == [0x374B, 0x374E]
     assert device["baud"]["performance"] == board.console.baud
-    script = yaml.safe_load(tests_yaml(BENCHMARKS["kws01"], 150, 5))["kws01"]
+    script = yaml.safe_load(script_yaml(BENCHMARKS["kws01"], 150, 5))["kws01"]
     assert script["model"] == "kws01" and script["script"] == [{"loop 5": ["download", "infer 150 5"]}]
-    accuracy = yaml.safe_load(tests_yaml(BENCHMARKS["ad01"], None, 0))["ad01"]
+    accuracy = yaml.safe_load(script_yaml(BENCHMARKS["ad01"], None, 0))["ad01"]
     assert accuracy["script"] == [{"loop": ["download", "infer 1 0"]}]
 
 
