@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A dask cluster as an Executor: `dask scheduler`, a `dask worker` per core on every machine, and the scheduler's address.
 
-Workers import mcunas, so it must be installed there with the same versions; data travels with the jobs.
+The scheduler and the workers import mcunas, so it must be installed there in the same version; data travels with the jobs.
 """
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
+from mcunas import __version__
 from mcunas.errors import InputError, ToolMissing
 
 TIMEOUT_S = 15
@@ -38,6 +39,22 @@ class Cluster(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._inner.shutdown(wait=wait)
+
+
+def _demand_same(client: Any, address: str) -> None:
+    """Raise InputError unless the scheduler and all workers have this mcunas."""
+    fix = f"install mcunas {__version__} on the scheduler's machine and on every worker's"
+    try:
+        client.submit(_version, pure=False).result(TIMEOUT_S)
+        found = set(client.run(_version).values())
+    except (ImportError, RuntimeError, AttributeError, TimeoutError) as error:
+        raise InputError(f"the cluster cannot run mcunas ({type(error).__name__})", where=address, fix=fix) from None
+    if found != {__version__}:
+        raise InputError(f"its workers have mcunas {', '.join(sorted(found))}", where=address, fix=fix)
+
+
+def _version() -> str:
+    return __version__
 
 
 def _announced(topic: str, name: str, function: Callable, *args: Any) -> Any:
@@ -68,4 +85,5 @@ def connected(address: str) -> Iterator[Cluster]:
         except TimeoutError:
             raise InputError("the scheduler has no workers", where=address, fix=f"start some: dask worker {address}"
                              ) from None
+        _demand_same(client, address)
         yield Cluster(client)
