@@ -19,7 +19,7 @@ TIMEOUT_S = 15
 
 class Cluster(Executor):
     """dask's executor, and a record of what it does by itself: a job whose worker dies is run again without a word, so each
-    attempt says so to the scheduler."""
+    attempt says so to the scheduler (one that dies within milliseconds may not get that far)."""
 
     def __init__(self, client: Any) -> None:
         self._client, self._inner = client, client.get_executor(pure=False)
