@@ -17,7 +17,39 @@ struct mn_job4_mve {
   const int32_t *requant;
   int8_t *out;                 // of the first pixel
   int32_t zero_point;
+  uint32_t inputs8[2];         // int4 weights: eight times the sum of each window
 };
+
+// From sums in q0, q1 (pixels) and multipliers in q2 to bytes; then the next block at label 1, or the end.
+#define MN_FINISH4 \
+  "ldr r4, [sp, #12]\n" \
+  "vqrdmulh.s32 q0, q0, q2\n" \
+  "vqrdmulh.s32 q1, q1, q2\n" \
+  "cbz r4, 4f\n" \
+  "vshr.s32 q2, q0, #31\n" /* VRSHL rounds ties up: away from zero for one less than negatives */ \
+  "vadd.i32 q0, q0, q2\n" \
+  "vshr.s32 q2, q1, #31\n" \
+  "vadd.i32 q1, q1, q2\n" \
+  "4: vldrb.s32 q2, [r5], #4\n" \
+  "ldrd r0, r2, [sp]\n" \
+  "vrshl.s32 q0, q0, q2\n" \
+  "vrshl.s32 q1, q1, q2\n" \
+  "vqmovnb.s32 q0, q0\n" \
+  "vqmovnt.s32 q0, q1\n" \
+  "vqadd.s16 q0, q0, q7\n" \
+  "vqmovnb.s16 q0, q0\n" \
+  "add r0, r0, r7\n" \
+  "vstrb.32 q0, [r7], #4\n" \
+  "vshr.u32 q0, q0, #16\n" \
+  "vstrb.32 q0, [r0]\n" \
+  "cmp r7, r2\n" \
+  "bne 1b\n" \
+  "pop {r1, r2}\n" \
+  "pop {r0, r1}"
+
+#define MN_CLOBBERS4 \
+  "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", "d0", "d1", "d2", "d3", \
+      "d4", "d5", "d6", "d7", "d14", "d15"
 
 // One step. r1, r11: windows. r3: weights. r0 r2 r4 r6: sums of the first pixel, r8 r10 r12 lr: of the second.
 #define MN_STEP4                    \
@@ -68,34 +100,10 @@ static inline void mn_blocks4_mve(const struct mn_job4_mve *given)
                    "vldrw.32 q2, [r5], #16\n"
                    "vmov q1[2], q1[0], r8, r12\n"
                    "vmov q1[3], q1[1], r10, lr\n"
-                   "ldr r4, [sp, #12]\n"
-                   "vqrdmulh.s32 q0, q0, q2\n"
-                   "vqrdmulh.s32 q1, q1, q2\n"
-                   "cbz r4, 4f\n"
-                   "vshr.s32 q2, q0, #31\n"       // VRSHL rounds ties up: away from zero for one less than negatives
-                   "vadd.i32 q0, q0, q2\n"
-                   "vshr.s32 q2, q1, #31\n"
-                   "vadd.i32 q1, q1, q2\n"
-                   "4: vldrb.s32 q2, [r5], #4\n"
-                   "ldrd r0, r2, [sp]\n"
-                   "vrshl.s32 q0, q0, q2\n"
-                   "vrshl.s32 q1, q1, q2\n"
-                   "vqmovnb.s32 q0, q0\n"
-                   "vqmovnt.s32 q0, q1\n"         // pixels in turn
-                   "vqadd.s16 q0, q0, q7\n"
-                   "vqmovnb.s16 q0, q0\n"
-                   "add r0, r0, r7\n"
-                   "vstrb.32 q0, [r7], #4\n"
-                   "vshr.u32 q0, q0, #16\n"
-                   "vstrb.32 q0, [r0]\n"
-                   "cmp r7, r2\n"
-                   "bne 1b\n"
-                   "pop {r1, r2}\n"
-                   "pop {r0, r1}"
+                   MN_FINISH4
                    : "+r"(job)
                    :
-                   : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", "d0",
-                     "d1", "d2", "d3", "d4", "d5", "d6", "d7", "d14", "d15");
+                   : MN_CLOBBERS4);
 #else
   static const uint8_t order[4] = {0, 1, 2, 3};
   const int8_t *w = given->weights;

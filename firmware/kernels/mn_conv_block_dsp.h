@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inner part of convolutions: runs of pixel pairs, in assembly on the core (mn_conv_asm_dsp.h) because it needs
 // all fourteen registers. The windows of two pixels are widened into words that lie in turn, then multiplied with
-// blocks of four output channels: a step of two inputs is 12 instructions for 16 multiply-accumulates (11 with wide
-// weights).
+// blocks of four output channels: a step of two inputs is 12 instructions for 16 multiply-accumulates (11 with weights of
+// 16 bits, 13 with 4).
 //
-// MN_CONV_WIDE: 0 when weights are pairs of bytes (mn_nn_dsp.h), 1 when they are int16.
+// MN_CONV_BITS: 8 when weights are pairs of bytes, 4 when they are int4 (mn_nn_dsp.h), 16 when they are int16.
 #ifndef MN_CONV_BLOCK_DSP_H
 #define MN_CONV_BLOCK_DSP_H
 
@@ -40,15 +40,17 @@ struct mn_conv_run {
 };
 
 // Each width has a name of its own, for a program that is compiled as a whole may hold both.
-#if MN_CONV_WIDE
+#if MN_CONV_BITS == 16
 #define MN_CONV_RUN mn_conv_run_wide_dsp
+#elif MN_CONV_BITS == 4
+#define MN_CONV_RUN mn_conv_run_s4_dsp
 #else
 #define MN_CONV_RUN mn_conv_run_dsp
 #endif
 MN_DSP_ASSEMBLY void MN_CONV_RUN(struct mn_conv_run *r);
 
 // Loops are entered in their midst, at a distance in bytes of code; 1 marks Thumb.
-#define MN_CONV_STEP_CODE (MN_CONV_WIDE ? 44 : 48)
+#define MN_CONV_STEP_CODE (MN_CONV_BITS == 16 ? 44 : MN_CONV_BITS == 8 ? 48 : 52)
 #define MN_CONV_ENTRY(steps) \
   (((steps) == 1 ? 8 : (8 - ((steps) - 1) % 8) % 8) * MN_CONV_STEP_CODE + 1)
 #define MN_CONV_QUAD_ENTRY(quads) (((quads) == 0 ? 4 * 28 + 8 : (4 - (quads) % 4) % 4 * 28) + 1)
@@ -94,27 +96,57 @@ static void mn_conv_widen_pair(const struct mn_conv_run *r, const int8_t *const 
   }
 }
 
+#if MN_CONV_BITS == 4
+
+// Sums of four channels of both pixels.
+static const uint32_t *mn_conv_sums(const struct mn_conv_run *r, const uint32_t *w, int32_t channels,
+                                    uint32_t sums[4][2])
+{
+  (void)channels;
+  for (int32_t pixel = 0; pixel < 2; pixel++) {
+    uint32_t s[4] = {0}, inputs8 = 0;
+    const uint32_t *word = w;
+
+    for (const uint32_t *v = r->x + pixel; v != r->x_end + pixel; v += 2, word++) {
+      s[0] = mn_smlad(*word, *v, s[0]);
+      s[1] = mn_smlad(*word & 0x0f0f0f0fu, *v, s[1]);
+      s[2] = mn_smlad(*word & 0x00ff00ffu, *v, s[2]);
+      s[3] = mn_smlad(*word & 0x000f000fu, *v, s[3]);
+      inputs8 = mn_smlad(0x00080008u, *v, inputs8);
+    }
+    sums[0][pixel] = s[3] - inputs8;
+    sums[1][pixel] = (uint32_t)((int32_t)(s[2] - s[3] - (inputs8 << 4)) >> 4);
+    sums[2][pixel] = (uint32_t)((int32_t)(s[1] - s[3] - (inputs8 << 8)) >> 8);
+    sums[3][pixel] = (uint32_t)((int32_t)(s[0] - s[1] - s[2] + s[3]) >> 12);
+  }
+  return w + (r->x_end - r->x) / 2;
+}
+
+#else
+
 // Sums of four channels (or of two) of both pixels.
 static const uint32_t *mn_conv_sums(const struct mn_conv_run *r, const uint32_t *w, int32_t channels,
                                     uint32_t sums[4][2])
 {
   for (const uint32_t *v = r->x; v != r->x_end; v += 2) {
-    for (int32_t c = 0; c < channels; c += MN_CONV_WIDE ? 1 : 2, w++) {
+    for (int32_t c = 0; c < channels; c += MN_CONV_BITS == 16 ? 1 : 2, w++) {
       for (int32_t pixel = 0; pixel < 2; pixel++) {
-        sums[c][pixel] = mn_smlad(MN_CONV_WIDE ? *w : mn_widen_even(*w), v[pixel], sums[c][pixel]);
-        if (!MN_CONV_WIDE) {
+        sums[c][pixel] = mn_smlad(MN_CONV_BITS == 16 ? *w : mn_widen_even(*w), v[pixel], sums[c][pixel]);
+        if (MN_CONV_BITS == 8) {
           sums[c + 1][pixel] = mn_smlad(*w, v[pixel], sums[c + 1][pixel]);
         }
       }
     }
   }
-  for (int32_t i = 0; !MN_CONV_WIDE && i < channels; i += 2) {
+  for (int32_t i = 0; MN_CONV_BITS == 8 && i < channels; i += 2) {
     for (int32_t pixel = 0; pixel < 2; pixel++) {
       sums[i + 1][pixel] = (uint32_t)((int32_t)(sums[i + 1][pixel] - sums[i][pixel]) >> 8);
     }
   }
   return w;
 }
+
+#endif
 
 static const uint32_t *mn_conv_channels(const struct mn_conv_run *r, const uint32_t *w, uint32_t count, int8_t *out)
 {

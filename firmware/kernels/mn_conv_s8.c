@@ -1,41 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <stdbool.h>
-
+#define MN_CONV_MEMBERS mn_conv_s8
+#include "mn_conv_walk.h"
 #include "mn_dot.h"
 #include "mn_math.h"
-#include "mn_nn.h"
-#include "mn_rows.h"
-#include "mn_window.h"
-
-// The taps of one output pixel that lie on the input, as runs of bytes.
-struct patch {
-  struct mn_taps rows, cols;
-  struct mn_lines lines;          // rows of taps in the input's buffer
-  struct mn_runs runs;            // of one call: a row of taps, or all of them
-  int32_t calls;
-  int32_t w_row, w_first;         // from row to row of taps; weight of the first tap inside
-  bool border;
-};
-
-// A row of taps is one run when its pixels are neighbours and all their channels are read. All rows go into one call
-// unless the buffer ends between them.
-static void find_runs(const struct mn_conv_s8 *p, struct patch *a)
-{
-  const int32_t height = a->rows.to - a->rows.from, width = a->cols.to - a->cols.from;
-
-  a->border = height < p->kernel_h || width < p->kernel_w;
-  a->w_row = p->kernel_w * p->group_c;
-  a->w_first = a->rows.from * a->w_row + a->cols.from * p->group_c;
-  a->calls = height;
-  if (p->dilation_w != 1 || p->group_c != p->in_step) {
-    a->runs = (struct mn_runs){width, p->group_c, p->dilation_w * p->in_step, p->group_c};
-  } else if (a->lines.wrap >= 0) {
-    a->runs = (struct mn_runs){1, width * p->group_c, 0, 0};
-  } else {
-    a->runs = (struct mn_runs){height, width * p->group_c, a->lines.step, a->w_row};
-    a->calls = 1;
-  }
-}
 
 static void products(const struct patch *a, const int8_t *x, const int8_t *w, int32_t w_stride, int32_t lanes,
                      uint32_t acc[MN_LANES])
@@ -53,7 +20,6 @@ static void products(const struct patch *a, const int8_t *x, const int8_t *w, in
   }
 }
 
-// All channels of one output pixel; x is the input pixel of the first tap inside.
 static void pixel(const struct mn_conv_s8 *p, const struct patch *a, const int8_t *x, int8_t *out)
 {
   const int32_t w_stride = p->kernel_h * p->kernel_w * p->group_c;
@@ -89,25 +55,5 @@ static void pixel(const struct mn_conv_s8 *p, const struct patch *a, const int8_
 
 void mn_conv_s8(const struct mn_conv_s8 *p, const int8_t *in, int8_t *out, int32_t from, int32_t to)
 {
-  const struct mn_span rows = mn_span(from, to), cols = mn_across(&rows, p->out_w);
-  struct patch a;
-
-  for (int32_t oy = rows.first; oy != rows.end; oy += rows.step) {
-    const int32_t y = oy * p->stride_h - p->pad_top;
-    int8_t *const result = out + mn_slot(oy, p->out_ring) * p->out_w * p->out_step;
-
-    a.rows = mn_taps_inside(y, p->in_h, p->kernel_h, p->dilation_h);
-    a.lines = mn_lines(y + a.rows.from * p->dilation_h, a.rows.to - a.rows.from, p->dilation_h, p->in_ring,
-                       p->in_w * p->in_step);
-    for (int32_t ox = cols.first; ox != cols.end; ox += cols.step) {
-      const int32_t x = ox * p->stride_w - p->pad_left;
-
-      a.cols = mn_taps_inside(x, p->in_w, p->kernel_w, p->dilation_w);
-      const bool misses = a.rows.from == a.rows.to || a.cols.from == a.cols.to;
-      const int32_t at = misses ? 0 : a.lines.first + (x + a.cols.from * p->dilation_w) * p->in_step;
-
-      find_runs(p, &a);
-      pixel(p, &a, in + at, result + ox * p->out_step);
-    }
-  }
+  mn_conv_walk(p, in, out, from, to);
 }

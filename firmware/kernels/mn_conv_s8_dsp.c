@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolution: the windows of two output pixels are widened into scratch, then multiplied with all channels.
-#define MN_CONV_WIDE 0
+#define MN_CONV_BITS 8
 #define MN_CONV_MEMBERS mn_conv_s8_dsp
 #include "mn_conv_walk_dsp.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolution with weights as int16: as mn_conv_s8_dsp.c, but nothing is widened in the loop.
-#define MN_CONV_WIDE 1
+#define MN_CONV_BITS 16
 #define MN_CONV_MEMBERS mn_conv_s8_wide_dsp
 #include "mn_conv_walk_dsp.h"
 

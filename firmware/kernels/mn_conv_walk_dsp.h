@@ -2,7 +2,7 @@
 // The walk of convolutions over output pixels: rows in either direction, pixels in pairs. Pairs whose windows lie
 // inside the rows run in assembly; windows that hang over a side are put together here.
 //
-// Before inclusion: MN_CONV_WIDE (mn_conv_block_dsp.h), MN_CONV_MEMBERS: the name of the kernel's struct.
+// Before inclusion: MN_CONV_BITS (mn_conv_block_dsp.h), MN_CONV_MEMBERS: the name of the kernel's struct.
 #ifndef MN_CONV_WALK_DSP_H
 #define MN_CONV_WALK_DSP_H
 

@@ -5,7 +5,7 @@
 
 __asm__(
   "  .syntax unified\n"
-  "  .pushsection .text.mn_depthwise_block_dsp, \"ax\", %progbits\n"
+  "  .pushsection .text." MN_DSP_TEXT(MN_DEPTHWISE_COLUMNS) ", \"ax\", %progbits\n"
   "  .balign 4\n"
   "  .thumb\n"
 
@@ -24,8 +24,8 @@ __asm__(
   // r0 to r3: rows behind the last column; r12: columns; lr: bytes to the end, negative. [sp] lr, step. Of three rows
   // r3 is the step, and the third row's channels lie alone in the low halves of their words.
   "  .thumb_func\n"
-  "  .type mn_depthwise_columns_dsp, %function\n"
-  "mn_depthwise_columns_dsp:\n"
+  "  .type " MN_DSP_TEXT(MN_DEPTHWISE_COLUMNS) ", %function\n"
+  "" MN_DSP_TEXT(MN_DEPTHWISE_COLUMNS) ":\n"
   "  push {r2-r11, lr}\n"
   "  mov r12, r2\n"
   "  mul lr, r1, r3\n"
@@ -66,7 +66,7 @@ __asm__(
   "  adds lr, lr, r3\n"
   "  bne.n 2b\n"
   "  pop {r2-r11, pc}\n"
-  "  .size mn_depthwise_columns_dsp, . - mn_depthwise_columns_dsp\n"
+  "  .size " MN_DSP_TEXT(MN_DEPTHWISE_COLUMNS) ", . - " MN_DSP_TEXT(MN_DEPTHWISE_COLUMNS) "\n"
 
   // r0: column; r2, r3, r4: weights of rows (0, 1) per tap; r10, r11: inputs; lr: output.
   // [sp] columns of the channel, count, constants, rounding, [sp, 16] offset and slope (exact: twice the bias, rounding
@@ -137,8 +137,8 @@ __asm__(
 
   // r5, r6, r7: weights of rows (1, 2); r8, r9: sums of the two rows, r1, r12: of the next column's.
   "  .thumb_func\n"
-  "  .type mn_depthwise_two_dsp, %function\n"
-  "mn_depthwise_two_dsp:\n"
+  "  .type " MN_DSP_TEXT(MN_DEPTHWISE_TWO) ", %function\n"
+  "" MN_DSP_TEXT(MN_DEPTHWISE_TWO) ":\n"
   "  mn_depthwise_begin\n"
   "1:\n"
   "  mn_depthwise_channel\n"
@@ -231,7 +231,7 @@ __asm__(
   "  bpl.n 5b\n"
   "7:\n"
   "  mn_depthwise_end 1b\n"
-  "  .size mn_depthwise_two_dsp, . - mn_depthwise_two_dsp\n"
+  "  .size " MN_DSP_TEXT(MN_DEPTHWISE_TWO) ", . - " MN_DSP_TEXT(MN_DEPTHWISE_TWO) "\n"
 
   // r5, r6: weights of row 2 at taps (1, 0) and 2; lines: r7: rounding; r9: offset; exact: r9: step.
   "  .macro mn_one_first\n"
@@ -256,8 +256,8 @@ __asm__(
   "  .endm\n"
 
   "  .thumb_func\n"
-  "  .type mn_depthwise_one_dsp, %function\n"
-  "mn_depthwise_one_dsp:\n"
+  "  .type " MN_DSP_TEXT(MN_DEPTHWISE_ONE) ", %function\n"
+  "" MN_DSP_TEXT(MN_DEPTHWISE_ONE) ":\n"
   "  mn_depthwise_begin\n"
   "1:\n"
   "  mn_depthwise_channel\n"
@@ -307,7 +307,7 @@ __asm__(
   "  bpl.n 5b\n"
   "6:\n"
   "  mn_depthwise_end 1b\n"
-  "  .size mn_depthwise_one_dsp, . - mn_depthwise_one_dsp\n"
+  "  .size " MN_DSP_TEXT(MN_DEPTHWISE_ONE) ", . - " MN_DSP_TEXT(MN_DEPTHWISE_ONE) "\n"
 
   "  .purgem mn_pair_rows\n"
   "  .purgem mn_depthwise_begin\n"

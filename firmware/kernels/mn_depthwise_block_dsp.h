@@ -2,6 +2,8 @@
 // The inner part of 3x3 depthwise convolutions: a strip of four channels of two output rows, or of one, in assembly on
 // the core (mn_depthwise_asm_dsp.h) because it needs all fourteen registers. Vertical neighbours share a word, so that a
 // column of three taps takes two multiplications.
+//
+// Before inclusion: MN_DEPTHWISE_BITS: of a weight in flash, 4 or 8.
 #ifndef MN_DEPTHWISE_BLOCK_DSP_H
 #define MN_DEPTHWISE_BLOCK_DSP_H
 
@@ -13,21 +15,32 @@
 #define MN_COLUMN_WORDS 8
 #define MN_COLUMN_BYTES 32
 
-// One channel's constants, as mn_nn_dsp.h describes them.
+// Each has names of its own, for a program that is compiled as a whole may hold both.
+#if MN_DEPTHWISE_BITS == 4
+#define MN_DEPTHWISE_COLUMNS mn_depthwise_columns_s4_dsp
+#define MN_DEPTHWISE_TWO mn_depthwise_two_s4_dsp
+#define MN_DEPTHWISE_ONE mn_depthwise_one_s4_dsp
+#else
+#define MN_DEPTHWISE_COLUMNS mn_depthwise_columns_dsp
+#define MN_DEPTHWISE_TWO mn_depthwise_two_dsp
+#define MN_DEPTHWISE_ONE mn_depthwise_one_dsp
+#endif
+
+// One channel's constants, as mn_nn_dsp.h describes them for int8.
 #define MN_DEPTHWISE_WORDS 5
 
 // Writes `count` (at least 1) columns of four channels from byte `at` on of input rows; columns lie `step` bytes apart.
 // fourth: 0 when there are three rows.
-MN_DSP_ASSEMBLY void mn_depthwise_columns_dsp(const int8_t *const rows[4], int32_t count, uint32_t *columns,
+MN_DSP_ASSEMBLY void MN_DEPTHWISE_COLUMNS(const int8_t *const rows[4], int32_t count, uint32_t *columns,
                                               int32_t step, int32_t at, int32_t fourth);
 
 // Computes `count` (at least 1) output columns. The bytes of four channels end in the first word of each column, those
 // of a second row in the next word. _one computes one row only, from input columns `step` bytes apart, one or two
 // times MN_COLUMN_BYTES, so that bytes land where inputs have been used.
 // rounding, exact: as in struct mn_conv_run.
-MN_DSP_ASSEMBLY void mn_depthwise_two_dsp(uint32_t *columns, int32_t count, const uint32_t *constants,
+MN_DSP_ASSEMBLY void MN_DEPTHWISE_TWO(uint32_t *columns, int32_t count, const uint32_t *constants,
                                           uint32_t rounding, int32_t exact);
-MN_DSP_ASSEMBLY void mn_depthwise_one_dsp(uint32_t *columns, int32_t count, const uint32_t *constants,
+MN_DSP_ASSEMBLY void MN_DEPTHWISE_ONE(uint32_t *columns, int32_t count, const uint32_t *constants,
                                           uint32_t rounding, int32_t exact, int32_t step);
 
 #if defined(__arm__)
@@ -36,7 +49,7 @@ MN_DSP_ASSEMBLY void mn_depthwise_one_dsp(uint32_t *columns, int32_t count, cons
 
 #else
 
-static void mn_depthwise_columns_dsp(const int8_t *const rows[4], int32_t count, uint32_t *columns, int32_t step,
+static void MN_DEPTHWISE_COLUMNS(const int8_t *const rows[4], int32_t count, uint32_t *columns, int32_t step,
                                      int32_t at, int32_t fourth)
 {
   for (int32_t x = 0; x < count; x++, columns += MN_COLUMN_WORDS) {
@@ -88,13 +101,13 @@ static void mn_depthwise_rows(uint32_t *columns, int32_t count, const uint32_t *
   }
 }
 
-static void mn_depthwise_two_dsp(uint32_t *columns, int32_t count, const uint32_t *constants, uint32_t rounding,
+static void MN_DEPTHWISE_TWO(uint32_t *columns, int32_t count, const uint32_t *constants, uint32_t rounding,
                                  int32_t exact)
 {
   mn_depthwise_rows(columns, count, constants, rounding, exact, MN_COLUMN_BYTES, 2);
 }
 
-static void mn_depthwise_one_dsp(uint32_t *columns, int32_t count, const uint32_t *constants, uint32_t rounding,
+static void MN_DEPTHWISE_ONE(uint32_t *columns, int32_t count, const uint32_t *constants, uint32_t rounding,
                                  int32_t exact, int32_t step)
 {
   mn_depthwise_rows(columns, count, constants, rounding, exact, step, 1);

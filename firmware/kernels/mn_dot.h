@@ -3,23 +3,9 @@
 #ifndef MN_DOT_H
 #define MN_DOT_H
 
-#include <stdint.h>
-
-#include "mn_inline.h"
+#include "mn_runs.h"
 
 #define MN_LANES 4
-
-// `count` runs of `length` bytes each; run i starts at x + i * x_step and at w + i * w_step.
-struct mn_runs {
-  int32_t count, length, x_step, w_step;
-};
-
-// gcc would give each base an index of its own, more than a core has registers for.
-#if defined(__GNUC__) && !defined(__clang__)
-#define MN_ONE_INDEX __attribute__((optimize("no-ivopts")))
-#else
-#define MN_ONE_INDEX
-#endif
 
 // acc[k] += x . w_k for MN_LANES channels whose weights lie w_stride apart.
 static MN_NOINLINE MN_ONE_INDEX void mn_dot_lanes(const struct mn_runs *r, const int8_t *x, const int8_t *w,

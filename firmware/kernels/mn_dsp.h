@@ -89,6 +89,8 @@ MN_DSP_TERNARY(mn_smlad, "smlad %0, %1, %2, %3")                 // z + low x lo
 MN_DSP_TERNARY(mn_smmlar, "smmlar %0, %1, %2, %3")               // z + round(x * y / 2^32), ties up
 MN_DSP_TERNARY(mn_mla, "mla %0, %1, %2, %3")                     // z + x * y: compilers part it into two
 MN_DSP_TERNARY(mn_smmla, "smmla %0, %1, %2, %3")                 // z + x * y / 2^32, rounded down
+MN_DSP_BINARY(mn_ssub8, "ssub8 %0, %1, %2")                      // byte by byte x - y
+MN_DSP_TERNARY(mn_usada8, "usada8 %0, %1, %2, %3")               // z + sum of |byte of x - byte of y|, unsigned bytes
 MN_DSP_UNARY(mn_saturate_line, "ssat %0, #8, %1, asr #12")       // (x >> MN_LINE_POINT) limited to int8
 
 #else
@@ -131,6 +133,21 @@ static inline uint32_t mn_smlad(uint32_t x, uint32_t y, uint32_t z)
 static inline uint32_t mn_smmlar(uint32_t x, uint32_t y, uint32_t z)
 {
   return z + (uint32_t)(((int64_t)(int32_t)x * (int32_t)y + (INT64_C(1) << 31)) >> 32);
+}
+
+static inline uint32_t mn_ssub8(uint32_t x, uint32_t y)
+{
+  return ((x | 0x80808080u) - (y & 0x7f7f7f7fu)) ^ ((x ^ ~y) & 0x80808080u);
+}
+
+static inline uint32_t mn_usada8(uint32_t x, uint32_t y, uint32_t z)
+{
+  for (; x != y; x >>= 8, y >>= 8) {
+    const int32_t difference = (int32_t)(x & 0xffu) - (int32_t)(y & 0xffu);
+
+    z += (uint32_t)(difference < 0 ? -difference : difference);
+  }
+  return z;
 }
 
 static inline uint32_t mn_mla(uint32_t x, uint32_t y, uint32_t z) { return z + x * y; }

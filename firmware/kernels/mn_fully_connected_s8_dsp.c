@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fully connected layers with weights as pairs of bytes.
-#define MN_DENSE_WIDE 0
+#define MN_DENSE_BITS 8
 #define MN_DENSE_MEMBERS mn_fully_connected_s8_dsp
 #include "mn_dense_dsp.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fully connected layers with weights as int16.
-#define MN_DENSE_WIDE 1
+#define MN_DENSE_BITS 16
 #define MN_DENSE_MEMBERS mn_fully_connected_s8_wide_dsp
 #include "mn_dense_dsp.h"
 

@@ -65,6 +65,52 @@ static inline uint32_t mn_dot_mve(uint32_t acc, const int8_t *x, const int8_t *w
   return acc;
 }
 
+// The same with the low halves of w as numbers from 0 to 15.
+static inline uint32_t mn_dot_low_mve(uint32_t acc, const int8_t *x, const int8_t *w, int32_t count)
+{
+#if defined(__arm__)
+  __asm__("vmov.i8 q2, #15\n"
+          "dlstp.8 lr, %3\n"
+          "1: vldrb.8 q0, [%1], #16\n"
+          "vldrb.8 q1, [%2], #16\n"
+          "vand q1, q1, q2\n"
+          "vmladava.s8 %0, q0, q1\n"
+          "letp lr, 1b"
+          : "+Te"(acc), "+r"(x), "+r"(w) : "r"(count) : "lr", "d0", "d1", "d2", "d3", "d4", "d5", "memory");
+#else
+  for (int32_t i = 0; i < count; i++) {
+    acc += (uint32_t)(x[i] * (w[i] & 15));
+  }
+#endif
+  return acc;
+}
+
+// The sum of `count` bytes, count > 0.
+static inline int32_t mn_sum_mve(const int8_t *x, int32_t count)
+{
+  int32_t sum = 0;
+
+#if defined(__arm__)
+  __asm__("dlstp.8 lr, %2\n"
+          "1: vldrb.8 q0, [%1], #16\n"
+          "vaddva.s8 %0, q0\n"
+          "letp lr, 1b"
+          : "+Te"(sum), "+r"(x) : "r"(count) : "lr", "d0", "d1", "memory");
+#else
+  for (int32_t i = 0; i < count; i++) {
+    sum += x[i];
+  }
+#endif
+  return sum;
+}
+
+// T and S become the sums of a pair's first and second channel. inputs8: eight times the sum of x.
+static inline void mn_part_mve(uint32_t sums[2], uint32_t inputs8)
+{
+  sums[1] = (uint32_t)((int32_t)(sums[1] - sums[0]) >> 4);
+  sums[0] -= inputs8;
+}
+
 // A sum to its output byte; shift is negative or 0.
 static inline int8_t mn_scale_down_mve(uint32_t sum, int32_t multiplier, int32_t shift, int32_t zero_point)
 {

@@ -61,6 +61,50 @@ struct mn_fully_connected_s8 {
 void mn_fully_connected_s8(const struct mn_fully_connected_s8 *p, const int8_t *in, int8_t *out, int32_t from,
                            int32_t to);
 
+// The same layers with int4 weights. Convolution (without groups) and fully connected: a byte holds two output channels,
+// 16 * second + first + 8 (mn_pairs.h), in the layouts above with pairs in the place of channels; after an odd last
+// channel the second is 0. Depthwise: a channel's taps, two a byte, the first in the low half, in two's complement.
+struct mn_conv_s4 {
+  const int8_t *weights;
+  const int32_t *bias;
+  const int32_t *multiplier;
+  const int8_t *shift;
+  uint16_t in_ring, out_ring, in_h, in_w, in_step, out_w, out_c, out_step;
+  uint16_t group_c;        // input channels
+  uint16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+  int32_t input_zero_point, output_zero_point;
+  int8_t low, high;
+  uint8_t requant_step;
+};
+void mn_conv_s4(const struct mn_conv_s4 *p, const int8_t *in, int8_t *out, int32_t from, int32_t to);
+
+struct mn_depthwise_s4 {
+  const int8_t *weights;
+  const int32_t *bias;
+  const int32_t *multiplier;
+  const int8_t *shift;
+  uint16_t in_ring, out_ring, in_h, in_w, in_c, in_step, out_w, out_step, multiplier_c;
+  uint16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+  int32_t input_zero_point, output_zero_point;
+  int8_t low, high;
+  uint8_t requant_step;
+};
+void mn_depthwise_s4(const struct mn_depthwise_s4 *p, const int8_t *in, int8_t *out, int32_t from, int32_t to);
+
+struct mn_fully_connected_s4 {
+  const int8_t *weights;
+  const int32_t *bias;
+  const int32_t *multiplier;
+  const int8_t *shift;
+  uint16_t in_ring, out_ring;
+  int32_t width, depth, outputs, in_step, out_step;
+  int32_t output_zero_point;
+  int8_t low, high;
+  uint8_t requant_step;
+};
+void mn_fully_connected_s4(const struct mn_fully_connected_s4 *p, const int8_t *in, int8_t *out, int32_t from,
+                           int32_t to);
+
 // Transposed convolution: each output is gathered from the inputs that reach it.
 // weights: [out_c][kernel_h][kernel_w][in_c].
 // `bias` is the layer's own (nothing folded in), because the number of taps that reach a pixel varies.

@@ -44,20 +44,41 @@ struct mn_conv_s8_wide_dsp {
 void mn_conv_s8_wide_dsp(const struct mn_conv_s8_wide_dsp *p, const int8_t *in, int8_t *out, void *scratch,
                          int32_t from, int32_t to);
 
+// The same with int4 weights: blocks of four channels, the last one filled up, as [step]. A halfword per input is
+// 4096 D + 256 (C + 8) + 16 (B + 8) + A + 8 for the channels A to D. With x the inputs, S1 = sum of it times x, S2 of its
+// bits 0x0f0f, S3 of its low byte, S4 of its lowest half byte; X = 8 sum x: A = S4 - X, 16 B = S3 - S4 - 16 X,
+// 256 C = S2 - S4 - 256 X, and 4096 D = S1 - S2 - S3 + S4 exactly.
+struct mn_conv_s4_dsp {
+  MN_CONV_DSP_MEMBERS;
+};
+void mn_conv_s4_dsp(const struct mn_conv_s4_dsp *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
+                    int32_t to);
+
 // Depthwise convolution 3x3 of at least four channels, one output channel each, stride 1 or 2 both ways, no dilation.
 // constants: per channel five words: the taps as bytes w00, w01, w10, w11; w02, w21, w12, w20; w22 above a byte of
 // right shift less one; then requantization. They come in fours: the last four channels repeat some when the channels
 // are no multiple of four.
 // strip: output columns that are computed at a time. scratch: 32 bytes per input column of a strip.
 // A strip's pixels, of up to two rows and all channels, are written when the next strip's inputs are still to be read.
+#define MN_DEPTHWISE_DSP_MEMBERS                                                      \
+  const uint32_t *constants;                                                          \
+  uint16_t in_h, in_w, channels, in_step, out_h, out_w, out_step, in_ring, out_ring;  \
+  uint16_t stride, pad_top, pad_left, strip;                                          \
+  int8_t input_zero_point, output_zero_point, low, high;                              \
+  uint8_t exact
 struct mn_depthwise_s8_dsp {
-  const uint32_t *constants;
-  uint16_t in_h, in_w, channels, in_step, out_h, out_w, out_step, in_ring, out_ring;
-  uint16_t stride, pad_top, pad_left, strip;
-  int8_t input_zero_point, output_zero_point, low, high;
-  uint8_t exact;
+  MN_DEPTHWISE_DSP_MEMBERS;
 };
 void mn_depthwise_s8_dsp(const struct mn_depthwise_s8_dsp *p, const int8_t *in, int8_t *out, void *scratch,
+                         int32_t from, int32_t to);
+
+// The same with int4 weights. constants: per four channels a word each of taps plus 8, w00, w01, w10, w11 in the low
+// halves of the bytes and w02, w21, w12, w20 in the high ones; the bytes of w22; if exact, those of the shifts; then
+// requantization per channel.
+struct mn_depthwise_s4_dsp {
+  MN_DEPTHWISE_DSP_MEMBERS;
+};
+void mn_depthwise_s4_dsp(const struct mn_depthwise_s4_dsp *p, const int8_t *in, int8_t *out, void *scratch,
                          int32_t from, int32_t to);
 
 // rows x depth (at least 4) times [outputs][depth]. A depth that is no multiple of four begins with the quad of its
@@ -80,6 +101,13 @@ struct mn_fully_connected_s8_wide_dsp {
   MN_DENSE_DSP_MEMBERS;
 };
 void mn_fully_connected_s8_wide_dsp(const struct mn_fully_connected_s8_wide_dsp *p, const int8_t *in, int8_t *out);
+
+// The same with int4 weights: blocks of eight channels as [quad][2][four channels], halfwords as in mn_conv_s4_dsp, then
+// pairs as [quad]: bytes 16 * second + first + 8 where their inputs lie.
+struct mn_fully_connected_s4_dsp {
+  MN_DENSE_DSP_MEMBERS;
+};
+void mn_fully_connected_s4_dsp(const struct mn_fully_connected_s4_dsp *p, const int8_t *in, int8_t *out);
 
 // The mean of `pixels` (up to 255) pixels of `channels` (a multiple of 4). It has one output row.
 struct mn_average_pool_s8_dsp {

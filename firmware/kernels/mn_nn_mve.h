@@ -42,15 +42,26 @@ void mn_fully_connected_s8_mve(const struct mn_fully_connected_s8_mve *p, const 
 
 // Convolution, kernel_w taps side by side (no dilation in x): a row of taps is a run of run_bytes input bytes (kernel_w
 // times the channels). Two pixels at a time are gathered into scratch (2 * steps * 16 bytes); blocks of four channels.
+#define MN_CONV_MVE_MEMBERS                                                     \
+  const int8_t *weights;                                                        \
+  const int32_t *requant;                                                       \
+  uint16_t in_h, in_w, in_step, out_w, out_c, out_step, in_ring, out_ring;      \
+  uint16_t kernel_h, run_bytes, stride_h, stride_w, dilation_h, pad_top, pad_left; \
+  int8_t input_zero_point, output_zero_point, low, high;                        \
+  uint8_t ties
 struct mn_conv_s8_mve {
-  const int8_t *weights;
-  const int32_t *requant;
-  uint16_t in_h, in_w, in_step, out_w, out_c, out_step, in_ring, out_ring;
-  uint16_t kernel_h, run_bytes, stride_h, stride_w, dilation_h, pad_top, pad_left;
-  int8_t input_zero_point, output_zero_point, low, high;
-  uint8_t ties;
+  MN_CONV_MVE_MEMBERS;
 };
 void mn_conv_s8_mve(const struct mn_conv_s8_mve *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
+                    int32_t to);
+
+// The same with int4 weights: blocks of four channels as [step][pair][16], then pairs as [step][16]. A byte is
+// 16 * second + first + 8; with x the inputs, S = sum of byte * x and T = sum of its low half * x, the second channel's
+// sum is (S - T) / 16 and the first one's T less 8 sum x.
+struct mn_conv_s4_mve {
+  MN_CONV_MVE_MEMBERS;
+};
+void mn_conv_s4_mve(const struct mn_conv_s4_mve *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                     int32_t to);
 
 // Depthwise convolution of up to nine taps, any stride and dilation. Blocks of 16 channels, in the narrow kernel of

@@ -37,6 +37,18 @@ struct mn_conv_s8_m0 {
 void mn_conv_s8_m0(const struct mn_conv_s8_m0 *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                    int32_t to);
 
+// The same with int4 weights. weights: pairs of channels as [input], 16 * (second + 8) + first + 8; an odd last second is 0.
+struct mn_conv_s4_m0 {
+  const uint8_t *weights;
+  const int32_t *requant;
+  uint16_t in_h, in_w, in_step, out_w, out_c, in_ring, out_ring, out_step;
+  uint16_t kernel_h, run_bytes, stride_h, stride_w, dilation_h, pad_top, pad_left;
+  int8_t input_zero_point;
+  uint8_t signs;
+};
+void mn_conv_s4_m0(const struct mn_conv_s4_m0 *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
+                   int32_t to);
+
 // 3x3 depthwise convolution, one output channel per input channel, no dilation. scratch: 6 * in_step + 3 * in_c bytes.
 // words: five per channel: the bytes of nine weights, of the shift and two of nothing, twice the bias, the multiplier.
 struct mn_depthwise_s8_m3 {

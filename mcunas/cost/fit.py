@@ -26,11 +26,13 @@ from mcunas.compiler.tables import DEFAULT, clear
 from mcunas.cost.regression import relative_fit
 from mcunas.errors import DoesNotFit
 from mcunas.graph.ir import Graph, Op, Quant, Tensor
+from mcunas.graph.nibbles import with_int4
 from mcunas.graph.shapes import infer
 from mcunas.graph.spec import KINDS
 from mcunas.paths import boards_dir
 
 AT_ONCE = 24                # layers in one firmware
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 HOLD_OUT = 4                # every so many layers
 MOST_MACS = 500_000       # of a layer: what an emulated small core does in a second
 
@@ -42,7 +44,7 @@ def one_op(kind: str, shapes: list[tuple[int, ...]], attrs: dict, constants: dic
     """
     random = np.random.default_rng(0)
     data = Quant.of(0.02, -128), Quant.of(0.03, 5)          # as after a ReLU, and before one
-    weighted = kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+    weighted = kind in _WEIGHTED
     tensors, inputs, graph_inputs = [], [], []
     for i, shape in enumerate(shapes):
         if weighted and i == 1:
@@ -68,6 +70,14 @@ def one_op(kind: str, shapes: list[tuple[int, ...]], attrs: dict, constants: dic
 
 
 def layers(count: int = 48) -> Iterator[Graph]:
+    """Layers of small networks, those with weights once more with int4 weights."""
+    for graph in int8_layers(count):
+        yield graph
+        if graph.ops[0].kind in _WEIGHTED:
+            yield with_int4(graph, [0])
+
+
+def int8_layers(count: int) -> Iterator[Graph]:
     """Layers of the shapes that small networks have, log-uniform in their channels; the same ones every time.
 
     Half of the channel counts are multiples of eight, as people choose them.

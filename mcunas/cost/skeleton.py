@@ -74,7 +74,7 @@ class Skeleton:
             quant = Quant((0.01 * (1 + 0.001 * np.arange(count))).astype(np.float32), np.zeros(count, np.int64), quant.axis)
         if shape == old.shape and quant is old.quant:
             return old
-        filler = _WEIGHT if old.dtype == "int8" else 0
+        filler = {"int8": _WEIGHT, "int4": _WEIGHT // 16}.get(old.dtype, 0)
         return Tensor(old.name, shape, old.dtype, quant, np.full(shape, filler, old.data.dtype) if old.is_const else None)
 
 

@@ -47,7 +47,7 @@ class Quant:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A value in the graph; `data` is set for constants only."""
+    """A value in the graph; `data` is set for constants only. Weights of dtype "int4" are held as int8 of -8..7."""
 
     name: str
     shape: tuple[int, ...]
@@ -65,7 +65,8 @@ class Tensor:
 
     @property
     def size_bytes(self) -> int:
-        return self.elements * ITEM_BYTES[self.dtype]
+        """int4: two values a byte."""
+        return (self.elements + 1) // 2 if self.dtype == "int4" else self.elements * ITEM_BYTES[self.dtype]
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,8 @@ def check(graph: Graph, op: Op) -> None:
         _multipliers(integer_params.requant(graph, op).shift)
     if op.kind == "DEPTHWISE_CONV_2D" and len(op.inputs) == 3 and op.inputs[2] < 0:
         raise ValueError("TFLite Micro crashes on an empty bias input here; leave the third input out")
+    if op.kind == "FULLY_CONNECTED" and graph.tensors[op.inputs[1]].dtype == "int4":
+        _one_scale(graph, op)
     if op.kind == "FULLY_CONNECTED" and integer_params.bias_input(op) >= 0:
         _bias_scale(graph, op)
     if op.kind == "MEAN":
@@ -41,6 +43,11 @@ def _activation(activation: str, scale: float) -> None:
 def _multipliers(shift: np.ndarray) -> None:
     if (shift > _MAX_SHIFT).any():
         raise ValueError(f"the input's (and weights') scale is more than 2^{_MAX_SHIFT} times the output's")
+
+
+def _one_scale(graph: Graph, op: Op) -> None:
+    if not graph.tensors[op.inputs[1]].quant.is_per_tensor:
+        raise ValueError("TFLite Micro takes int4 weights here with one scale for all outputs only")
 
 
 def _bias_scale(graph: Graph, op: Op) -> None:

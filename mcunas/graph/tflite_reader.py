@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import re
 import struct
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from mcunas.errors import InputError, McunasError
 from mcunas.graph.ir import Graph, Op, Quant, Tensor
+from mcunas.graph.nibbles import unpacked
 from mcunas.graph.spec import KINDS
 from mcunas.graph.verify import verify
 
 _MALFORMED = (struct.error, IndexError, ValueError, TypeError, KeyError, AttributeError, OverflowError,
               UnicodeDecodeError, AssertionError, MemoryError, RecursionError)
 _DTYPES = {"FLOAT32": "float32", "INT32": "int32", "UINT8": "uint8", "INT64": "int64", "BOOL": "bool",
-           "INT16": "int16", "INT8": "int8"}
+           "INT16": "int16", "INT8": "int8", "INT4": "int4"}
 
 
 class Unsupported(InputError):
@@ -161,7 +163,8 @@ def _tensor(raw: object, types: dict[int, str], buffers: _Buffers, label: str) -
     content = buffers.get(raw.Buffer()) if raw.Buffer() else b""
     data = None
     if content:
-        array = np.frombuffer(content, np.dtype(dtype).newbyteorder("<")).astype(dtype)
+        array = (unpacked(content, prod(shape)) if dtype == "int4" else
+                 np.frombuffer(content, np.dtype(dtype).newbyteorder("<")).astype(dtype))
         data = array.reshape(shape)
         data.flags.writeable = False
     return Tensor(name, shape, dtype, _quant(raw.Quantization()), data)

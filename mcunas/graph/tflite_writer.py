@@ -9,6 +9,7 @@ import numpy as np
 
 from mcunas.errors import InputError
 from mcunas.graph.ir import Graph, Op, Tensor
+from mcunas.graph.nibbles import packed
 from mcunas.graph.shapes import squeezed_axes
 from mcunas.graph.spec import KINDS
 from mcunas.graph.verify import verify
@@ -55,8 +56,7 @@ def _tensor(schema: object, tensor: Tensor, buffers: list) -> object:
     out.type = getattr(schema.TensorType, tensor.dtype.upper())
     if tensor.is_const:
         buffer = schema.BufferT()
-        little = np.ascontiguousarray(tensor.data).astype(np.dtype(tensor.dtype).newbyteorder("<"))
-        buffer.data = np.frombuffer(little.tobytes(), np.uint8)
+        buffer.data = np.frombuffer(_bytes(tensor), np.uint8)
         buffers.append(buffer)
         out.buffer = len(buffers) - 1
     if tensor.quant is not None:
@@ -66,6 +66,12 @@ def _tensor(schema: object, tensor: Tensor, buffers: list) -> object:
         quant.quantizedDimension = tensor.quant.axis
         out.quantization = quant
     return out
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    if tensor.dtype == "int4":
+        return packed(tensor.data)
+    return np.ascontiguousarray(tensor.data).astype(np.dtype(tensor.dtype).newbyteorder("<")).tobytes()
 
 
 def _operator(schema: object, graph: Graph, op: Op, code: int) -> object:

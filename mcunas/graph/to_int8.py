@@ -89,11 +89,13 @@ def weight_scales(weight: np.ndarray, axis: int) -> np.ndarray:
 
 
 def to_int8(lowered: FloatGraph, activations: Mapping[int, tuple[float, int]],
-            weights: Mapping[str, np.ndarray] | None = None, compacted: bool = True) -> Graph:
+            weights: Mapping[str, np.ndarray] | None = None, compacted: bool = True,
+            bits: Mapping[str, int] | None = None) -> Graph:
     """The int8 Graph. compacted: drop unused tensors, which renumbers the rest.
 
     activations: tensor -> (scale, zero point) for every activation. weights: layer -> float32 scales (C,) in its
-    source's channel order; layers not named get `weight_scales`. Raises InputError when the result is not legal.
+    source's channel order; layers not named get `weight_scales`. bits: layer -> 4 for those whose weights become int4;
+    they are named in `weights`. Raises InputError when the result is not legal.
     """
     graph, tensors = lowered.graph, list(lowered.graph.tensors)
     for t in graph.activations():
@@ -102,11 +104,13 @@ def to_int8(lowered: FloatGraph, activations: Mapping[int, tuple[float, int]],
     for w, (path, order) in lowered.weight_of.items():
         axis, data = (3 if w in depthwise else 0), tensors[w].data
         scale = (weights or {}).get(path)
-        scale = weight_scales(data, axis) if scale is None else scale[list(order)] if order else scale
+        scale = weight_scales(data, axis) if scale is None else scale[list(order)] if order and scale.size > 1 else scale
         scale = np.ascontiguousarray(scale, np.float32)
         grid = scale.reshape([-1 if a == axis else 1 for a in range(data.ndim)])
-        q = np.clip(np.rint(data / grid), -127, 127).astype(np.int8)
-        tensors[w] = Tensor(tensors[w].name, q.shape, "int8", Quant(scale, np.zeros(scale.size, np.int64), axis), q)
+        dtype, top = ("int4", 7) if (bits or {}).get(path) == 4 else ("int8", 127)
+        q = np.clip(np.rint(data / grid), -top, top).astype(np.int8)
+        quant = Quant(scale, np.zeros(scale.size, np.int64), axis if scale.size > 1 else 0)
+        tensors[w] = Tensor(tensors[w].name, q.shape, dtype, quant, q)
     for b, (x, w) in lowered.bias_of.items():
         # TFLM multiplies the two float32 scales in double precision; the bias must sit on that grid.
         scale = tensors[x].quant.scale.astype(np.float64) * tensors[w].quant.scale.astype(np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mcunas.errors import InputError
-from mcunas.graph import limits
+from mcunas.graph import limits, nibbles
 from mcunas.graph.ir import Graph, Op, Tensor
 from mcunas.graph.shapes import infer
 from mcunas.graph.spec import EXPLICIT_PADDING, KINDS, data_inputs
@@ -64,6 +64,9 @@ def _verify_tensor(tensor: Tensor, name: str) -> None:
     _require(tensor.elements <= _MAX_ELEMENTS, f"{tensor.elements} elements are too many", where)
     if tensor.is_const:
         _require(tensor.data.shape == tensor.shape, f"data of shape {tensor.data.shape}, not {tensor.shape}", where)
+        _require(tensor.dtype != "int4" or bool(((tensor.data >= nibbles.LOW) & (tensor.data <= nibbles.HIGH)).all()),
+                 "a value does not fit into four bits", where)
+    _require(tensor.is_const or tensor.dtype != "int4", "only weights can be int4", where)
     quant = tensor.quant
     if quant is None:
         return
@@ -72,7 +75,7 @@ def _verify_tensor(tensor: Tensor, name: str) -> None:
     if not quant.is_per_tensor:
         _require(0 <= quant.axis < len(tensor.shape) and tensor.shape[quant.axis] == quant.scale.size,
                  f"{quant.scale.size} scales do not fit axis {quant.axis} of {tensor.shape}", where)
-    limits = {"int8": (-128, 127), "uint8": (0, 255)}.get(tensor.dtype)
+    limits = {"int8": (-128, 127), "uint8": (0, 255), "int4": (nibbles.LOW, nibbles.HIGH)}.get(tensor.dtype)
     if limits:
         _require(bool(((quant.zero_point >= limits[0]) & (quant.zero_point <= limits[1])).all()),
                  "a zero point lies outside its type", where)
@@ -152,7 +155,8 @@ def _verify_types(graph: Graph, op: Op, where: str) -> None:
 
 def _verify_weights(graph: Graph, op: Op, where: str) -> None:
     weights = graph.tensors[op.inputs[1]]
-    _require(weights.dtype == "int8", f"weights are {weights.dtype}, not int8", where,
+    possible = ("int8",) if op.kind == "TRANSPOSE_CONV" else ("int8", "int4")
+    _require(weights.dtype in possible, f"weights are {weights.dtype}, not {' or '.join(possible)}", where,
              "quantize the model to int8")
     quant = weights.quant
     axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0

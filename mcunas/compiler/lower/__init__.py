@@ -113,6 +113,8 @@ _LOWERINGS: dict[tuple[str, str], Lowering] = {}
 def lowers(*kinds: str, isa: str = "scalar") -> Callable[[Lowering], Lowering]:
     """Register a lowering for op kinds. An op may become several calls (CONCATENATION) or none (RESHAPE).
 
+    "CONV_2D int4" is a kind of its own here: the layer with int4 weights.
+
     A lowering for "dsp" or "mve" may return None: the next plainer one then takes the op.
     """
     def register(function: Lowering) -> Lowering:
@@ -121,11 +123,16 @@ def lowers(*kinds: str, isa: str = "scalar") -> Callable[[Lowering], Lowering]:
     return register
 
 
+def _kind(graph: Graph, op: Op) -> str:
+    packed = any(t >= 0 and graph.tensors[t].dtype == "int4" for t in op.inputs)
+    return f"{op.kind} int4" if packed else op.kind
+
+
 def candidates(graph: Graph, op: Op, isa: str) -> dict[str, list[KernelCall]]:
     """Every way to compute `op` on a core with `isa`, by the name of its variant, best first."""
-    found = {}
+    found, kind = {}, _kind(graph, op)
     for variant in (*ROOMY.get(isa, ()), *ISAS[isa]):
-        lowering = _LOWERINGS.get((op.kind, variant))
+        lowering = _LOWERINGS.get((kind, variant))
         calls = lowering(graph, op) if lowering else None
         if calls is not None:
             found[variant] = calls
@@ -137,12 +144,13 @@ def lower(graph: Graph, op: Op, isa: str = "scalar", variant: str | None = None)
 
     Raises KeyError when the op has no such variant.
     """
+    kind = _kind(graph, op)
     for candidate in ISAS[isa] if variant is None else (variant,):
-        lowering = _LOWERINGS.get((op.kind, candidate))
+        lowering = _LOWERINGS.get((kind, candidate))
         calls = lowering(graph, op) if lowering else None
         if calls is not None:
             return calls
-    raise KeyError(f"{op.kind} has no lowering {variant or isa!r}")
+    raise KeyError(f"{kind} has no lowering {variant or isa!r}")
 
 
-from mcunas.compiler.lower import convolution, dsp, dsp_simple, elementwise, movement, mve, pooling, resize, scalar  # noqa: E402,F401  registration
+from mcunas.compiler.lower import convolution, dsp, dsp_simple, elementwise, int4, movement, mve, pooling, resize, scalar  # noqa: E402,F401  registration

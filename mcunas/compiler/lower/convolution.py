@@ -20,7 +20,7 @@ from mcunas.graph.ir import Graph, Op
 _PIXEL = Window((1, 1), (1, 1), (1, 1), (0, 0))
 
 
-def _tables(graph: Graph, op: Op, p: Requant, sums: np.ndarray | None) -> dict[str, int | Table]:
+def tables(graph: Graph, op: Op, p: Requant, sums: np.ndarray | None) -> dict[str, int | Table]:
     """Weights, bias and requantization. sums: weight sums per output channel to fold, None to keep the plain bias."""
     weights, bias = graph.tensors[op.inputs[1]], bias_input(op)
     channels = weights.shape[3 if op.kind == "DEPTHWISE_CONV_2D" else 0]
@@ -39,23 +39,24 @@ def _tables(graph: Graph, op: Op, p: Requant, sums: np.ndarray | None) -> dict[s
     }
 
 
-def _weight_sums(graph: Graph, op: Op) -> np.ndarray:
+def weight_sums(graph: Graph, op: Op) -> np.ndarray:
     weights = graph.tensors[op.inputs[1]].data.astype(np.int64)
     return weights.sum(axis=(0, 1, 2) if op.kind == "DEPTHWISE_CONV_2D" else tuple(range(1, weights.ndim)))
 
 
-def _product(graph: Graph, op: Op, height: int, width: int) -> list[KernelCall]:
-    """Each of height x width pixels times the weights."""
+def product(graph: Graph, op: Op, height: int, width: int, kernel: str = "mn_fully_connected_s8",
+            packed: Table | None = None) -> list[KernelCall]:
+    """Each of height x width pixels times the weights. packed: the weights in another form that `kernel` takes."""
     weights = graph.tensors[op.inputs[1]]
     outputs, depth = weights.shape[0], weights.shape[-1]
     if height > UINT16_MAX:
         height, width = 1, height * width
-    params = {**_tables(graph, op, requant(graph, op), _weight_sums(graph, op)), "in_ring": height, "out_ring": height,
-              "width": width, "depth": depth, "outputs": outputs}
+    params = {**tables(graph, op, requant(graph, op), weight_sums(graph, op)), "in_ring": height, "out_ring": height,
+              "width": width, "depth": depth, "outputs": outputs} | ({} if packed is None else {"weights": packed})
 
     def at(x: Shape, y: Shape) -> KernelCall:
         rows = Rows(height, width * y[3], (RowInput(height, width * x[3], "in_ring"),))
-        return KernelCall("mn_fully_connected_s8", params | {"in_step": x[3], "out_step": y[3]}, op.inputs[:1], op.outputs,
+        return KernelCall(kernel, params | {"in_step": x[3], "out_step": y[3]}, op.inputs[:1], op.outputs,
                           macs=height * width * depth * outputs, rows=rows, overlap=(window_overlap(x, y, _PIXEL),))
 
     return [steppable(at, (1, height, width, depth), (1, height, width, outputs), reads_apart=True)]
@@ -66,9 +67,9 @@ def conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
     x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
     p, win = requant(graph, op), sliding_window(graph, op)
     if win.kernel == win.stride == (1, 1) and w[3] == x[3]:
-        return _product(graph, op, y[0] * y[1], y[2])
+        return product(graph, op, y[0] * y[1], y[2])
     params = {
-        **_tables(graph, op, p, _weight_sums(graph, op)), **_dilation(graph, op, win),
+        **tables(graph, op, p, weight_sums(graph, op)), **dilation(graph, op, win),
         **halfwords(graph, op, out_c=y[3], group_c=w[3], group_out_c=w[0] // (x[3] // w[3])),
         "input_zero_point": p.input_zero_point,
     }
@@ -81,7 +82,7 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
     p, win, multiplier = requant(graph, op), sliding_window(graph, op), op.attrs["depth_multiplier"]
     weights = np.ascontiguousarray(graph.tensors[op.inputs[1]].data[0].transpose(2, 0, 1))
     params = {
-        **_tables(graph, op, p, _weight_sums(graph, op)), **_dilation(graph, op, win),
+        **tables(graph, op, p, weight_sums(graph, op)), **dilation(graph, op, win),
         "weights": Table("int8_t", weights, "weights"), **halfwords(graph, op, in_c=x[3], multiplier_c=multiplier),
         "input_zero_point": p.input_zero_point,
     }
@@ -89,14 +90,14 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
                        has_steps=True)
 
 
-def _dilation(graph: Graph, op: Op, win: Window) -> dict[str, int]:
+def dilation(graph: Graph, op: Op, win: Window) -> dict[str, int]:
     return halfwords(graph, op, dilation_h=win.dilation[0], dilation_w=win.dilation[1])
 
 
 @lowers("FULLY_CONNECTED")
 def fully_connected(graph: Graph, op: Op) -> list[KernelCall]:
     depth = graph.tensors[op.inputs[1]].shape[1]
-    return without_steps(_product(graph, op, 1, graph.tensors[op.inputs[0]].elements // depth))
+    return without_steps(product(graph, op, 1, graph.tensors[op.inputs[0]].elements // depth))
 
 
 @lowers("TRANSPOSE_CONV")
@@ -104,7 +105,7 @@ def transpose_conv(graph: Graph, op: Op) -> list[KernelCall]:
     w, x, y = (graph.tensors[t].shape for t in (op.inputs[1], op.inputs[2], op.outputs[0]))
     p, win = requant(graph, op), sliding_window(graph, op)
     params = {
-        **_tables(graph, op, p, None), **window_fields(graph, op, win),
+        **tables(graph, op, p, None), **window_fields(graph, op, win),
         **halfwords(graph, op, batches=x[0], in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2], out_c=y[3]),
         "input_zero_point": p.input_zero_point,
     }

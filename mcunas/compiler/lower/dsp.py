@@ -17,6 +17,8 @@ from mcunas.compiler.lower.packing import (
     Short,
     byte_pairs,
     depthwise_3x3,
+    depthwise_3x3_int4,
+    fours,
     halfwords_joined,
     in_steps,
     in_stream,
@@ -50,16 +52,22 @@ def window_rows(x: tuple[int, ...], y: tuple[int, ...], win: Window, pixels: int
 
 @lowers("CONV_2D", isa="dsp")
 def conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
-    return _conv(graph, op, wide=False)
+    return _conv(graph, op, bits=8)
 
 
 @lowers("CONV_2D", isa="wide")
 def conv_2d_wide(graph: Graph, op: Op) -> list[KernelCall] | None:
     """Weights as int16 in flash: a twelfth fewer instructions in the innermost loop."""
-    return _conv(graph, op, wide=True)
+    return _conv(graph, op, bits=16)
 
 
-def _conv(graph: Graph, op: Op, wide: bool) -> list[KernelCall] | None:
+@lowers("CONV_2D int4", isa="dsp")
+def conv_2d_int4(graph: Graph, op: Op) -> list[KernelCall] | None:
+    return _conv(graph, op, bits=4)
+
+
+def _conv(graph: Graph, op: Op, bits: int) -> list[KernelCall] | None:
+    """bits: of a weight in flash."""
     x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
     p, win = requant(graph, op), sliding_window(graph, op)
     weights = graph.tensors[op.inputs[1]].data.astype(np.int64)
@@ -71,14 +79,14 @@ def _conv(graph: Graph, op: Op, wide: bool) -> list[KernelCall] | None:
             or run_bytes >= 4 > x[2] * x[3]):
         return None
     steps = in_steps(weights.reshape(w[0], w[1], run_bytes))
-    words = halfwords_joined(padded(steps, 2)) if wide else byte_pairs(steps)
+    words = halfwords_joined(padded(steps, 2)) if bits == 16 else byte_pairs(steps) if bits == 8 else fours(steps)
     if words is None:
         return None
     linear = w[1:3] == (1, 1) and win.stride == (1, 1) and x[1:3] == y[1:3]
     first = -(-win.pad[1] // win.stride[1])
     whole = min((x[2] + win.pad[1] - w[2]) // win.stride[1] + 1, y[2]) - first
     params = {
-        "weights": Table("uint32_t", in_stream(words, requant_rows(scaling), w[0]), "weights"),
+        "weights": Table("uint32_t", in_stream(words, requant_rows(scaling), 16 // bits), "weights"),
         **halfwords(graph, op, in_h=x[1], in_w=x[2], out_h=y[1], out_w=y[2], out_c=y[3], in_ring=x[1],
                     out_ring=y[1], kernel_h=w[1], run_bytes=run_bytes, steps=steps.shape[1], stride_h=win.stride[0],
                     stride_w=win.stride[1], dilation_h=win.dilation[0], pad_top=win.pad[0], pad_left=win.pad[1],
@@ -88,7 +96,7 @@ def _conv(graph: Graph, op: Op, wide: bool) -> list[KernelCall] | None:
     }
 
     def at(xs: Shape, ys: Shape) -> KernelCall:
-        return KernelCall("mn_conv_s8_wide_dsp" if wide else "mn_conv_s8_dsp",
+        return KernelCall({4: "mn_conv_s4_dsp", 8: "mn_conv_s8_dsp", 16: "mn_conv_s8_wide_dsp"}[bits],
                           params | halfwords(graph, op, in_step=xs[3], out_step=ys[3]), (op.inputs[0],), op.outputs,
                           scratch_bytes=8 * steps.shape[1], macs=prod(y) * prod(w[1:]),
                           rows=window_rows(xs, ys, win, 2, _ROW_TURN * win.kernel[0] * y[2]),
@@ -105,6 +113,15 @@ def _two_pixels(x: tuple[int, ...], y: tuple[int, ...], win: Window) -> Overlap:
 
 @lowers("DEPTHWISE_CONV_2D", isa="dsp")
 def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
+    return _depthwise(graph, op, bits=8)
+
+
+@lowers("DEPTHWISE_CONV_2D int4", isa="dsp")
+def depthwise_conv_2d_int4(graph: Graph, op: Op) -> list[KernelCall] | None:
+    return _depthwise(graph, op, bits=4)
+
+
+def _depthwise(graph: Graph, op: Op, bits: int) -> list[KernelCall] | None:
     """3x3 of four or more channels, stride 1 or 2."""
     x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
     p, win = requant(graph, op), sliding_window(graph, op)
@@ -117,7 +134,7 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
         return None
     strip = min(y[2], _STRIP)
     params = {
-        "constants": Table("uint32_t", depthwise_3x3(weights, scaling), "weights"),
+        "constants": Table("uint32_t", (depthwise_3x3_int4 if bits == 4 else depthwise_3x3)(weights, scaling), "weights"),
         **halfwords(graph, op, in_h=x[1], in_w=x[2], channels=x[3], out_h=y[1], out_w=y[2], in_ring=x[1],
                     out_ring=y[1], stride=win.stride[0], pad_top=win.pad[0], pad_left=win.pad[1], strip=strip),
         "input_zero_point": p.input_zero_point, "output_zero_point": p.output_zero_point, "low": p.low, "high": p.high,
@@ -128,7 +145,7 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
         # Up to two rows, beginning at any row, are written while inputs of these rows are still read: one row more than
         # a row at a time.
         row, line = window_overlap(xs, ys, win, block=y[2]), y[2] * ys[3]
-        return KernelCall("mn_depthwise_s8_dsp", params | halfwords(graph, op, in_step=xs[3], out_step=ys[3]),
+        return KernelCall(f"mn_depthwise_s{bits}_dsp", params | halfwords(graph, op, in_step=xs[3], out_step=ys[3]),
                           (op.inputs[0],), op.outputs, scratch_bytes=32 * ((strip - 1) * win.stride[0] + 3),
                           macs=prod(y) * 9, rows=window_rows(xs, ys, win, 2 * y[2] if win.stride[0] == 1 else 1),
                           overlap=(Overlap(row.input_above + line, row.output_above + line),))

@@ -8,8 +8,18 @@ import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
 from mcunas.compiler.lower.dsp import folded_bias
+from mcunas.compiler.lower.int4 import in_pairs
 from mcunas.compiler.lower.linear_form import linear_form
-from mcunas.compiler.lower.packing import byte_pairs, halfwords_joined, in_blocks, in_quads, padded, short
+from mcunas.compiler.lower.packing import (
+    byte_pairs,
+    fours,
+    halfwords_joined,
+    in_blocks,
+    in_quads,
+    padded,
+    quad_positions,
+    short,
+)
 from mcunas.compiler.lower.window import UINT16_MAX, halfwords
 from mcunas.graph.elementwise_params import sum_params
 from mcunas.graph.integer_params import pool_range, requant, sliding_window
@@ -21,37 +31,59 @@ _MAX_PIXELS = 255              # whose sum fits in a halfword
 
 @lowers("FULLY_CONNECTED", isa="dsp")
 def fully_connected(graph: Graph, op: Op) -> list[KernelCall] | None:
-    return _dense(graph, op, wide=False)
+    return _dense(graph, op, bits=8)
 
 
 @lowers("FULLY_CONNECTED", isa="wide")
 def fully_connected_wide(graph: Graph, op: Op) -> list[KernelCall] | None:
     """Weights as int16 in flash: a sixth fewer instructions in the innermost loop."""
-    return _dense(graph, op, wide=True)
+    return _dense(graph, op, bits=16)
 
 
-def _dense(graph: Graph, op: Op, wide: bool) -> list[KernelCall] | None:
+@lowers("FULLY_CONNECTED int4", isa="dsp")
+def fully_connected_int4(graph: Graph, op: Op) -> list[KernelCall] | None:
+    return _dense(graph, op, bits=4)
+
+
+def _dense(graph: Graph, op: Op, bits: int) -> list[KernelCall] | None:
+    """bits: of a weight in flash."""
     weights, p = graph.tensors[op.inputs[1]].data.astype(np.int64), requant(graph, op)
     outputs, depth = weights.shape
     scaling = short(p, weights, folded_bias(graph, op, p, weights.sum(axis=1)))
-    steps = in_quads(weights[:, None])
-    if depth % 4:                                            # the last quad comes first
-        steps = np.concatenate([steps[:, -2:], steps[:, :-2]], axis=1)
-    words = halfwords_joined(padded(steps, 2)) if wide else byte_pairs(steps)
-    if depth < 4 or scaling is None or words is None:
+    table = None if depth < 4 or scaling is None else _dense_weights(weights, bits)
+    if table is None:
         return None
     one_for_all = np.unique(scaling.multiplier).size == 1 and np.unique(scaling.shift).size == 1
     used, rows = slice(0, 1) if one_for_all else slice(None), graph.tensors[op.inputs[0]].elements // depth
     params = {
-        "weights": Table("uint32_t", in_blocks(words, outputs, _LANES, 1 if wide else 2), "weights"),
+        "weights": Table("uint32_t", table, "weights"),
         "bias2": Table("int32_t", scaling.bias2.astype(np.int32), "bias"),
         "multiplier": Table("int32_t", scaling.multiplier[used].astype(np.int32), "requant"),
         "shift": Table("uint8_t", scaling.shift[used].astype(np.uint8), "requant"),
         "rows": rows, "depth": depth, "outputs": outputs, "requant_step": 0 if one_for_all else 1,
         "output_zero_point": p.output_zero_point, "low": p.low, "high": p.high,
     }
-    kernel = "mn_fully_connected_s8_wide_dsp" if wide else "mn_fully_connected_s8_dsp"
+    kernel = {4: "mn_fully_connected_s4_dsp", 8: "mn_fully_connected_s8_dsp", 16: "mn_fully_connected_s8_wide_dsp"}[bits]
     return [KernelCall(kernel, params, (op.inputs[0],), op.outputs, macs=rows * depth * outputs)]
+
+
+def _dense_weights(weights: np.ndarray, bits: int) -> np.ndarray | None:
+    """uint32, as mn_dense_dsp.h reads weights (outputs, depth); None when they do not pack."""
+    outputs, depth = weights.shape
+    turn = 2 if depth % 4 else 0                             # the last quad comes first
+    steps = np.roll(in_quads(weights[:, None]), turn, axis=1)
+    if bits == 16:
+        return in_blocks(halfwords_joined(padded(steps, 2)), outputs, _LANES, 1)
+    if bits == 8:
+        words = byte_pairs(steps)
+        return None if words is None else in_blocks(words, outputs, _LANES, 2)
+    whole, positions = outputs // _LANES * _LANES, np.roll(quad_positions(depth), turn // 2, axis=0)
+    words = fours(steps, np.roll(in_quads(np.ones((1, 1, depth), np.int64))[0], turn, axis=0) > 0)
+    if words is None:
+        return None
+    last = np.where(positions >= 0, in_pairs(weights[whole:].astype(np.int8))[:, positions], 0).astype(np.int8)
+    blocks = words[:whole // 4].reshape(-1, _LANES // 4, words.shape[1]).transpose(0, 2, 1)
+    return np.concatenate([blocks.reshape(-1), last.reshape(-1).view(np.uint32)])
 
 
 @lowers("AVERAGE_POOL_2D", isa="dsp")

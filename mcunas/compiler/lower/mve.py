@@ -6,11 +6,14 @@ multipliers of one and more.
 """
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers, mve_depthwise, mve_sum  # noqa: F401  registration
 from mcunas.compiler.lower import mve_packing as packing
 from mcunas.compiler.lower.dsp import folded_bias, window_rows
+from mcunas.compiler.lower.int4 import MOST_PRODUCTS
 from mcunas.compiler.lower.overlap import _reads as window_reads
 from mcunas.compiler.lower.overlap import window_overlap
 from mcunas.compiler.lower.steps import Shape, steppable, without_steps
@@ -32,6 +35,26 @@ def conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
     if win.kernel == win.stride == (1, 1) and w[3] <= _REGISTER_DEPTH:
         return _pointwise(graph, op, p, y[1], y[2])
     return _gathering(graph, op, p, x, (w[0], w[1], w[2] * w[3]), y, win)
+
+
+@lowers("CONV_2D int4", isa="mve")
+def conv_2d_int4(graph: Graph, op: Op) -> list[KernelCall] | None:
+    x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    p, win = requant(graph, op), sliding_window(graph, op)
+    if (x[0] != 1 or w[3] != x[3] or (win.dilation[1] > 1 and w[2] > 1) or not packing.is_plain(p)
+            or prod(w[1:]) > MOST_PRODUCTS):
+        return None
+    return _gathering(graph, op, p, x, (w[0], w[1], w[2] * w[3]), y, win, bits=4)
+
+
+@lowers("FULLY_CONNECTED int4", isa="mve")
+def fully_connected_int4(graph: Graph, op: Op) -> list[KernelCall] | None:
+    outputs, depth = graph.tensors[op.inputs[1]].shape
+    p, pixels = requant(graph, op), graph.tensors[op.inputs[0]].elements // depth
+    if not packing.is_plain(p) or max(pixels, outputs, depth) > UINT16_MAX:
+        return None
+    return without_steps(_gathering(graph, op, p, (1, 1, pixels, depth), (outputs, 1, depth), (1, 1, pixels, outputs),
+                                    _PIXEL, bits=4))
 
 
 @lowers("FULLY_CONNECTED", isa="mve")
@@ -89,14 +112,15 @@ def _pointwise(graph: Graph, op: Op, p: Requant, height: int, width: int) -> lis
 
 
 def _gathering(graph: Graph, op: Op, p: Requant, x: tuple[int, ...], runs: tuple[int, int, int], y: tuple[int, ...],
-               win: Window) -> list[KernelCall]:
-    """A convolution from x to y (NHWC); runs: (output channels, rows of taps, bytes of a row of taps)."""
+               win: Window, bits: int = 8) -> list[KernelCall]:
+    """A convolution from x to y (NHWC); runs: (output channels, rows of taps, bytes of a row of taps). bits: of a weight."""
     weights = graph.tensors[op.inputs[1]].data.reshape(runs[0], -1)
     whole = runs[0] // 4 * 4
     table = packing.requant_table(p, _bias(graph, op, p, weights), list(range(0, whole, 4)), packing.FOUR, packing.FOUR,
                                   runs[0] - whole)
+    blocks = packing.in_blocks if bits == 8 else packing.in_pair_blocks
     params = {
-        "weights": Table("int8_t", packing.in_blocks(weights, 4), "weights"),
+        "weights": Table("int8_t", blocks(weights, 4), "weights"),
         "requant": Table("int32_t", table, "requant"),
         **halfwords(graph, op, in_h=x[1], in_w=x[2], out_w=y[2], out_c=y[3], in_ring=x[1], out_ring=y[1],
                     kernel_h=runs[1], run_bytes=runs[2], stride_h=win.stride[0], stride_w=win.stride[1],
@@ -105,8 +129,8 @@ def _gathering(graph: Graph, op: Op, p: Requant, x: tuple[int, ...], runs: tuple
     }
 
     def at(xs: Shape, ys: Shape) -> KernelCall:
-        return KernelCall("mn_conv_s8_mve", params | halfwords(graph, op, in_step=xs[3], out_step=ys[3]), op.inputs[:1],
-                          op.outputs, scratch_bytes=2 * packing.steps_of(weights.shape[1]) * packing.STEP,
+        return KernelCall(f"mn_conv_s{bits}_mve", params | halfwords(graph, op, in_step=xs[3], out_step=ys[3]),
+                          op.inputs[:1], op.outputs, scratch_bytes=2 * packing.steps_of(weights.shape[1]) * packing.STEP,
                           macs=y[1] * y[2] * weights.size, rows=window_rows(xs, ys, win, 2),
                           overlap=(_gathered(xs, ys, win),))
 

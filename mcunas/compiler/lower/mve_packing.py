@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mcunas.compiler.lower.int4 import in_pairs
 from mcunas.graph.integer_params import Requant
 
 STEP = 16                                                   # bytes of a vector
@@ -25,6 +26,17 @@ def in_blocks(weights: np.ndarray, block: int) -> np.ndarray:
     padded[:, :depth] = weights[:whole]
     blocks = padded.reshape(-1, block, steps, STEP).transpose(0, 2, 1, 3)
     return np.concatenate([blocks.reshape(-1), weights[whole:].reshape(-1)])
+
+
+def in_pair_blocks(weights: np.ndarray, block: int) -> np.ndarray:
+    """int8 (n,) of int4 weights (channels, depth), two channels a byte: whole blocks as [step][pair][16], then pairs as
+    [step][16]."""
+    channels, depth = weights.shape
+    steps = steps_of(depth)
+    pairs = in_pairs(np.pad(weights, ((0, 0), (0, steps * STEP - depth)))).reshape(-1, steps, STEP)
+    whole, per_block = channels // block * block // 2, block // 2
+    blocks = pairs[:whole].reshape(-1, per_block, steps, STEP).transpose(0, 2, 1, 3)
+    return np.concatenate([blocks.reshape(-1), pairs[whole:].reshape(-1)])
 
 
 def depthwise_blocks(weights: np.ndarray, block: int, taps: int = TAPS) -> np.ndarray:

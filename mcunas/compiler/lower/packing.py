@@ -81,6 +81,20 @@ def byte_pairs(steps: np.ndarray) -> np.ndarray | None:
     return halfwords_joined(halves)
 
 
+def fours(steps: np.ndarray, present: np.ndarray | None = None) -> np.ndarray | None:
+    """uint32 (blocks of four channels, steps) of int4 weights: four channels per halfword (mn_conv_s4_dsp in mn_nn_dsp.h),
+    two inputs per word. present: False (steps, 2) where no input is to count; None: all of them do.
+
+    None when a sum may leave the bits that its place in the halfword leaves it.
+    """
+    a, b, c, d = (padded(steps, 4)[k::4] for k in range(4))
+    reach = [int(np.abs(part).sum(axis=(1, 2)).max()) * _INPUT_REACH for part in (b, c, d)]
+    if reach[0] >= 1 << 27 or reach[1] >= _SUM_REACH or reach[2] >= 1 << 19:
+        return None
+    halves = 4096 * d + 256 * (c + 8) + 16 * (b + 8) + a + 8
+    return halfwords_joined(halves if present is None else np.where(present, halves, 0))
+
+
 def in_blocks(words: np.ndarray, channels: int, per_block: int, per_word: int) -> np.ndarray:
     """The words of (channels / per_word, steps) as kernels read them: blocks of per_block channels as [step][word], then
     two channels at a time."""
@@ -135,10 +149,9 @@ def requant_rows(p: Short | Lines) -> np.ndarray:
     return (words & 0xFFFFFFFF).astype(np.uint32)
 
 
-def in_stream(words: np.ndarray, requant: np.ndarray, channels: int) -> np.ndarray:
-    """uint32: weights as mn_conv_block_dsp.h reads them. words (channels / n, steps): each word serves n channels, padded
-    to even. Blocks of four channels as [step][word], then their requantization; one or two channels last."""
-    per_word = -(-channels // 2) * 2 // words.shape[0]
+def in_stream(words: np.ndarray, requant: np.ndarray, per_word: int) -> np.ndarray:
+    """uint32: weights as mn_conv_block_dsp.h reads them. words (channels / per_word, steps): each word serves per_word
+    channels. Blocks of four channels as [step][word], then their requantization; one or two channels last."""
     parts = []
     for block, constants in enumerate(requant):
         of_block = words[block * 4 // per_word:(block + 1) * 4 // per_word]
@@ -146,16 +159,35 @@ def in_stream(words: np.ndarray, requant: np.ndarray, channels: int) -> np.ndarr
     return np.concatenate(parts)
 
 
+_TAPS = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 1), (1, 2), (2, 0)]     # in the depthwise kernels; then (2, 2)
+
+
 def depthwise_3x3(weights: np.ndarray, p: Short | Lines) -> np.ndarray:
     """uint32 of weights (3, 3, channels): five words per channel, the last four channels once more if they are odd."""
-    order = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 1), (1, 2), (2, 0)]
-    taps = _bytes(np.stack([weights[y, x] for y, x in order], axis=1).reshape(-1)).reshape(-1, 2)
+    taps = _bytes(np.stack([weights[y, x] for y, x in _TAPS], axis=1).reshape(-1)).reshape(-1, 2)
     shift, *finish = (0, p.offset, p.slope) if isinstance(p, Lines) else (p.shift, p.bias2, p.multiplier)
     rest = np.stack([weights[2, 2] << 8 | shift, *finish], axis=1)
-    words = np.concatenate([taps, rest], axis=1)
-    whole = words.shape[0] // 4 * 4
-    repeated = words[-4:] if words.shape[0] % 4 else words[:0]
-    return (np.concatenate([words[:whole], repeated]).reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
+    words = np.concatenate([taps, rest], axis=1)[_in_fours(weights.shape[2])]
+    return (words.reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
+
+
+def depthwise_3x3_int4(weights: np.ndarray, p: Short | Lines) -> np.ndarray:
+    """uint32 of int4 weights (3, 3, channels), per four channels as mn_depthwise_s4_dsp in mn_nn_dsp.h describes them."""
+    again = _in_fours(weights.shape[2])
+    weights = weights[:, :, again]
+    taps = np.stack([weights[y, x] + 8 for y, x in _TAPS], axis=1)
+    parts = [_bytes((taps[:, :4] | taps[:, 4:] << 4).reshape(-1)).reshape(-1, 4), _bytes(weights[2, 2])[:, None]]
+    if isinstance(p, Short):
+        parts.append(_bytes(p.shift[again])[:, None])
+    finish = (p.offset, p.slope) if isinstance(p, Lines) else (p.bias2, p.multiplier)
+    parts.append(np.stack(finish, axis=1)[again].reshape(-1, 8))
+    return (np.concatenate(parts, axis=1).reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
+
+
+def _in_fours(channels: int) -> np.ndarray:
+    """int64: the channels in order; where they are no multiple of four, the last four stand in the place of the rest."""
+    whole = np.arange(channels // 4 * 4)
+    return np.concatenate([whole, np.arange(channels - 4, channels)]) if channels % 4 else whole
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from math import prod
 import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
+from mcunas.compiler.lower.int4 import in_pairs
 from mcunas.compiler.lower.overlap import window_overlap
 from mcunas.compiler.lower.packing import Short, requant_blocks, short
 from mcunas.compiler.lower.staircase import staircase
@@ -85,12 +86,12 @@ def _rows(x: tuple[int, ...], y: tuple[int, ...], win: Window, pixels: int) -> R
 
 
 def _gathered(graph: Graph, op: Op, isa: str, x: tuple[int, ...], y: tuple[int, ...],
-              win: Window) -> list[KernelCall] | None:
-    """The convolution kernel on input x and output y (NHWC)."""
+              win: Window, bits: int = 8) -> list[KernelCall] | None:
+    """The convolution kernel on input x and output y (NHWC). bits: of a weight."""
     if max(*x, *y, win.kernel[1] * x[3]) > UINT16_MAX:
         return None
     layer = _Layer.of(graph, op)
-    tables = _conv_tables(layer, isa)
+    tables = _conv_tables(layer, isa) if bits == 8 else _pair_tables(layer)
     if tables is None:
         return None
     params = {
@@ -103,11 +104,18 @@ def _gathered(graph: Graph, op: Op, isa: str, x: tuple[int, ...], y: tuple[int, 
     inputs = layer.weights.shape[1]
 
     def at(xs: Shape, ys: Shape) -> KernelCall:
-        return KernelCall(f"mn_conv_s8_{isa}", params | halfwords(graph, op, in_step=xs[3], out_step=ys[3]), op.inputs[:1],
-                          op.outputs, scratch_bytes=8 * inputs, macs=prod(y) * inputs, rows=_rows(xs, ys, win, 4),
-                          overlap=(_after(window_overlap(xs, ys, win), ys[3]),))
+        return KernelCall(f"mn_conv_s{bits}_{isa}", params | halfwords(graph, op, in_step=xs[3], out_step=ys[3]),
+                          op.inputs[:1], op.outputs, scratch_bytes=8 * inputs, macs=prod(y) * inputs,
+                          rows=_rows(xs, ys, win, 4), overlap=(_after(window_overlap(xs, ys, win), ys[3]),))
 
     return [steppable(at, x, y, reads_apart=win.kernel[1] == 1)]
+
+
+def _pair_tables(layer: _Layer) -> dict[str, int | Table] | None:
+    """Of mn_conv_s4_m0."""
+    finish = layer.finish("m0", 1)
+    pairs = in_pairs(layer.weights.astype(np.int8)).astype(np.int64) + 128
+    return finish and {"weights": Table("uint8_t", pairs.astype(np.uint8), "weights"), **finish}
 
 
 def _conv_tables(layer: _Layer, isa: str) -> dict[str, int | Table] | None:
@@ -148,12 +156,12 @@ def _after(alone: Overlap, pixel_bytes: int) -> Overlap:
     return Overlap(alone.input_above - pixel_bytes, alone.output_above - pixel_bytes)
 
 
-def _conv_2d(graph: Graph, op: Op, isa: str) -> list[KernelCall] | None:
+def _conv_2d(graph: Graph, op: Op, isa: str, bits: int = 8) -> list[KernelCall] | None:
     x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
     win = sliding_window(graph, op)
     if x[0] != 1 or w[3] != x[3] or (win.dilation[1] > 1 and w[2] > 1):
         return None
-    return _gathered(graph, op, isa, x, y, win)
+    return _gathered(graph, op, isa, x, y, win, bits)
 
 
 def _fully_connected(graph: Graph, op: Op, isa: str) -> list[KernelCall] | None:
@@ -215,6 +223,11 @@ def _register(isa: str) -> None:
     for kind, lowering in (("CONV_2D", _conv_2d), ("DEPTHWISE_CONV_2D", _depthwise_conv_2d),
                            ("FULLY_CONNECTED", _fully_connected)):
         lowers(kind, isa=isa)(lambda graph, op, lowering=lowering: lowering(graph, op, isa))
+
+
+@lowers("CONV_2D int4", isa="m0")
+def _conv_2d_int4(graph: Graph, op: Op) -> list[KernelCall] | None:
+    return _conv_2d(graph, op, "m0", bits=4)
 
 
 for _isa in _ISAS:

@@ -101,8 +101,8 @@ def _cut_layer(graph: Graph, op: Op, layer: Layer, needed: Masks, kept: Masks, t
     bias[~needed[y]] = 0
     source = graph.tensors[w]
     inputs = list(op.inputs)
-    inputs[1] = _append(tensors, constant(source.name, weights.reshape(shape).astype(np.int8),
-                                          _cut_quant(_plain(source.quant, needed[y]), kept[y])), op.inputs[1])
+    cut = constant(source.name, weights.reshape(shape).astype(np.int8), _cut_quant(_plain(source.quant, needed[y]), kept[y]))
+    inputs[1] = _append(tensors, replace(cut, dtype=source.dtype), op.inputs[1])
     if bias_input(op) >= 0 or bias[kept[y]].any():
         full = bias_tensor(graph, op, bias)
         cut_bias = constant(full.name, full.data[kept[y]], _cut_quant(_plain(full.quant, needed[y]), kept[y]))
