@@ -46,6 +46,7 @@ class Plan:
     blocks_from: Path | None = None
     cluster: str | None = None
     storage: str | None = None
+    precision: str = "int8"
 
     def command(self) -> str:
         """The command line that runs this again."""
@@ -55,6 +56,7 @@ class Plan:
         for name, value in self.settings.items():
             words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
         words += ["--blocks-from", str(self.blocks_from)] if self.blocks_from else []
+        words += ["--precision", self.precision] if self.precision != "int8" else []
         for name, limit, unit in (("ram", self.budget.ram_bytes, ""), ("flash", self.budget.flash_bytes, ""),
                                   ("latency", self.budget.latency_us, " us")):
             words += [f"--{name}", f"{limit:g}{unit}" if unit else str(limit)] if limit else []
@@ -84,7 +86,7 @@ def travel(plan: Plan) -> dict[str, Any]:
     metric = task.objective.metric
     with ProgressBars() as bars:
         result = find(progress=bars)
-        model = quantize(result, progress=bars, resume=plan.resume)
+        model = quantize(result, progress=bars, resume=plan.resume, precision=plan.precision)
         image = api.build(plan.out / "model.tflite", plan.board, plan.out / "firmware", budget=plan.budget,
                           decoder=decoder_of(model.graph, task))
         images = open_test(task, plan.out, "board", plan.images or result.schedule.measured_images)

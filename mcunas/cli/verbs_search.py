@@ -12,6 +12,7 @@ import typer
 from mcunas.cli import options
 from mcunas.cli.output import print_json, print_quantities
 from mcunas.errors import CheckFailed, InputError
+from mcunas.quantize.choose import MODES, WAYS
 from mcunas.search import METHODS
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.", show_default=False)]
 Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Continue what the folder holds, or start anew.")]
+Bits = Annotated[str, typer.Option("--precision", metavar="|".join(MODES), help=(
+    "Of the weights; auto: int8, and int4 in as many layers as the flash asks for."))]
+By = Annotated[str, typer.Option("--by", metavar="|".join(WAYS), help="What tells --precision auto the layers for int4.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The same road with very little training (about a minute).")]
 
 # A quarter or less of what the starting network needs in each, so that nothing but pruning gets there.
@@ -41,6 +45,7 @@ def search(
     jobs: options.Jobs = 1,
     cluster: options.Cluster = None,
     storage: options.Storage = None,
+    precision: Bits = "int8",
     seed: options.Seed = 0,
     smoke: Smoke = False,
     resume: Resume = True,
@@ -59,7 +64,7 @@ def search(
     budget.for_board(chosen)
     travel_and_show(Plan(data or task, chosen, budget, method, out, seed, smoke, resume, start=model,
                          settings=settings_of(settings or ()), jobs=jobs, blocks_from=blocks_from, cluster=cluster,
-                         storage=storage), json)
+                         storage=storage, precision=precision), json)
 
 
 def quickstart(
@@ -81,17 +86,27 @@ def quickstart(
                  resume=not is_finished), json)
 
 
-def quantize(folder: Folder, resume: Resume = True, json: options.Json = False) -> None:
+def quantize(
+    folder: Folder,
+    precision: Bits = "int8",
+    by: By = "hessian",
+    flash: options.Flash = None,
+    resume: Resume = True,
+    json: options.Json = False,
+) -> None:
     """Train a finished search's network for int8: model.tflite.
 
-    Example: mcunas quantize runs/digits
+    Example: mcunas quantize runs/digits --precision auto --flash "24 KiB"
     """
+    from mcunas.budget import Budget
     from mcunas.quantize import quantize as quantize_result
+    from mcunas.quantize.choose import Precision
     from mcunas.search.progress import ProgressBars
     from mcunas.search.result import Result
 
     with ProgressBars() as bars:
-        model = quantize_result(Result.load(folder), progress=bars, resume=resume)
+        asked = Precision(precision, by, Budget(flash=flash).flash_bytes)
+        model = quantize_result(Result.load(folder), progress=bars, resume=resume, precision=asked)
     if json:
         print_json(model.metrics)
         return

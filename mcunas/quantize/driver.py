@@ -12,9 +12,11 @@ import torch
 
 from mcunas import tasks
 from mcunas.atomic import own_folder, write_file
-from mcunas.errors import InputError
+from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph import read_tflite
+from mcunas.quantize.choose import Precision, bits_of
 from mcunas.quantize.model import QuantizedModel, measures
+from mcunas.quantize.precision import flash_bytes_of
 from mcunas.quantize.qat import FakeQuantized
 from mcunas.tasks import Task
 from mcunas.tasks.test_reads import open_test
@@ -24,13 +26,13 @@ FIRST_EPOCH = 100_000       # of the random streams: far from the float epochs'
 THREADS = 1
 
 
-def run_quantize(result: Any, progress: Any, resume: bool) -> QuantizedModel:
+def run_quantize(result: Any, progress: Any, resume: bool, precision: Precision) -> QuantizedModel:
     """See `mcunas.quantize`."""
     from mcunas.tasks.training import batches, cosine, steps_per_epoch
 
     out, schedule = result.out, result.schedule
     report, checkpoint = out / "quantize.json", out / "quantize.pt"
-    fingerprint = result.metrics["asked"]["fingerprint"]
+    fingerprint = result.metrics["asked"]["fingerprint"] + precision.words()
     if resume and report.exists():
         metrics = json.loads(report.read_text())
         if metrics.get("fingerprint") == fingerprint:
@@ -41,6 +43,9 @@ def run_quantize(result: Any, progress: Any, resume: bool) -> QuantizedModel:
     started, task = time.process_time(), tasks.load(result.task)
     images = torch.from_numpy(task.real(task.train.images[:CALIBRATION_IMAGES]))
     quantized = FakeQuantized(result.model, images, task.input_quant, task.name)
+    bits, facts = bits_of(precision, quantized, result, task)
+    if not precision.is_plain:
+        quantized = FakeQuantized(result.model, images, task.input_quant, task.name, bits)
     weights, ranges = quantized.parameters()
     optimizer = torch.optim.Adam([{"params": weights, "share": 1.0}, {"params": ranges, "share": 1.0}], lr=schedule.qat_rate)
     epoch, samples, spent = 0, 0, 0.0
@@ -68,16 +73,21 @@ def run_quantize(result: Any, progress: Any, resume: bool) -> QuantizedModel:
                            "epoch": epoch, "samples": samples, "cpu_seconds": spent + time.process_time() - started})
         if progress:
             progress("quantize", epoch, schedule.qat_epochs, {"loss": total / steps})
-    return _finish(result, task, quantized, fingerprint, samples, spent + time.process_time() - started)
+    return _finish(result, task, quantized, {"fingerprint": fingerprint, "precision": facts}, samples,
+                   spent + time.process_time() - started)
 
 
-def _finish(result: Any, task: Task, quantized: FakeQuantized, fingerprint: str, samples: int,
+def _finish(result: Any, task: Task, quantized: FakeQuantized, facts: dict[str, Any], samples: int,
             cpu_seconds: float) -> QuantizedModel:
     graph, count = quantized.export(), result.schedule.measured_images
     metric, validation = task.objective.metric, measures(graph, task, task.validation[:count])
     test = open_test(task, result.out, "int8", count)
+    limit = facts["precision"].get("limit_bytes")
+    if limit and (taken := flash_bytes_of(graph, result.board)) > limit:
+        raise DoesNotFit(f"the trained model takes {taken:,} bytes of flash, {limit:,} are allowed", result.board.key,
+                         "allow a little less, so that other layers get int4 weights")
     tested = measures(graph, task, test)
-    metrics = {"fingerprint": fingerprint, "seed": result.seed, "float_accuracy": result.metrics["float_accuracy"],
+    metrics = {**facts, "seed": result.seed, "float_accuracy": result.metrics["float_accuracy"],
                "metric": metric, "int8_validation_accuracy": validation[metric], "int8_accuracy": tested[metric],
                "int8_measures": tested, "test_images": len(test),
                "ranges_from_nncf": quantized.from_nncf, "ledger": {"samples": samples, "cpu_seconds": cpu_seconds}}

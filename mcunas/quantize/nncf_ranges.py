@@ -104,10 +104,11 @@ def activation_quantizer(low: float, high: float) -> AsymmetricQuantizer:
     return quantizer
 
 
-def weight_quantizer(magnitude: torch.Tensor, rank: int, axis: int) -> SymmetricQuantizer:
-    """NNCF's learnable int8 quantizer per output channel, levels -127..127. magnitude: (C,), the value of level 127."""
+def weight_quantizer(magnitude: torch.Tensor, rank: int, axis: int, bits: int = 8) -> SymmetricQuantizer:
+    """NNCF's learnable quantizer per output channel, or for all: levels -127..127, with 4 bits -7..7. magnitude: (C,) or
+    (1,), the value of the highest level."""
     shape = tuple(len(magnitude) if a == axis else 1 for a in range(rank))
-    quantizer = SymmetricQuantizer(PTQuantizerSpec(8, QuantizationScheme.SYMMETRIC, True, narrow_range=True,
+    quantizer = SymmetricQuantizer(PTQuantizerSpec(bits, QuantizationScheme.SYMMETRIC, True, narrow_range=True,
                                                    half_range=False, scale_shape=shape, logarithm_scale=True))
     with torch.no_grad():
         quantizer._scale_param_storage.copy_(magnitude.clamp_min(1e-6).log().view(shape))
@@ -121,5 +122,5 @@ def activation_quant(quantizer: AsymmetricQuantizer) -> tuple[float, int]:
 
 
 def weight_scale(quantizer: SymmetricQuantizer) -> torch.Tensor:
-    """Scales (C,) of what was learned."""
+    """Scales, (C,) or (1,), of what was learned."""
     return quantizer.get_parameters_for_torch_fq()[2].detach()

@@ -8,6 +8,7 @@ one) gets its quantizer here. Input and softmax-like outputs have fixed scales a
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from mcunas.graph.to_int8 import fixed_quants, scale_classes, to_int8
 from mcunas.graph.torch_lower import Lowered, lower
 from mcunas.quantize import nncf_ranges as nq
 from mcunas.quantize.fold import fold
+from mcunas.quantize.int4 import best_magnitude
 
 # Ops that only move or select values: their output is on the grid already.
 _MOVES = ("PAD", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "MAXIMUM",
@@ -65,11 +67,14 @@ def _attribute(traced: fx.GraphModule, target: str) -> tuple[nn.Module, str]:
 class FakeQuantized:
     """A folded network with NNCF quantizers on the Graph's edges. `module` is what to train and to run.
 
-    net: a float network in evaluation mode; images: calibration (N, C, H, W); input_quant: the deployed input's.
+    net: a float network in evaluation mode; images: calibration (N, C, H, W); input_quant: the deployed input's. bits:
+    module path of the folded network -> 4 for the layers whose weights are int4; the others are int8.
     """
 
-    def __init__(self, net: nn.Module, images: torch.Tensor, input_quant: tuple[float, int], name: str = "model") -> None:
+    def __init__(self, net: nn.Module, images: torch.Tensor, input_quant: tuple[float, int], name: str = "model",
+                 bits: Mapping[str, int] | None = None) -> None:
         self.name, self.example, self.input_quant = name, images[:1], input_quant
+        self.bits = dict(bits or {})
         self.folded = fold(net, self.example)
         self.lowered = lower(self.folded, self.example, name)
         self.classes = scale_classes(self.lowered.graph)
@@ -121,10 +126,12 @@ class FakeQuantized:
             if isinstance(layer, _WEIGHTED):
                 axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
                 others = tuple(a for a in range(layer.weight.dim()) if a != axis)
-                magnitude = magnitudes.get(node.name)
-                if magnitude is None or len(magnitude) != layer.weight.shape[axis]:
+                magnitude, bits = magnitudes.get(node.name), self.bits.get(str(node.target), 8)
+                if bits == 4:
+                    magnitude = best_magnitude(layer.weight.detach(), one_for_all=isinstance(layer, nn.Linear))
+                elif magnitude is None or len(magnitude) != layer.weight.shape[axis]:
                     magnitude = layer.weight.detach().abs().amax(others)
-                quantizer = nq.weight_quantizer(magnitude, layer.weight.dim(), axis)
+                quantizer = nq.weight_quantizer(magnitude, layer.weight.dim(), axis, bits)
                 parametrize.register_parametrization(layer, "weight", quantizer)
                 self.weighted[str(node.target)] = node.name
 
@@ -162,6 +169,6 @@ class FakeQuantized:
                 scales[path] = nq.weight_scale(source.parametrizations.weight[0]).numpy()
         lowered: Lowered = lower(deployed, self.example, self.name)
         learned = {root: self.fixed.get(root) or nq.activation_quant(q) for root, q in self.quantizers.items()}
-        return to_int8(lowered, {t: learned[root] for t, root in self.classes.items()}, scales)
+        return to_int8(lowered, {t: learned[root] for t, root in self.classes.items()}, scales, bits=self.bits)
 
 
