@@ -62,11 +62,11 @@ def test_lines_of_flash_are_counted_through_the_accelerator(data_lines: int, rea
         f"fetch = {{ wait_states = 5, line_bytes = 16, code_lines = 64, data_lines = {data_lines} }}\n\n[core]")))
     image = counted_stub("arena[0] = (uint8_t)sum();", str(board), tmp_path / "out", TABLE)
     blocks = count(image).blocks
-    assert abs(sum(run.data_lines for run in blocks) - reads) <= 2      # an unaligned table, a literal
+    assert abs(sum(run.data_lines for run in blocks) - reads) <= 3      # an unaligned table in each pass, a literal
     assert sum(run.jump_lines + run.next_lines for run in blocks) < 10
     fast = replace(image, board=replace(image.board, fetch=None))
     waits = device.executed(image)[1].typical - device.executed(fast)[1].typical
-    assert 5 * (reads - 2) <= waits <= 5 * (reads + 12)
+    assert 5 * (reads - 3) <= waits <= 5 * (reads + 13)
 
 
 @pytest.mark.parametrize(("model", "key", "goal"), [
