@@ -67,7 +67,7 @@ INPUTS = [np.arange(40, dtype=np.int8).reshape(1, 40) * k for k in (1, 3)]
     {"harm_in": {2: lose(4), 5: change(14)}}, {"harm_in": {3: repeat(1)}},
     {"harm_out": {12: change(0)}}, {"harm_out": {40: lose(0)}}, {"harm_out": {90: change(0), 300: repeat(0)}},
     {"resets": (3,)}, {"resets": (2, 9)},
-], ids=str)
+])
 def test_harmed_bytes_and_resets_cost_a_retry_and_change_no_verdict(faults, image, monkeypatch) -> None:
     report = validated(image, monkeypatch, INPUTS, **faults)
     assert report.passed and report.mismatches == 0 and report.inputs == 2
