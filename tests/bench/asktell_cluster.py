@@ -38,11 +38,11 @@ from tests.bench.nas_report import say
 
 ARMS = ("in process", "2 processes", "1 dask worker", "2 dask workers", "2 dask workers, one killed")
 DASK = {"1 dask worker": 1, "2 dask workers": 2, "2 dask workers, one killed": 2}
-EVALUATIONS, GENERATION = 32, 8
+EVALUATIONS, GENERATION = 16, 4
 SCHEDULE = Schedule(prune_epochs=0, finetune_epochs=2, batch=64, rate=0.05, epoch_samples=6_016)
 FIDELITY = Fidelity("scratch", epochs=2)
 DIRECTIONS = ("maximize", "minimize")
-KILLED_AFTER = 10           # networks
+KILLED_AFTER = 6           # networks
 SPEEDUP = 1.7
 
 

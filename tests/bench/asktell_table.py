@@ -42,8 +42,8 @@ FACTORS = {"op": ("conv", "ds", "mb2", "ghost"), "width": (0.5, 0.75, 1.0)}
 SCHEDULE = Schedule(prune_epochs=0, finetune_epochs=5, batch=64, rate=0.05, epoch_samples=2_048)
 FIDELITY = Fidelity("scratch", epochs=5)
 SEED = 0
-# By lot, of all points: what a quarter of an hour trains; the others are none of the contest. FEW: of a quick one.
-NETWORKS, FEW = 320, 64
+# By lot, of all points; the others are none of the contest. FEW: of a quick one.
+NETWORKS, FEW = 180, 64
 TEACHER = {"stem": {"kernel": [3, 3], "channels": 16, "stride": [2, 2]}, "options": ["conv3x3"],
            "stages": [{"channels": 32, "stride": 2, "slots": 2}, {"channels": 64, "stride": 2, "slots": 2}]}
 TEACHER_EPOCHS, TEACHER_SAMPLES = 12, 6_000
