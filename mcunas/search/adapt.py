@@ -11,7 +11,7 @@ from __future__ import annotations
 from mcunas import tasks
 from mcunas.errors import InputError
 from mcunas.search.evolved import SETTINGS as SHARED
-from mcunas.search.evolved import Wanted, best, candidates, in_every_stage, parent, prices_of
+from mcunas.search.evolved import Wanted, best, candidates, demand_known, in_every_stage, parent, prices_of
 from mcunas.search.nas.run import NasRun
 from mcunas.space import Genotype
 from mcunas.space import space as spaces
@@ -26,7 +26,8 @@ ORIGINAL = {"op": "mb3", "kernel": 3, "layers": 2, "width": 1.0}
 
 
 def choose(run: NasRun) -> Genotype:
-    """Raises InputError where the task has no items to pre-train on, or nothing fits."""
+    """Raises InputError for unknown settings, a task without items to pre-train on, and where nothing fits."""
+    demand_known(run, "original")
     items = items_of(run.task)
     factored = Factored(run.space, FACTORS)
     original = factored.genotype(in_every_stage(factored, ORIGINAL))

@@ -41,6 +41,7 @@ SETTINGS = {"steps": 50, "rate": 0.5, "scored_images": 300, "parent_share": 0.4,
             "parent_from": ""}
 PARENT = "parent.pt"            # beside the study: weights, what they cost, and of which network they are
 MAPPINGS = ("mapped", "shuffled", "scratch")
+SAMPLERS = ("nsga2", "random", "tpe")
 PARENT_STREAM = 700_000         # of the random streams: far from those of other trainings
 
 Violation = Callable[[Mapping[str, float]], float]
@@ -56,14 +57,20 @@ class Wanted:
     violation: Violation
 
 
+def demand_known(run: NasRun, by_hand: str) -> None:
+    """Raise InputError, before anything is trained, for a mapping or a sampler that there is not. by_hand: the method's own
+    word for a network that is not searched."""
+    for name, known in (("mapping", MAPPINGS), ("sampler", (*SAMPLERS, by_hand))):
+        if run.settings[name] not in known:
+            raise InputError(f"there is no {name} {run.settings[name]!r}", fix=f"use one of {', '.join(known)}")
+
+
 def parent(run: NasRun, genotype: Genotype, task: Task) -> Inherited:
     """What candidates inherit: `genotype`, trained on `task` for its share of the search's samples; once, also over resumes.
 
-    Raises InputError for a mapping that there is not, or a parent of another network.
+    Raises InputError for a parent of another network.
     """
-    mapping, file = run.settings["mapping"], run.out / PARENT
-    if mapping not in MAPPINGS:
-        raise InputError(f"there is no mapping {mapping!r}", fix=f"use one of {', '.join(MAPPINGS)}")
+    file = run.out / PARENT
     if not run.notes.get("has_parent"):
         found = _given(run, genotype, task) if run.settings["parent_from"] else _trained(run, genotype, task)
         buffer = io.BytesIO()
@@ -73,7 +80,7 @@ def parent(run: NasRun, genotype: Genotype, task: Task) -> Inherited:
         run.save()
     found = torch.load(file, weights_only=True)
     run.facts["parent"] = {"genotype": genotype.fields(), "validation": found["validation"], "samples": found["samples"]}
-    return Inherited(genotype, found["weights"], mapping == "shuffled", run.seed)
+    return Inherited(genotype, found["weights"], run.settings["mapping"] == "shuffled", run.seed)
 
 
 def _given(run: NasRun, genotype: Genotype, task: Task) -> dict[str, Any]:
@@ -151,13 +158,10 @@ def candidates(run: NasRun, factored: Factored, inherited: Inherited, sampler: s
 
 
 def sampler_of(name: str, population: int) -> Callable[[int], optuna.samplers.BaseSampler]:
-    """Raises InputError for a sampler that there is not."""
-    makers = {"nsga2": lambda seed: optuna.samplers.NSGAIISampler(population_size=population, seed=seed),
-              "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-              "tpe": lambda seed: optuna.samplers.TPESampler(n_startup_trials=population, seed=seed)}
-    if name not in makers:
-        raise InputError(f"there is no sampler {name!r}", fix=f"use one of {', '.join(makers)}")
-    return makers[name]
+    """name: one of SAMPLERS."""
+    return {"nsga2": lambda seed: optuna.samplers.NSGAIISampler(population_size=population, seed=seed),
+            "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+            "tpe": lambda seed: optuna.samplers.TPESampler(n_startup_trials=population, seed=seed)}[name]
 
 
 def prices_of(run: NasRun, genotype: Genotype) -> dict[str, float]:

@@ -9,7 +9,7 @@ mapping.py); Optuna's NSGA-II. The most accurate candidate that fits goes on fro
 from __future__ import annotations
 
 from mcunas.search.evolved import SETTINGS as SHARED
-from mcunas.search.evolved import Wanted, best, candidates, in_every_stage, parent, prices_of
+from mcunas.search.evolved import Wanted, best, candidates, demand_known, in_every_stage, parent, prices_of
 from mcunas.search.nas.run import NasRun
 from mcunas.space import Genotype
 from mcunas.space.factored import Factored
@@ -24,7 +24,8 @@ SCALES = tuple(round(1.6 - 0.02 * k, 2) for k in range(70))     # of all widths,
 
 
 def choose(run: NasRun) -> Genotype:
-    """Raises InputError where no candidate fits."""
+    """Raises InputError for unknown settings, and where no candidate fits."""
+    demand_known(run, "scaled")
     factored = Factored(run.space, FACTORS)
     seed = factored.genotype(in_every_stage(factored, PARENT))
     inherited = parent(run, seed, run.task)

@@ -63,5 +63,7 @@ def test_the_original_and_the_scaled_parent_begin_from_the_parent(tmp_path: Path
 def test_unknown_settings_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no mapping 'guess'"):
         _search(tmp_path, "nsga2", mapping="guess")
+    with pytest.raises(InputError, match="there is no sampler 'scaled'; use one of nsga2, random, tpe, original"):
+        _search(tmp_path, "adapt", sampler="scaled")
     with pytest.raises(InputError, match="adapt needs a task that shows the items of another one"):
         mcunas.search("digits", BOARD, Budget(), method="adapt", out=tmp_path, schedule=SHORT, settings=SMALL)
