@@ -109,9 +109,9 @@ void infer_print_output(void) {
 #ifdef APP_DECODES
 static void put_i32(int32_t value, char end) {
   if (value < 0)
-    uart_putc('-');
+    put_char('-');
   put_u32((uint32_t)(value < 0 ? -value : value));
-  uart_putc(end);
+  put_char(end);
 }
 
 void infer_print_boxes(void) {
