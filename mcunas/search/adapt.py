@@ -26,7 +26,7 @@ ORIGINAL = {"op": "mb3", "kernel": 3, "layers": 2, "width": 1.0}
 
 
 def choose(run: NasRun) -> Genotype:
-    """Raises InputError for unknown settings, a task without items to pre-train on, and where nothing fits."""
+    """Where no candidate fits, the original. Raises InputError for unknown settings or a task without items to train on."""
     demand_known(run, "original")
     items = items_of(run.task)
     factored = Factored(run.space, FACTORS)
@@ -34,12 +34,11 @@ def choose(run: NasRun) -> Genotype:
     pretrained = parent(run, as_classifier(original, items), items)
     limit = prices_of(run, original)
     run.facts["original"] = limit
-    if run.settings["sampler"] == "original":
-        found = original
-    else:
+    found = original
+    if run.settings["sampler"] != "original":
         found = best(candidates(run, factored, pretrained, run.settings["sampler"], Wanted(
             ("maximize",), lambda f: (f["accuracy"],),
-            lambda f: max(f["use"], f["cycles"] / limit["cycles"], f["ram_bytes"] / limit["ram_bytes"]) - 1))).genotype
+            lambda f: max(f["use"], f["cycles"] / limit["cycles"], f["ram_bytes"] / limit["ram_bytes"]) - 1))) or original
     if run.settings["mapping"] != "scratch":
         run.begun = pretrained(found)
     return found

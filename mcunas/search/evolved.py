@@ -176,11 +176,9 @@ def told(net: Seen) -> dict[str, Any]:
     return {"point": net.point, "key": net.genotype.key, **net.figures}
 
 
-def best(nets: list[Seen]) -> Seen:
-    """Of the front of metric and cycles the one with the best metric. Raises InputError where nothing was evaluated."""
-    if not nets:
-        raise InputError("no candidate fits the budget", fix="raise the budget")
-    return front(nets)[-1]
+def best(nets: list[Seen]) -> Genotype | None:
+    """Of the front of metric and cycles the one with the best metric; None where no candidate fits."""
+    return front(nets)[-1].genotype if nets else None
 
 
 def in_every_stage(factored: Factored, of: Mapping[str, Any]) -> Point:

@@ -24,15 +24,15 @@ SCALES = tuple(round(1.6 - 0.02 * k, 2) for k in range(70))     # of all widths,
 
 
 def choose(run: NasRun) -> Genotype:
-    """Raises InputError for unknown settings, and where no candidate fits."""
+    """Where no candidate fits, the parent scaled by hand. Raises InputError for unknown settings."""
     demand_known(run, "scaled")
     factored = Factored(run.space, FACTORS)
     seed = factored.genotype(in_every_stage(factored, PARENT))
     inherited = parent(run, seed, run.task)
-    if run.settings["sampler"] == "scaled":
-        found = scaled(run, factored)
-    else:
-        found = best(candidates(run, factored, inherited, run.settings["sampler"], wanted(run))).genotype
+    sampler, found = run.settings["sampler"], None
+    if sampler != "scaled":
+        found = best(candidates(run, factored, inherited, sampler, wanted(run)))
+    found = found or scaled(run, factored)
     if run.settings["mapping"] != "scratch":
         run.begun = inherited(found)
     return found

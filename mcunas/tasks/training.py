@@ -93,9 +93,6 @@ def score(net: nn.Module, task: Task, split: Split) -> float:
     return measures(net, task, split)[task.objective.metric]
 
 
-accuracy = score
-
-
 def channels_last(outputs: torch.Tensor) -> np.ndarray:
     """A network's outputs in the order of the deployed ones."""
     outputs = outputs.detach().cpu()
