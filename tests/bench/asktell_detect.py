@@ -26,6 +26,7 @@ from mcunas.space import space as spaces
 from mcunas.space.factored import Factored
 from mcunas.space.price import Prices
 from mcunas.tasks import Schedule
+from mcunas.tasks.test_reads import open_test
 from tests.bench.kept import row_of
 from tests.bench.structure_end import finished
 
@@ -85,7 +86,7 @@ def _on_board(out: Path) -> dict[str, Any]:
 
     task = tasks.load(TASK)
     image = build(out / "model.tflite", BOARD, out / "decoding", decoder=decoder_of(read_tflite(out / "model.tflite"), task))
-    proof = prove(image, task, task.test[:STREAMED])
+    proof = prove(image, task, open_test(task, out, "board", STREAMED))
     return {"streamed": proof.report.inputs, "board_mismatches": proof.report.mismatches, "board_measures": proof.on_board,
             "host_measures": proof.on_host}
 
