@@ -5,6 +5,7 @@ The scheduler and the workers import mcunas, so it must be installed there in th
 """
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -86,4 +87,6 @@ def connected(address: str) -> Iterator[Cluster]:
             raise InputError("the scheduler has no workers", where=address, fix=f"start some: dask worker {address}"
                              ) from None
         _demand_same(client, address)
-        yield Cluster(client)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph")      # the data, with each job
+            yield Cluster(client)
