@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolution for Armv6-M: runs of weights times words of two pixels, see mn_conv_s8_m3.c. The core's multiplication
 // overwrites a factor, so LDM reloads the inputs for each channel: 7 instructions for 4 multiply-accumulates, 15 a run.
-#define MN_CONV_MEMBERS mn_conv_s8_m0
-#include "mn_conv_walk_m0.h"
+#include "mn_gather.h"
+#include "mn_nn_scalar.h"
+#include "mn_staircase.h"
 
+#define PIXELS 4
 #define CHANNELS 8             // whose sums wait for their requantization
 
 // Sums of four pixels times whole channels to acc..acc_end, as [channel][pixel]; returns the stream behind them.
@@ -139,24 +141,44 @@ static const int8_t *mn_conv_sums_m0(const int32_t *x, const int8_t *stream, uin
 
 #endif
 
-static void channels(const struct mn_conv_s8_m0 *p, const int32_t *x, int8_t *const *write)
-{
-  const int32_t words = MN_STAIRCASE_WORDS(p->signs), *requant = p->requant;
-  const int8_t *stream = p->stream;
-  uint32_t acc[CHANNELS * PIXELS];
-
-  for (int32_t c = 0; c < p->out_c; ) {
-    const int32_t count = p->out_c - c < CHANNELS ? p->out_c - c : CHANNELS;
-
-    stream = mn_conv_sums_m0(x, stream, acc, acc + PIXELS * count);
-    for (const uint32_t *sum = acc; sum != acc + PIXELS * count; sum += PIXELS, c++, requant += words) {
-      mn_staircase(requant, p->signs, sum, PIXELS, write, c);
-    }
-  }
-}
-
 void mn_conv_s8_m0(const struct mn_conv_s8_m0 *p, const int8_t *in, int8_t *out, void *scratch, int32_t from,
                    int32_t to)
 {
-  mn_conv_walk(p, in, out, scratch, from, to);
+  const struct mn_gather window = {p->in_h, p->in_w * p->in_step, p->in_ring, p->kernel_h, p->dilation_h, p->run_bytes,
+                                   p->input_zero_point};
+  const int32_t step = from < to ? 1 : -1, last_x = p->out_w - 1, words = MN_STAIRCASE_WORDS(p->signs);
+  const int32_t pixel = p->out_step;
+  int32_t *const x = scratch;
+  int32_t left = (to - from) * step * p->out_w, oy = from < to ? from : from - 1, ox = from < to ? 0 : last_x;
+
+  for (; left > 0; left -= PIXELS) {
+    const int32_t *requant = p->requant;
+    const int8_t *stream = p->stream;
+    struct mn_place places[PIXELS];
+    uint32_t acc[CHANNELS * PIXELS];
+    int8_t *write[PIXELS];
+
+    for (int32_t k = 0; k < PIXELS; k++) {
+      places[k] = (struct mn_place){oy * p->stride_h - p->pad_top, (ox * p->stride_w - p->pad_left) * p->in_step};
+      write[k] = out + (mn_slot(oy, p->out_ring) * p->out_w + ox) * pixel;
+      if (left <= k + 1) {                  // the last one is computed again
+        continue;
+      }
+      ox += step;
+      if (ox < 0 || ox > last_x) {
+        ox = step > 0 ? 0 : last_x;
+        oy += step;
+      }
+    }
+    mn_gather_pair(&window, in, places[0], places[1], x);
+    mn_gather_pair(&window, in, places[2], places[3], x + 1);
+    for (int32_t c = 0; c < p->out_c; ) {
+      const int32_t count = p->out_c - c < CHANNELS ? p->out_c - c : CHANNELS;
+
+      stream = mn_conv_sums_m0(x, stream, acc, acc + PIXELS * count);
+      for (const uint32_t *sum = acc; sum != acc + PIXELS * count; sum += PIXELS, c++, requant += words) {
+        mn_staircase(requant, p->signs, sum, PIXELS, write, c);
+      }
+    }
+  }
 }

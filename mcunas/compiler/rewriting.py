@@ -16,14 +16,15 @@ from mcunas.graph.ir import Graph
 if TYPE_CHECKING:
     from mcunas.board import Board
 
-GRAIN = 4       # channels that kernels take at a time
+GRAINS = {"dsp": 4, "mve": 4}       # by isa: channels that kernels take at a time
 
 
 def rewritten(graph: Graph, board: Board, optimize: str, tuned: Choice | None = None) -> passes.Optimized:
     """`graph` (verified) after the passes for a goal: of fewest bytes for `ram` and `flash`, else of fewest cycles by the
     core's table, and of fewest bytes among equals. tuned: what was measured, for the goal that it names."""
     smallest, goal = passes.optimize(graph), tuned.optimize if tuned and tuned.optimize else optimize
-    if goal in ("ram", "flash") or all(note.name != passes.DEAD_CHANNELS for note in smallest.notes):
+    has_cut = any(note.name == passes.DEAD_CHANNELS for note in smallest.notes)
+    if not has_cut or board.isa not in GRAINS or goal in ("ram", "flash"):
         return smallest
-    even = passes.optimize(graph, grain=GRAIN)
+    even = passes.optimize(graph, grain=GRAINS[board.isa])
     return min(smallest, even, key=lambda found: least_cycles(found.graph, board))

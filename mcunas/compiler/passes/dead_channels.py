@@ -55,6 +55,8 @@ def _without_dead_channels(graph: Graph, grain: int) -> Graph:
     layers = {i: _layer(graph, op, ranges) for i, op in enumerate(graph.ops) if op.kind in WEIGHTED}
     needed = _needed(graph, layers)
     kept = _kept(graph, needed, grain)
+    if grain == 1 and all(mask.all() for mask in kept.values()):
+        return graph
     after = cut(graph, layers, needed, kept)
     return after if after is graph else compact(after)
 
