@@ -143,8 +143,8 @@ def _blocks(plan: Plan) -> dict[str, Any]:
 
     blocks = [*blocks_for(plan.blocks_from, plan.board.key), "skip"]
     module = import_module(METHODS[plan.method]) if plan.method in METHODS else None
-    if hasattr(module, "choose") and not getattr(module, "PARALLEL", False):       # these have factors instead
-        return {"options": {"options": blocks}}
     if hasattr(module, "accelerated"):
         return {"settings": {"blocks": blocks, **plan.settings}}
+    if hasattr(module, "choose") and not getattr(module, "PARALLEL", False):       # these have factors instead
+        return {"options": {"options": blocks}}
     raise InputError(f"method {plan.method!r} chooses no blocks", fix="leave --blocks-from out, or search in a space")

@@ -26,6 +26,7 @@ from mcunas.prune.knapsack import solve
 
 BITS = (8, 4)
 _KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_FEW = 6                    # layers: every choice of bits is priced exactly
 _TURNS = 8                  # of shrinking the limit
 _SLACK = 32                 # bytes that the sum may be too large by: members of structs, words that are filled up
 
@@ -79,6 +80,11 @@ def allocate(graph: Graph, board: Board, layers: Sequence[Layer], loss: Sequence
         return {layer.path: 8 for layer in layers}
     floor = 1e-9 * (max(loss, default=0.0) or 1.0)
     prices = [max(value, floor) for value in loss]
+    if len(layers) <= _FEW:
+        fitting = [bits for chosen in product((8, 4), repeat=len(layers))
+                   if flash_of(graph, board, layers, bits := {k.path: b for k, b in zip(layers, chosen)}) <= flash_bytes]
+        if fitting:
+            return min(fitting, key=lambda bits: sum(p for p, k in zip(prices, layers) if bits[k.path] == 4))
     table = code_table(board)
     fixed = exact - sum(layer.table_bytes[8] for layer in layers) - table.linked(_kernels(layers, {}))
     limit = flash_bytes + _SLACK
