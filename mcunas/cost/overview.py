@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mcunas.board import Board
 from mcunas.compiler.features import FEATURES, op_features
-from mcunas.compiler.passes import optimize
+from mcunas.compiler.rewriting import rewritten
 from mcunas.cost.estimate import Priced, flash, shapes_of, work
 from mcunas.errors import InputError
 from mcunas.graph.ir import Graph, Tensor
@@ -60,9 +60,12 @@ def layers(graph: Graph) -> Iterator[Layer]:
 
 def fits(graph: Graph, boards: Sequence[Board], goal: str = "balanced") -> Iterator[Fit]:
     """What `graph` (int8, verified) takes of each board, whether that has it or not."""
-    rewritten = optimize(graph).graph
+    known: dict[tuple[str, str], Graph] = {}        # boards of one core want the same
     for board in boards:
-        priced = Priced.of(rewritten, board, goal)
+        core = board.isa, board.cost_table
+        if core not in known:
+            known[core] = rewritten(graph, board, goal).graph
+        priced = Priced.of(known[core], board, goal)
         cycles: float | None
         try:
             cycles = work(priced.schedule, board)[1]

@@ -15,7 +15,7 @@ import numpy as np
 
 from mcunas.board import Board
 from mcunas.compiler.lower import lower
-from mcunas.compiler.passes import optimize
+from mcunas.compiler.rewriting import rewritten
 from mcunas.compiler.select import table_bytes
 from mcunas.compiler.tables import code_table
 from mcunas.cost.estimate import Priced, flash
@@ -67,7 +67,7 @@ def flash_of(graph: Graph, board: Board, layers: Sequence[Layer], bits: Mapping[
 
 def flash_bytes_of(graph: Graph, board: Board) -> int:
     """Exact bytes of a model."""
-    return flash(Priced.of(optimize(graph).graph, board).schedule, board)[0]
+    return flash(Priced.of(rewritten(graph, board, "balanced").graph, board).schedule, board)[0]
 
 
 def allocate(graph: Graph, board: Board, layers: Sequence[Layer], loss: Sequence[float], flash_bytes: int) -> dict[str, int]:

@@ -20,12 +20,12 @@ import torch
 
 from mcunas.atomic import write_file
 from mcunas.errors import InputError
-from mcunas.search.asktell.engine import Search, Seen, front, spent
-from mcunas.search.asktell.evaluate import Classification
+from mcunas.search.asktell.engine import Seen, front
+from mcunas.search.asktell.evaluate import ByTraining
 from mcunas.search.asktell.fidelity import Fidelity
 from mcunas.search.asktell.problem import Problem
-from mcunas.search.asktell.storage import forget, opened
-from mcunas.search.asktell.workers import Workers
+from mcunas.search.asktell.storage import forget
+from mcunas.search.asktell.study import asked_and_told
 from mcunas.search.nas.run import NasRun, faster, sgd
 from mcunas.space import Genotype
 from mcunas.space.factored import Factored, Point
@@ -135,25 +135,18 @@ def candidates(run: NasRun, factored: Factored, inherited: Inherited, sampler: s
     """Evaluated candidates, all of which fit, in the order of their trials; the study lies in the run's folder."""
     problem = Problem(factored.genes, factored.genotype, lambda g: prices_of(run, g), wanted.values, wanted.directions,
                       wanted.violation)
-    count, settings = evaluations(run), run.settings
+    settings = run.settings
     short = replace(run.schedule, epoch_samples=settings["steps"] * run.schedule.batch,
                     rate=run.schedule.rate * settings["rate"])
     kind = "scratch" if settings["mapping"] == "scratch" else "remapped"
-    evaluator = Classification(run.task, short, weights=inherited)
+    evaluator = ByTraining(run.task, short, weights=inherited)
     if not run.notes.get("searching"):
         forget(run.out)         # of a search that was not to be resumed
         run.notes |= {"searching": True}
         run.save()
-    machines = run.machines
-    with opened(run.out, run.fingerprint(), wanted.directions, machines.storage) as study, \
-            Workers(machines.jobs, machines.executor) as workers:
-        nets = Search(study, problem, sampler_of(sampler, settings["population"]), evaluator,
-                      Fidelity(kind, 1, settings["scored_images"]), run.seed, settings["population"], workers,
-                      lambda done, of, figures: run.progress("search", done, of, {"validation": figures["accuracy"]}),
-                      ).run(count)
-        cost = spent(study)
-    run.ledger.charge("search", cost.cpu_seconds, cost.samples)
-    run.facts |= {"spent": asdict(cost), "candidates": [told(n) for n in nets]}
+    nets = asked_and_told(run, problem, sampler_of(sampler, settings["population"]), evaluator,
+                          Fidelity(kind, 1, settings["scored_images"]), settings["population"], evaluations(run))
+    run.facts |= {"candidates": [told(n) for n in nets]}
     return nets
 
 

@@ -9,11 +9,11 @@ the budget's latency, which the network that is chosen keeps whatever the expone
 """
 from __future__ import annotations
 
-from mcunas.search.asktell.classify import SHARED, best_within, evaluations_of, explored, problem_of
-from mcunas.search.asktell.evaluate import Classification
+from mcunas.search.asktell.evaluate import ByTraining
 from mcunas.search.asktell.policy import PolicySampler, Rule
 from mcunas.search.asktell.problem import Figures
 from mcunas.search.asktell.reward import exponents_of, reward
+from mcunas.search.asktell.study import SHARED, best_within, evaluations_of, explored, problem_of
 from mcunas.search.nas.run import NasRun
 from mcunas.space import Genotype
 from mcunas.space.factored import MNASNET, Factored
@@ -34,5 +34,5 @@ def choose(run: NasRun) -> Genotype:
     generation = run.settings["generation"]
     rule = Rule(rate=run.settings["rate"], generations=max(evaluations_of(run) // generation, 1))
     sampler = PolicySampler(problem, generation, rule)
-    nets = explored(run, problem, sampler.seeded, Classification(run.task, run.schedule, None, None, run.board, run.budget))
+    nets = explored(run, problem, sampler.seeded, ByTraining(run.task, run.schedule, None, None, run.board, run.budget))
     return best_within(run, nets, worth).genotype

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import optuna
 
-from mcunas.search.asktell.classify import SHARED, best_within, explored, problem_of
-from mcunas.search.asktell.evaluate import Classification
+from mcunas.search.asktell.evaluate import ByTraining
 from mcunas.search.asktell.problem import Figures
 from mcunas.search.asktell.reward import exponents_of, reward
+from mcunas.search.asktell.study import SHARED, best_within, explored, problem_of
 from mcunas.search.nas.run import NasRun
 from mcunas.space import Genotype
 from mcunas.space.factored import MNASNET, Factored
@@ -31,5 +31,5 @@ def choose(run: NasRun) -> Genotype:
         return reward(figures["accuracy"], figures["latency_us"], target, exponents)
 
     problem = problem_of(run, Factored(run.space, run.settings["factors"]), lambda figures: (worth(figures),))
-    evaluator = Classification(run.task, run.schedule, None, None, run.board, run.budget)
+    evaluator = ByTraining(run.task, run.schedule, None, None, run.board, run.budget)
     return best_within(run, explored(run, problem, SAMPLERS[run.settings["sampler"]], evaluator), worth).genotype

@@ -10,10 +10,10 @@ a family, a width and a depth per stage; limits of the board asked exactly and b
 from __future__ import annotations
 
 from mcunas.errors import InputError
-from mcunas.search.asktell.classify import SHARED, best_within, explored, problem_of
 from mcunas.search.asktell.engine import SamplerOf
-from mcunas.search.asktell.evaluate import Classification
+from mcunas.search.asktell.evaluate import ByTraining
 from mcunas.search.asktell.problem import Problem
+from mcunas.search.asktell.study import SHARED, best_within, explored, problem_of
 from mcunas.search.asktell.trust import TrustRegionSampler
 from mcunas.search.nas.run import NasRun
 from mcunas.search.run import start_of
@@ -31,7 +31,7 @@ def choose(run: NasRun) -> Genotype:
     problem = problem_of(run, Factored(run.space, run.settings["factors"]), lambda figures: (figures["accuracy"],),
                          with_latency=True)
     sampler_of = sampler(run.settings["region"], problem, run.settings["generation"], run.seed)
-    evaluator = Classification(run.task, run.schedule, _teacher(run), None, run.board, run.budget)
+    evaluator = ByTraining(run.task, run.schedule, _teacher(run), None, run.board, run.budget)
     nets = explored(run, problem, sampler_of, evaluator)
     return best_within(run, nets, lambda figures: figures["accuracy"]).genotype
 

@@ -75,6 +75,17 @@ def train_epoch(net: nn.Module, optimizer: torch.optim.Optimizer, data: Iterator
     return ddp.mean(total / max(steps, 1))
 
 
+def train_shortly(net: nn.Module, optimizer: torch.optim.Optimizer, task: Task, schedule: Schedule, seed: int, epochs: int,
+                  loss_of: Callable | None = None) -> int:
+    """All epochs of a candidate's training in one go, the rate a cosine over them. Returns the samples that it saw."""
+    steps = steps_per_epoch(task, schedule)
+    for epoch in range(epochs):
+        train_epoch(net, optimizer, batches(task, schedule, seed, epoch),
+                    lambda step, epoch=epoch: cosine((epoch + step / steps) / epochs, schedule.rate), loss_of,
+                    task.objective)
+    return epochs * steps * schedule.batch
+
+
 def measures(net: nn.Module, task: Task, split: Split) -> dict[str, float]:
     """What the task's objective measures, by name, in evaluation mode."""
     was_training = net.training

@@ -22,7 +22,7 @@ from mcunas.board import Board
 from mcunas.device.alone import simulated
 from mcunas.search.asktell.cluster import connected
 from mcunas.search.asktell.engine import Search, front, spent
-from mcunas.search.asktell.evaluate import Classification
+from mcunas.search.asktell.evaluate import ByTraining
 from mcunas.search.asktell.fidelity import Fidelity
 from mcunas.search.asktell.problem import Problem
 from mcunas.search.asktell.storage import opened
@@ -90,7 +90,7 @@ def _searched(out: Path, arm: str, seed: int, evaluations: int, stop: Callable[.
 
         with opened(out / "study", f"cluster-{seed}", DIRECTIONS) as study, \
                 Workers(2 if arm == "2 processes" else 1, executor) as workers:
-            search = Search(study, problem, sampler_of, Classification(table.task(), SCHEDULE), FIDELITY, seed, GENERATION,
+            search = Search(study, problem, sampler_of, ByTraining(table.task(), SCHEDULE), FIDELITY, seed, GENERATION,
                             workers, progress)
             started, cpu = time.monotonic(), time.process_time()
             nets = search.run(evaluations)

@@ -22,7 +22,7 @@ from torch import nn
 from mcunas.atomic import write_file
 from mcunas.board import Board
 from mcunas.device.alone import simulated
-from mcunas.search.asktell.evaluate import Classification
+from mcunas.search.asktell.evaluate import ByTraining
 from mcunas.search.asktell.fidelity import Fidelity
 from mcunas.search.nas.run import faster, sgd
 from mcunas.space import space as spaces
@@ -94,7 +94,7 @@ def build(stop: Callable[..., None], quick: bool = False) -> None:
     space, kept, started = factored(), FOLDER / "table.json", time.process_time()
     rows: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     net, of_teacher = teacher()
-    evaluate = Classification(task(), SCHEDULE, net)
+    evaluate = ByTraining(task(), SCHEDULE, net)
     prices = Prices(space.space, Board.load(contest.M4), contest.RAM_BYTES, simulated)
     points = space.genes.points()
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(0)).tolist()

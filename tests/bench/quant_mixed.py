@@ -39,7 +39,7 @@ NOTES = {"int8": "int8 throughout", **_BY, "random": f"at random, {RANDOM} a see
          "narrow": "int8, a narrower net of the same bytes, from scratch"}
 
 
-def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., None]) -> None:
+def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., None]) -> dict[str, Any]:
     for seed in seeds:
         result = bench.trained("base", seed, quick, folder / f"base-{seed}", stop)
         bits = _allocations(result, folder / f"bits-{seed}.json")
@@ -48,6 +48,7 @@ def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., Non
                 net, out, Precision(bits=bits), stop))
         _row(folder, "narrow", seed, quick, stop, lambda out, seed=seed: bench.measured(
             bench.trained("narrowed_60", seed, quick, folder / f"narrow-base-{seed}", stop), out, Precision(), stop))
+    return kept(folder, seeds)
 
 
 def _row(folder: Path, name: str, seed: int, quick: bool, stop: Callable[..., None],

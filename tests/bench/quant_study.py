@@ -41,7 +41,7 @@ NOTES = {"dense": "int8, all of it", "structured": "int8, a narrower net, from s
 Masks = list[tuple[nn.Parameter, torch.Tensor]]
 
 
-def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., None]) -> None:
+def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., None]) -> dict[str, Any]:
     runs: dict[str, Callable[[Path, int], dict[str, Any]]] = {
         "dense": lambda out, seed: _plain("base", Precision(), out, seed, quick, stop),
         "structured": lambda out, seed: _plain("narrowed_25", Precision(), out, seed, quick, stop),
@@ -55,6 +55,7 @@ def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., Non
             if row:
                 print(f"{name} {seed}: {row['int8_accuracy']:.4f}, {row['stored_bytes']} B stored, {row['instructions']}",
                       flush=True)
+    return kept(folder, seeds)
 
 
 def _plain(start: str, precision: Precision, out: Path, seed: int, quick: bool, stop: Callable[..., None]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.search.asktell.engine import Search
-from mcunas.search.asktell.evaluate import Classification
+from mcunas.search.asktell.evaluate import ByTraining
 from mcunas.search.asktell.fidelity import Fidelity
 from mcunas.search.asktell.policy import Policy, PolicySampler, Rule
 from mcunas.search.asktell.region import FIRST, MOST, Region, distances, patience
@@ -165,8 +165,8 @@ def test_a_trust_region_is_replayed_from_its_study_alone() -> None:
 
 def test_an_evaluator_looks_as_closely_as_it_is_asked() -> None:
     task, net = tasks.load("digits").sealed(), _space({"op": ("ds",)}).genotype({"s0.layers": 1, "s1.layers": 1})
-    plain = Classification(task, SHORT, board=Board.load("mps2-an386"))
-    given = Classification(task, SHORT, weights=_seventh)
+    plain = ByTraining(task, SHORT, board=Board.load("mps2-an386"))
+    given = ByTraining(task, SHORT, weights=_seventh)
     scratch = plain(net, Fidelity("scratch", 1, 32), 0)
     assert scratch["samples"] == 128 and plain(net, Fidelity("scratch", 1, 32), 0)["accuracy"] == scratch["accuracy"]
     assert given(net, Fidelity("supernet"), 0)["samples"] == 0 and given(net, Fidelity("remapped", 2), 0)["samples"] == 256

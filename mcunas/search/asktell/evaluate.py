@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The evaluator of classification tasks. Whoever evaluates something else (other heads, other tasks) writes one of its form
+"""The evaluator that trains a candidate, on any task that brings its objective. Another one is of the same form
 (fidelity.py)."""
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from mcunas.search.teacher import taught_by
 from mcunas.space import Genotype
 from mcunas.space.blocks.collapsible import collapsed
 from mcunas.tasks import Schedule, Task
-from mcunas.tasks.training import batches, cosine, recalibrate, score, steps_per_epoch, tensors, train_epoch
+from mcunas.tasks.training import recalibrate, score, tensors, train_shortly
 
 CALIBRATION_IMAGES = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Classification:
+class ByTraining:
     """task: without its test split. teacher: in evaluation mode; then students learn from its answers, too. weights:
     genotype -> its network with weights to begin from. board, budget: for firmware."""
 
@@ -58,14 +58,9 @@ class Classification:
         if fidelity.kind == "supernet":
             recalibrate(net, self.task, CALIBRATION_IMAGES)
             return net, 0
-        schedule, steps = self.schedule, steps_per_epoch(self.task, self.schedule)
-        optimizer, objective = sgd(list(net.parameters()), schedule), self.task.objective
-        loss_of = taught_by(self.teacher, objective) if self.teacher else None
-        for epoch in range(fidelity.epochs):
-            train_epoch(net, optimizer, batches(self.task, schedule, seed, epoch),
-                        lambda step, epoch=epoch: cosine((epoch + step / steps) / fidelity.epochs, schedule.rate), loss_of,
-                        objective)
-        return net, fidelity.epochs * steps * schedule.batch
+        loss_of = taught_by(self.teacher, self.task.objective) if self.teacher else None
+        return net, train_shortly(net, sgd(list(net.parameters()), self.schedule), self.task, self.schedule, seed,
+                                  fidelity.epochs, loss_of)
 
     def _integer(self, net: nn.Module, kind: str, images: Any) -> Figures:
         from mcunas.quantize.model import measures

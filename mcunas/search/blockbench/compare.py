@@ -20,9 +20,10 @@ from mcunas.atomic import write_file
 from mcunas.board import Board
 from mcunas.search.blockbench.sample import described, priced, sample
 from mcunas.search.blockbench.verdict import FILE, verdict
+from mcunas.search.nas.run import sgd
 from mcunas.space import Genotype
 from mcunas.tasks import Schedule, Task
-from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train_epoch
+from mcunas.tasks.training import score, train_shortly
 
 FIGURES = ("ram_bytes", "flash_bytes", "cycles", "macs")
 Progress = Callable[[str, int, int, dict[str, Any]], None]
@@ -70,14 +71,9 @@ def train(job: Training) -> dict[str, Any]:
     torch.set_num_threads(1)
     torch.manual_seed(job.seed)
     started, net, schedule = time.process_time(), job.genotype.build_dense(), job.schedule
-    optimizer = torch.optim.SGD(net.parameters(), lr=schedule.rate, momentum=0.9, nesterov=True,
-                                weight_decay=schedule.weight_decay)
-    steps, epochs = steps_per_epoch(job.task, schedule), schedule.finetune_epochs
-    for epoch in range(epochs):
-        train_epoch(net, optimizer, batches(job.task, schedule, job.seed, epoch),
-                    lambda step, epoch=epoch: cosine((epoch + step / steps) / epochs, schedule.rate),
-                    objective=job.task.objective)
-    return {"accuracy": score(net, job.task, job.task.validation), "samples": epochs * steps * schedule.batch,
+    samples = train_shortly(net, sgd(list(net.parameters()), schedule), job.task, schedule, job.seed,
+                            schedule.finetune_epochs)
+    return {"accuracy": score(net, job.task, job.task.validation), "samples": samples,
             "cpu_seconds": time.process_time() - started}
 
 

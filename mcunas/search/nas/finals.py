@@ -21,7 +21,7 @@ from mcunas.search.nas.run import NasRun, faster, sgd
 from mcunas.space import Genotype
 from mcunas.space.supernet import Supernet
 from mcunas.tasks import Schedule, Task, ddp
-from mcunas.tasks.training import EVALUATED, batches, channels_last, cosine, score, steps_per_epoch, tensors, train_epoch
+from mcunas.tasks.training import EVALUATED, channels_last, score, steps_per_epoch, tensors, train_shortly
 
 # finals: share of the search epochs that the last stage may take; where that is too little for two networks, the most
 # probable one is the result. candidates: networks that the supernet ranks, for the samples of one epoch.
@@ -72,11 +72,7 @@ def trained(task: Task, genotype: Genotype, schedule: Schedule, seed: int, epoch
     """The metric on the validation split after a short training from scratch, the rate a cosine over it."""
     torch.manual_seed(seed)
     net = faster(genotype.build_dense())
-    optimizer, steps = sgd(list(net.parameters()), schedule), steps_per_epoch(task, schedule)
-    for epoch in range(epochs):
-        train_epoch(net, optimizer, batches(task, schedule, seed, epoch),
-                    lambda step, epoch=epoch: cosine((epoch + step / steps) / epochs, schedule.rate),
-                    objective=task.objective)
+    train_shortly(net, sgd(list(net.parameters()), schedule), task, schedule, seed, epochs)
     return score(net, task, task.validation)
 
 

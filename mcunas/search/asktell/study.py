@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a NasRun to an ask/tell study and back: what mnas, tpe and trade share on classification tasks."""
+"""From a NasRun to an ask/tell study and back: what all methods that ask and tell share."""
 from __future__ import annotations
 
 import math
@@ -9,7 +9,7 @@ from typing import Any
 
 from mcunas.errors import DoesNotFit
 from mcunas.search.asktell.engine import SamplerOf, Search, Seen, front, spent
-from mcunas.search.asktell.evaluate import Classification
+from mcunas.search.asktell.evaluate import ByTraining
 from mcunas.search.asktell.fidelity import Fidelity
 from mcunas.search.asktell.problem import Figures, Problem
 from mcunas.search.asktell.storage import opened
@@ -45,29 +45,37 @@ def problem_of(run: NasRun, space: Factored, values: Callable[[Figures], tuple[f
     return Problem(space.genes, space.genotype, price, values, directions, violation)
 
 
-def explored(run: NasRun, problem: Problem, sampler_of: SamplerOf, evaluator: Classification) -> list[Seen]:
-    """The study of this run, to its end; what it took is in the run's ledger. Raises DoesNotFit when nothing fits."""
-    settings, machines = run.settings, run.machines
-    fidelity = Fidelity(settings["fidelity"], settings["epochs"])
-
-    def show(done: int, of: int, figures: dict[str, Any]) -> None:
-        run.progress("search", done, of, {"validation": figures["accuracy"]} if "accuracy" in figures else {})
-
-    with opened(run.out, run.fingerprint(), problem.directions, machines.storage) as study, \
-            Workers(machines.jobs, machines.executor) as workers:
-        search = Search(study, problem, sampler_of, evaluator, fidelity, run.seed, settings["generation"], workers, show)
-        nets, cost = search.run(evaluations_of(run)), spent(study)
-        run.facts["trials"] = len(study.get_trials(deepcopy=False))
+def explored(run: NasRun, problem: Problem, sampler_of: SamplerOf, evaluator: ByTraining) -> list[Seen]:
+    """The study of a method that trains its candidates from scratch. Raises DoesNotFit when nothing fits."""
+    settings = run.settings
+    nets = asked_and_told(run, problem, sampler_of, evaluator, Fidelity(settings["fidelity"], settings["epochs"]),
+                          settings["generation"], evaluations_of(run))
     if not nets:
         raise DoesNotFit("no network of the space that was asked for fits", where=run.board.key, fix="raise the budget")
-    run.ledger.charge("search", cost.cpu_seconds, cost.samples)
-    if cost.lost:
-        run.ledger.charge("lost", cost.lost_seconds)
-    run.facts |= {"evaluations": cost.evaluations, "lost": cost.lost,
-                  "front": [{"cycles": n.figures["cycles"], "accuracy": n.figures["accuracy"], "choices": n.genotype.choices,
+    run.facts |= {"front": [{"cycles": n.figures["cycles"], "accuracy": n.figures["accuracy"], "choices": n.genotype.choices,
                              "widths": n.genotype.widths} for n in front(nets)]}
     for net in nets:
         run.book("search", time.process_time(), 0, {"validation": net.figures["accuracy"]})
+    return nets
+
+
+def asked_and_told(run: NasRun, problem: Problem, sampler_of: SamplerOf, evaluator: ByTraining, fidelity: Fidelity,
+                   generation: int, evaluations: int) -> list[Seen]:
+    """The study in the run's folder, to its end: networks that fit, in the order of their trials. What it took is in the
+    run's ledger."""
+    def show(done: int, of: int, figures: dict[str, Any]) -> None:
+        run.progress("search", done, of, {"validation": figures["accuracy"]} if "accuracy" in figures else {})
+
+    machines = run.machines
+    with opened(run.out, run.fingerprint(), problem.directions, machines.storage) as study, \
+            Workers(machines.jobs, machines.executor) as workers:
+        nets = Search(study, problem, sampler_of, evaluator, fidelity, run.seed, generation, workers, show).run(evaluations)
+        cost = spent(study)
+        run.facts |= {"trials": len(study.get_trials(deepcopy=False)), "evaluations": cost.evaluations,
+                      "lost": cost.lost}
+    run.ledger.charge("search", cost.cpu_seconds, cost.samples)
+    if cost.lost:
+        run.ledger.charge("lost", cost.lost_seconds)
     return nets
 
 
