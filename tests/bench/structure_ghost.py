@@ -34,7 +34,7 @@ from tests.bench.structure_picture import dots
 
 BOARD = "mps2-an386"
 WIDTH = 64
-SCHEDULE = Schedule(prune_epochs=0, finetune_epochs=6, qat_epochs=1, warmup_epochs=1, batch=64, rate=0.05,
+SCHEDULE = Schedule(prune_epochs=0, finetune_epochs=16, qat_epochs=2, warmup_epochs=1, batch=64, rate=0.05,
                     epoch_samples=5_000)
 NOTES = {"plain": "four blocks of 1x1 convolutions", "ghost": "ghostify(plain)",
          "equal-macs": "plain, as wide as ghost's MACs allow", "equal-ram": "plain, as wide as ghost's peak RAM allows",

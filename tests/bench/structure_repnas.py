@@ -24,7 +24,7 @@ from tests.bench.structure_picture import dots
 
 NET = {"options": ["conv3x3"], "stem": {"kernel": [3, 3], "channels": 8, "stride": [2, 2]},
        "stages": [{"channels": 16, "stride": 2, "slots": 4}, {"channels": 24, "stride": 2, "slots": 3}]}
-SCHEDULE = Schedule(prune_epochs=3, finetune_epochs=17, qat_epochs=2, warmup_epochs=1, batch=64, rate=0.1,
+SCHEDULE = Schedule(prune_epochs=5, finetune_epochs=25, qat_epochs=2, warmup_epochs=1, batch=64, rate=0.1,
                     epoch_samples=3_000)
 NOTES = {"plain": "the convolution alone", "hand-made": "DiverseBranchBlock's four in every layer",
          "searched": f"{SETTINGS['kept']:g} of all branches, searched; and the identity, where shapes allow",
