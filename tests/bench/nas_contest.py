@@ -29,7 +29,7 @@ SPACE = {"options": ["conv3x3", "ds3", "ds5", "mb3_e3", "conv1x1", "skip"],
                     {"channels": 48, "stride": 2, "slots": 3}]}
 ADMITTED = {"latency": 0.02, "flash": 0.8}      # shares of the space's networks, by the table of prices
 DRAWN = 4_096                                   # of them
-SEARCH = Schedule(prune_epochs=10, finetune_epochs=20, qat_epochs=2, warmup_epochs=1, batch=64, rate=0.05,
+SEARCH = Schedule(prune_epochs=24, finetune_epochs=20, qat_epochs=2, warmup_epochs=1, batch=64, rate=0.05,
                   epoch_samples=6_000, measured_images=None)
 RAM_BYTES = 10 * 1024
 
