@@ -45,7 +45,7 @@ BOARD = "mps2-an386"
 SHARES = (0.5, 0.25)        # of the teacher's latency
 WIDTHS, STRIDES = (16, 16, 24, 24, 40, 40), (2, 1, 2, 1, 2, 1)
 TEACHER_EPOCHS = 10
-SCHEDULE = Schedule(prune_epochs=0, finetune_epochs=4, qat_epochs=1, warmup_epochs=1, batch=64, rate=0.05,
+SCHEDULE = Schedule(prune_epochs=0, finetune_epochs=10, qat_epochs=2, warmup_epochs=1, batch=64, rate=0.05,
                     epoch_samples=6_000)
 TUNED = 0.3 * SCHEDULE.rate     # what lana fine-tunes with, for the scaled teacher too
 LANA = {"blocks": ["conv3x3", "ds3", "ds5", "mb3_e2", "mb3_e3", "ghost", "conv1x1", "skip"], "epochs": 1}
@@ -65,7 +65,7 @@ class Arm:
 ARMS = {
     "teacher": Arm(None, shares=(1.0,), note="as it is, fine-tuned alike"),
     "scaled": Arm(None, note="the teacher by one width multiplier, fine-tuned alike"),
-    "lana": Arm(note="scored again half-way, best of 8 solutions"),
+    "lana": Arm(note="scored around the teacher and half-way, best of 8 solutions"),
     "lot": Arm({"choice": "lot"}, note="best of 8 random choices that use 0.85 to 1 of the budget"),
     "straight": Arm({"rounds": 1}, False, note="scores around the teacher only"),
     "greed": Arm({"choice": "greed"}, False, note="exchanges by loss per excess"),
