@@ -25,20 +25,20 @@ _COLOURS = ("#1f5f99", "#b03a2e", "#2e7d4f", "#8a5a00", "#6a3d9a", "#444444", "#
             "#3d5afe")
 
 
-def words(paper: str, board: str = contest.M4) -> str:
-    """What every arm of the contest is asked, and how to run it again."""
+def words(paper: str, elsewhere: str = "") -> str:
+    """What every arm of the contest is asked, and how to run it again. elsewhere: the budget of other boards."""
     shares = ", ".join(f"{what} that admits {share:g} of them" for what, share in contest.ADMITTED.items())
     return (f"Fashion-MNIST, {contest.TRAINING_IMAGES:,} training images, all 10,000 test images, read once per stage. "
-            f"Space: {len(contest.space().slots)} slots, {len(contest.SPACE['options'])} options. Budget on {board}, of "
-            f"networks drawn at random from the space: {shares}; and {contest.RAM_BYTES:,} B of RAM. Every "
+            f"Space: {len(contest.space().slots)} slots, {len(contest.SPACE['options'])} options. Budget on {contest.M4}, "
+            f"of networks drawn at random from the space: {shares}; and {contest.RAM_BYTES:,} B of RAM.{elsewhere} Every "
             "network is trained from scratch by one recipe, quantized, and run in QEMU on random inputs. Samples: images "
             "seen, search and training and quantization; option forwards: blocks of options run on an image while "
             "searching. CPU seconds: process time on one thread. "
             "Searches of a gradient end with a last stage that trains a few likely networks as random search trains its "
             "own, within the same samples. "
             f"`python -m tests.bench.nas --paper {paper}` goes on with what is missing.\n\n"
-            "Chosen on validation accuracy of seed 10, which is none of these runs: space, share of networks that the "
-            "budget admits, last stage. " + TUNED[paper])
+            "Chosen on validation accuracy of seed 10, which is none of these runs, in searches of ten epochs: space, share "
+            "of networks that the budget admits, last stage. " + TUNED[paper])
 
 
 def baselines() -> tuple[Rows, dict[str, str]]:
