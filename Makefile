@@ -21,7 +21,7 @@ MCUNAS := $(PY) -m mcunas
 READY  := .venv/ready
 IMPORT := .venv-import/ready
 PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc g++ libc6-dev make python3-venv python3-dev
-PACKAGES += $(if $(filter test,$(MAKECMDGOALS)),clang)
+PACKAGES += $(if $(filter test,$(MAKECMDGOALS)),clang chromium)
 
 # A board that does not exist is said at once, before anything is installed.
 ifeq ($(wildcard boards/$(BOARD).toml)$(wildcard $(filter %.toml,$(BOARD))),)

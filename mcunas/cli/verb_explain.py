@@ -24,7 +24,7 @@ def explain(
     board: options.Board = "mps2-an386",
     json: options.Json = False,
 ) -> None:
-    """Print what one channel of each coupled group costs a board, or with --space every option of every slot.
+    """Print what one channel of each group, or an option of a slot, costs.
 
     Example: mcunas explain --model my_module:build --data my_module:loaders --board mps2-an386
     """

@@ -42,7 +42,7 @@ def lines(series: Sequence[Series], x_label: str, y_label: str, log: bool = Fals
         share = (fold(value) - fold(low)) / ((fold(high) - fold(low)) or 1.0)
         return height - BOTTOM - (height - TOP - BOTTOM) * share
 
-    parts = [_open(width, height, f"{y_label} over {x_label}")]
+    parts = [opened(width, height, f"{y_label} over {x_label}")]
     for tick in ticks:
         y = y_of(tick)
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{width - RIGHT}" y2="{y:.1f}"/>'
@@ -89,7 +89,7 @@ def arena(plan: Arena, width: int = 720, height: int = 320) -> str:
     """The memory plan: one rectangle per tensor, schedule steps to the right, bytes upwards."""
     if not plan.blocks or not plan.steps or plan.size <= 0:
         return ""
-    parts = [_open(width, height, "memory plan: bytes of the arena over the schedule"),
+    parts = [opened(width, height, "memory plan: bytes of the arena over the schedule"),
              *_arena(plan, plan.size, width, height),
              f'<text class="tick" x="{(LEFT + width) / 2:.0f}" y="{height - 3}" text-anchor="middle">schedule step</text>']
     return "".join(parts) + "</svg>"
@@ -102,7 +102,7 @@ def arenas(plans: Sequence[Arena], columns: int = 2, width: int = 720, height: i
         return ""
     top, each, head = max(plan.size for plan in plans), width // columns, 18
     rows = -(-len(plans) // columns)
-    parts = [_open(width, rows * (height + head), "memory plan at each stage of compilation")]
+    parts = [opened(width, rows * (height + head), "memory plan at each stage of compilation")]
     for n, plan in enumerate(plans):
         parts += [f'<g transform="translate({n % columns * each},{n // columns * (height + head)})">',
                   f'<text class="title" x="{LEFT}" y="{head - 4}">{escape(plan.title)}</text>',
@@ -150,7 +150,7 @@ def bars(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str], same
     bar, gap, text = 13, 7, 190
     row_height = bar * len(names) + gap
     room = width - text - 90
-    parts = [_open(width, row_height * len(rows) + gap, " and ".join(names))]
+    parts = [opened(width, row_height * len(rows) + gap, " and ".join(names))]
     for r, (label, values) in enumerate(rows):
         top = gap + r * row_height
         shown = label if len(label) <= 27 else label[:26] + "…"
@@ -171,7 +171,7 @@ def stacked(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str], u
         return ""
     bar, gap, text = 16, 6, 190
     room = width - text - 90
-    parts = [_open(width, (bar + gap) * len(rows) + gap, f"{unit}: {', '.join(names)}")]
+    parts = [opened(width, (bar + gap) * len(rows) + gap, f"{unit}: {', '.join(names)}")]
     for r, (label, values) in enumerate(rows):
         x, y = float(text), gap + r * (bar + gap)
         shown = label if len(label) <= 27 else label[:26] + "…"
@@ -191,7 +191,7 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _open(width: int, height: int, label: str) -> str:
+def opened(width: int, height: int, label: str) -> str:
     return (f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}" '
             f'style="max-width:{int(width * 1.25)}px">')
 
@@ -213,7 +213,8 @@ def _ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 def _log_ticks(low: float, high: float) -> list[float]:
     """1, 2, 5 times powers of ten that enclose [low, high]."""
-    grid = [m * 10.0**e for e in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1) for m in (1, 2, 5)]
+    grid = [m * 10.0**e for e in range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+            for m in (1, 2, 5)]      # one decade more: a logarithm may be rounded up
     first = max(i for i, tick in enumerate(grid) if tick <= low)
     last = next((i for i, tick in enumerate(grid) if tick >= high), len(grid) - 1)
     return grid[first:max(last, first + 1) + 1]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mcunas.board import Board
+from mcunas.errors import InputError
+
 if TYPE_CHECKING:
-    from mcunas.board import Board
     from mcunas.budget import Budget
+    from mcunas.compiler import Compiled
     from mcunas.device import Image, Profile, ValidationReport
     from mcunas.device.validate import Figures
+    from mcunas.graph.ir import Graph
     from mcunas.search.result import Result
 
 # key, name, unit; the first three have budgets
@@ -19,11 +24,11 @@ ROWS = (("ram_bytes", "RAM (arena)", "bytes"), ("flash_bytes", "Flash (model)", 
 MODELLED = ("latency_us", "cycles")     # never shown without their source
 
 
-def of_validation(report: ValidationReport, image: Image, budget: Budget,
-                  start: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def of_validation(report: ValidationReport, image: Image, budget: Budget, start: Mapping[str, Any] | None = None,
+                  accuracy: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Board, verdict, headline rows, byte comparison, memory plan and layers of a validated firmware.
 
-    budget: complete (Budget.for_board). start: figures of the network that a search began with.
+    budget: complete (Budget.for_board). start: figures of the network that a search began with. accuracy: the section.
     """
     limits = {"ram_bytes": budget.ram_bytes, "flash_bytes": budget.flash_bytes, "latency_us": budget.latency_us}
     rows = _quantities(limits, _figures(report.predicted, image.board), _figures(report.measured, image.board),
@@ -31,8 +36,33 @@ def of_validation(report: ValidationReport, image: Image, budget: Budget,
     match = {"inputs": report.inputs, "bytes": report.inputs * sum(t["bytes"] for t in image.manifest["outputs"]),
              "mismatches": report.mismatches}
     return {"board": _board(image.board), "model": report.model, "verdict": _verdict(report, match, rows),
-            "quantities": rows, "match": match, "budget": limits, "start": dict(start or {}),
-            **_compiled(image.manifest), "stages": _stages(image)}
+            "quantities": rows, "match": match, "budget": limits, "start": dict(start or {}), **_compiled(image.manifest),
+            **({"accuracy": dict(accuracy)} if accuracy else {}),
+            **(of_model(image, accuracy) if image.tflite is not None else {})}
+
+
+def of_model(image: Image, accuracy: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What follows from the .tflite that an image was built from: memory plans by stage, layers with their prices, figures
+    of merit, boards that it fits. accuracy: a report's section."""
+    from mcunas.compiler import Choice, compile_graph
+    from mcunas.cost import estimate
+    from mcunas.cost.overview import fits
+    from mcunas.graph import read_tflite
+    from mcunas.report.metrics import metrics
+
+    graph, manifest, board = read_tflite(image.tflite), image.manifest, image.board
+    goal, choice = manifest["optimize"], Choice.of_manifest(manifest)
+    final = compile_graph(graph, board, goal, choice=choice, ram_bytes=manifest["arena_limit_bytes"],
+                          flash_bytes=manifest["flash_limit_bytes"])
+    found = {"stages": _stages(graph, final, board), "boards": [{**asdict(one), "fits": one.fits} for one in fits(
+        graph, [Board.load(key) for key in Board.keys()], goal)]}
+    try:
+        cost = estimate(graph, board, goal=goal, ram_bytes=manifest["arena_limit_bytes"], choice=choice)
+        found |= {"layers": _priced(manifest, final, board), "metrics": metrics(graph, image.tflite.stat().st_size, cost,
+                                                                                accuracy)}
+    except InputError:          # a core without tables: what is exact stands in the other sections
+        pass
+    return found
 
 
 def of_search(result: Result, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -40,17 +70,26 @@ def of_search(result: Result, history: Sequence[Mapping[str, Any]]) -> dict[str,
     import torch
 
     from mcunas.prune.groups import find_groups
+    from mcunas.report.network import compared, layers_of
 
+    shape, after = result.genotype.input_shape, layers_of(result.model, result.genotype.input_shape)
+    found = {"history": [dict(entry) for entry in history], "candidates": _candidates(result.metrics["facts"])}
     if result.genotype.is_of_space:
         feasible = result.metrics["feasible"]
-        return {"history": [dict(entry) for entry in history],
+        return {**found, "network": compared({}, after),
                 "choices": [{"slot": slot, "option": option, "feasible": feasible[slot]}
                             for slot, option in result.genotype.choices.items()]}
-    height, width, depth = result.genotype.input_shape
-    dense = find_groups(result.genotype.build_dense().eval(), torch.zeros(1, depth, height, width))
-    return {"history": [dict(entry) for entry in history],
+    net, (height, width, depth) = result.genotype.build_dense().eval(), shape
+    dense = find_groups(net, torch.zeros(1, depth, height, width))
+    return {**found, "network": compared(layers_of(net, shape), after),
             "widths": [{"name": g.name, "before": g.channels, "after": result.genotype.widths.get(g.name, g.channels)}
                        for g in dense.groups]}
+
+
+def _candidates(facts: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Networks that a search that asks and tells has evaluated."""
+    keys = ("accuracy", "ram_bytes", "flash_bytes", "latency_us", "cycles")
+    return [{key: one[key] for key in keys if key in one} for one in facts.get("candidates", ())]
 
 
 def of_profile(found: Profile, image: Image) -> dict[str, Any]:
@@ -101,19 +140,12 @@ def _below(region_bytes: Sequence[int]) -> list[int]:
     return [sum(region_bytes[:k]) for k in range(len(region_bytes))]
 
 
-def _stages(image: Image) -> list[dict[str, Any]]:
-    """The memory plan before and after each stage of the compilation of the image's model."""
-    from mcunas.compiler import Choice, compile_graph
+def _stages(given: Graph, final: Compiled, board: Board) -> list[dict[str, Any]]:
+    """The memory plan before and after each stage of the compilation of a model."""
     from mcunas.compiler.stages import stages
-    from mcunas.graph import read_tflite
 
-    if image.tflite is None:
-        return []
-    given, manifest = read_tflite(image.tflite), image.manifest
-    final = compile_graph(given, image.board, manifest["optimize"], choice=Choice.of_manifest(manifest),
-                          ram_bytes=manifest["arena_limit_bytes"], flash_bytes=manifest["flash_limit_bytes"])
     found = []
-    for stage in stages(given, final.plan, image.board.isa, final.patches and final.patches.before):
+    for stage in stages(given, final.plan, board.isa, final.patches and final.patches.before):
         ops, plan = stage.plan.program.graph.ops, stage.plan
         steps = [" + ".join(f"{i} {ops[i].kind}" for i in step.ops) for step in plan.schedule.steps]
         below = _below(plan.region_bytes)
@@ -132,5 +164,21 @@ def _compiled(manifest: Mapping[str, Any]) -> dict[str, Any]:
     tensors = [{"name": b["name"], "offset": below[b["memory"]] + b["offset"], "bytes": b["bytes"], "first": b["first"],
                 "last": b["last"]} for b in manifest["plan"]]
     return {"plan": {"arena_bytes": manifest["arena_bytes"], "steps": steps, "tensors": tensors},
-            "layers": [{"name": layer["name"], "kind": layer["kind"], "macs": layer["macs"],
-                        "weight_bytes": layer["weights_bytes"] + layer["bias_bytes"]} for layer in layers]}
+            "layers": [_layer(layer) for layer in layers]}
+
+
+def _layer(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a manifest's layer: name, kind, shape of the output, MACs and bytes."""
+    return {"name": layer["name"], "kind": layer["kind"], "output": layer["output"], "macs": layer["macs"],
+            "weight_bytes": layer["weights_bytes"] + layer["bias_bytes"]}
+
+
+def _priced(manifest: Mapping[str, Any], final: Compiled, board: Board) -> list[dict[str, Any]]:
+    """The layers with cycles of one call each, by the core's table, and the flash of their tables. Raises InputError."""
+    from mcunas.compiler.tables import instruction_table
+    from mcunas.cost.estimate import layer_work
+
+    program, table = final.plan.program, instruction_table(board)
+    return [{**_layer(layer), "flash_bytes": layer["weights_bytes"] + layer["bias_bytes"] + layer["table_bytes"],
+             "cycles": round(layer_work(program.graph, k, program.calls[k], board, table).whole[1])}
+            for k, layer in enumerate(manifest["layers"])]

@@ -7,21 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from mcunas.report.charts import BOTTOM, COLOURS, LEFT, RIGHT, TOP, _legend, _log_ticks, _open, _ticks
+from mcunas.report.charts import BOTTOM, COLOURS, LEFT, RIGHT, TOP, _legend, _log_ticks, _ticks, opened
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Points (x, y) in the order in which they are joined; x > 0."""
+    """Points (x, y) in the order in which they are joined; x > 0. others: shown, and not joined."""
 
     name: str
     points: Sequence[tuple[float, float]]
+    others: Sequence[tuple[float, float]] = ()
 
 
 def curves(found: Sequence[Curve], x_label: str, y_label: str, mark: float | None = None, width: int = 460,
            height: int = 250) -> str:
     """A chart with a logarithmic x axis; `mark` is an x with a dashed line. Empty input gives an empty string."""
-    points = [(x, y) for curve in found for x, y in curve.points if x > 0 and math.isfinite(y)]
+    points = [(x, y) for curve in found for x, y in (*curve.points, *curve.others) if x > 0 and math.isfinite(y)]
     if not points:
         return ""
     across = [x for x, _ in points] + ([mark] if mark else [])
@@ -32,7 +33,7 @@ def curves(found: Sequence[Curve], x_label: str, y_label: str, mark: float | Non
         up = (y - y_ticks[0]) / ((y_ticks[-1] - y_ticks[0]) or 1.0)
         return LEFT + (width - LEFT - RIGHT) * right, height - BOTTOM - (height - TOP - BOTTOM) * up
 
-    parts = [_open(width, height, f"{y_label} over {x_label}")]
+    parts = [opened(width, height, f"{y_label} over {x_label}")]
     for tick in y_ticks:
         _, y = at(x_ticks[0], tick)
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{width - RIGHT}" y2="{y:.1f}"/>'
@@ -50,5 +51,6 @@ def curves(found: Sequence[Curve], x_label: str, y_label: str, mark: float | Non
         places = [at(x, y) for x, y in curve.points if x > 0 and math.isfinite(y)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         parts.append(f'<polyline class="line s{n % COLOURS}" points="{path}"><title>{escape(curve.name)}</title></polyline>')
+        places += [at(x, y) for x, y in curve.others if x > 0 and math.isfinite(y)]
         parts += [f'<circle class="fill s{n % COLOURS}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in places]
     return "".join(parts) + "</svg>" + _legend([curve.name for curve in found])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from mcunas.report import charts, curves
+from mcunas.report import charts, curves, network
 
 
 def render(run: Mapping[str, Any]) -> str:
@@ -15,11 +15,11 @@ def render(run: Mapping[str, Any]) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["quantity"] = quantity
+    environment.filters["figure"] = figure
     environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}\u00a0%"
     template = environment.from_string(files("mcunas.report").joinpath("page.html.j2").read_text(encoding="utf-8"))
     sections = ("board", "model", "verdict", "quantities", "accuracy", "match", "widths", "choices", "layers", "profile",
-                "environment",
-                "commands")
+                "boards", "metrics", "environment", "commands")
     own = {"title": run["title"], "metric": metric_of(run)}
     return template.render({key: run.get(key) for key in sections} | own | _pictures(run))
 
@@ -40,6 +40,13 @@ def quantity(value: float | None, unit: str) -> str:
     return f"{value:,.0f} {unit}".rstrip()
 
 
+def figure(row: Mapping[str, Any]) -> str:
+    """The value of a figure of merit (mcunas.report.metrics)."""
+    if row["unit"] == "share" and row["value"] is not None:
+        return f"{100 * row['value']:.2f}\u00a0%"
+    return quantity(row["value"], row["unit"])
+
+
 def _pictures(run: Mapping[str, Any]) -> dict[str, str]:
     from markupsafe import Markup  # charts escape what they print, so their text is markup already
 
@@ -47,6 +54,8 @@ def _pictures(run: Mapping[str, Any]) -> dict[str, str]:
         "use_chart": _use(run.get("history") or [], run.get("budget") or {}),
         "accuracy_chart": _learning(run.get("history") or [], metric_of(run)),
         "tradeoff_chart": _tradeoff(run.get("history") or [], run.get("budget") or {}, metric_of(run)),
+        "candidate_chart": _candidates(run.get("candidates") or [], run.get("budget") or {}, metric_of(run)),
+        "network_chart": network.drawn(run.get("network") or []),
         "width_chart": charts.bars([(w["name"], (w["before"], w["after"])) for w in run.get("widths") or []],
                                    ("channels before", "channels after"), same_scale=True),
         "arena_chart": charts.arena(_arena(run.get("plan") or {})),
@@ -89,6 +98,17 @@ def _tradeoff(history: Sequence[Mapping[str, Any]], budget: Mapping[str, float |
     return curves.curves(found, "use / budget", f"{metric}, %", mark=1.0)
 
 
+def _candidates(found: Sequence[Mapping[str, float]], budget: Mapping[str, float | None], metric: str) -> str:
+    """Every network that was evaluated, by each resource; those that none beats in both are joined."""
+    shown = []
+    for key, name in (("ram_bytes", "RAM"), ("flash_bytes", "flash"), ("latency_us", "latency")):
+        points = sorted((one[key] / budget[key], 100 * one["accuracy"]) for one in found if budget.get(key) and one.get(key))
+        front = [(x, y) for k, (x, y) in enumerate(points) if all(y > other for _, other in points[:k])]
+        if points:
+            shown.append(curves.Curve(name, front, points))
+    return curves.curves(shown, "use / budget", f"{metric}, %", mark=1.0)
+
+
 def _arena(plan: Mapping[str, Any]) -> charts.Arena:
     blocks = [charts.Block(t["name"], t["offset"], t["bytes"], t["first"], t["last"]) for t in plan.get("tensors", ())]
     size = plan.get("arena_bytes", 0)
@@ -96,7 +116,7 @@ def _arena(plan: Mapping[str, Any]) -> charts.Arena:
 
 
 def _layers(layers: Sequence[Mapping[str, Any]]) -> str:
-    columns = [("macs", "MACs"), ("weight_bytes", "weight bytes"), ("instructions", "instructions")]
+    columns = [("macs", "MACs"), ("cycles", "cycles (model)"), ("flash_bytes", "flash bytes")]
     present = [(key, name) for key, name in columns if any(layer.get(key) for layer in layers)]
     rows = [(f"{i} {layer['kind']}", [layer.get(key) or 0 for key, _ in present]) for i, layer in enumerate(layers)]
     return charts.bars(rows, [name for _, name in present]) if present else ""

@@ -144,10 +144,8 @@ def candidates(run: NasRun, factored: Factored, inherited: Inherited, sampler: s
         forget(run.out)         # of a search that was not to be resumed
         run.notes |= {"searching": True}
         run.save()
-    nets = asked_and_told(run, problem, sampler_of(sampler, settings["population"]), evaluator,
+    return asked_and_told(run, problem, sampler_of(sampler, settings["population"]), evaluator,
                           Fidelity(kind, 1, settings["scored_images"]), settings["population"], evaluations(run))
-    run.facts |= {"candidates": [told(n) for n in nets]}
-    return nets
 
 
 def sampler_of(name: str, population: int) -> Callable[[int], optuna.samplers.BaseSampler]:
@@ -162,11 +160,6 @@ def prices_of(run: NasRun, genotype: Genotype) -> dict[str, float]:
     cost = run.prices.exact(genotype)
     return {"cycles": float(cost.cycles), "ram_bytes": cost.ram_bytes, "flash_bytes": cost.flash_bytes,
             "use": max(usage(cost, run.budget).values())}
-
-
-def told(net: Seen) -> dict[str, Any]:
-    """For metrics.json."""
-    return {"point": net.point, "key": net.genotype.key, **net.figures}
 
 
 def best(nets: list[Seen]) -> Genotype | None:

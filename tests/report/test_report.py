@@ -10,31 +10,7 @@ import pytest
 
 from mcunas.errors import InputError
 from mcunas.report import read_report, write_report
-
-SHARE = {"macs": 1000, "instructions": 1500, "cycles": 2000, "low": 1900, "high": 2100, "mix": {"load": 500, "mac": 1000}}
-RUN = {
-    "title": "digits <b> on mps2-an386",
-    "board": {"key": "mps2-an386", "name": "AN386", "cpu": "cortex-m4", "clock_hz": 25_000_000},
-    "verdict": {"ok": True, "text": "it fits"},
-    "quantities": [{"name": "RAM", "unit": "bytes", "start": 90_000, "budget": 10_240, "predicted": 9_216,
-                    "measured": 9_216, "source": "painted arena"},
-                   {"name": "latency", "unit": "us", "start": None, "budget": 1_000, "predicted": 1_500.0,
-                    "measured": 1_500.0, "source": "model"}],
-    "accuracy": {"metric": "accuracy", "float": 0.98, "int8_host": 0.975, "int8_board": None, "images": 300},
-    "match": {"inputs": 300, "bytes": 3000, "mismatches": 0},
-    "budget": {"ram_bytes": 10_240, "flash_bytes": None, "latency_us": 1_000},
-    "history": [{"phase": "prune", "validation": 0.5, "ram_bytes": 90_000, "latency_us": 9_000.0},
-                {"phase": "prune", "validation": 0.9, "ram_bytes": 9_216, "latency_us": 1_500.0}],
-    "widths": [{"name": "stem", "before": 64, "after": 12}],
-    "choices": [{"slot": "s0_0", "option": "ds3<", "feasible": ["ds3<", "skip"]}],
-    "plan": {"arena_bytes": 100, "steps": ["CONV_2D"], "tensors": [{"name": "x", "offset": 0, "bytes": 100, "first": 0,
-                                                                   "last": 0}]},
-    "layers": [{"name": "stem", "kind": "CONV_2D", "macs": 1000, "weight_bytes": 90}],
-    "profile": {"layers": [{"index": 0, "kind": "CONV_2D", "name": "stem", "step": 0, "ram_bytes": 100,
-                            "kernels": ["k"], **SHARE}],
-                "kernels": {"k": SHARE}, "overhead": {**SHARE, "macs": 0}, "total": SHARE, "cycles_source": "modelled"},
-    "environment": {"python": "3.11"}, "commands": ["make quickstart"],
-}
+from tests.report.runs import RUN
 
 
 class Page(HTMLParser):
@@ -59,14 +35,14 @@ def test_the_page_is_self_contained_and_has_every_picture(tmp_path: Path) -> Non
     text = write_report(RUN, tmp_path).read_text()
     page = Page(text)
     assert page.loads == [] and "url(" not in text and "@import" not in text
-    assert len(page.pictures) == 8
+    assert len(page.pictures) == 10
     assert "digits &lt;b&gt; on mps2-an386" in text and "<b>" not in text
     assert "<td>s0_0</td><td>ds3&lt;</td><td>ds3&lt;, skip</td>" in text
 
 
 def test_what_exceeds_its_budget_is_marked(tmp_path: Path) -> None:
     text = write_report(RUN, tmp_path).read_text()
-    assert text.count('<td class="bad">') == 1
+    assert text.count('<td class="bad">') == 2
     assert '<td class="bad">1.50\u00a0ms' in text
 
 

@@ -72,7 +72,8 @@ def asked_and_told(run: NasRun, problem: Problem, sampler_of: SamplerOf, evaluat
         nets = Search(study, problem, sampler_of, evaluator, fidelity, run.seed, generation, workers, show).run(evaluations)
         cost = spent(study)
         run.facts |= {"trials": len(study.get_trials(deepcopy=False)), "evaluations": cost.evaluations,
-                      "lost": cost.lost}
+                      "lost": cost.lost,
+                      "candidates": [{"point": n.point, "key": n.genotype.key, **n.figures} for n in nets]}
     run.ledger.charge("search", cost.cpu_seconds, cost.samples)
     if cost.lost:
         run.ledger.charge("lost", cost.lost_seconds)
