@@ -26,6 +26,8 @@ def explain(
 ) -> None:
     """Print what one channel of each group, or an option of a slot, costs.
 
+    A group's channels must stay alike, so they go together. With --space: every option of every slot of a space.
+
     Example: mcunas explain --model my_module:build --data my_module:loaders --board mps2-an386
     """
     from mcunas.board import Board

@@ -51,7 +51,9 @@ def search(
     resume: Resume = True,
     json: options.Json = False,
 ) -> None:
-    """Find a network that fits, and prove it: train, prune, quantize, build, run on the board's core, report.
+    """Find a network that fits a board, and prove it there.
+
+    Trains and prunes or searches, quantizes, builds, runs on the board's core in QEMU, and writes a report.
 
     Example: mcunas search --task digits --board mps2-an386 --ram "16 KiB" --out runs/digits
     """
