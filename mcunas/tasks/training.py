@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mcunas.errors import InputError
 from mcunas.tasks import ddp
 from mcunas.tasks.objective import CLASSIFICATION, Objective
 from mcunas.tasks.schedule import Schedule
@@ -44,7 +45,12 @@ def batches(task: Task, schedule: Schedule, seed: int, epoch: int) -> Iterator[t
 
 
 def steps_per_epoch(task: Task, schedule: Schedule) -> int:
-    return min(len(task.train), schedule.epoch_samples or len(task.train)) // schedule.batch
+    """At least one. Raises InputError where an epoch has fewer items than a batch."""
+    samples = min(len(task.train), schedule.epoch_samples or len(task.train))
+    if samples < schedule.batch:
+        raise InputError(f"an epoch has {samples:,} items, a batch takes {schedule.batch:,}", where=task.name,
+                         fix="give a smaller batch, or more items")
+    return samples // schedule.batch
 
 
 def cosine(progress: float, top: float, warmup: float = 0.05) -> float:

@@ -110,7 +110,7 @@ class NasRun(State):
 
     def _part(self, share: float) -> Schedule:
         samples = self.schedule.epoch_samples
-        return replace(self.schedule, epoch_samples=round(samples * share) if samples else None)
+        return replace(self.schedule, epoch_samples=max(round(samples * share), self.schedule.batch) if samples else None)
 
     def noise(self, epoch: int) -> torch.Generator:
         """For what is drawn in an epoch besides the batches: gates, candidates."""
