@@ -134,14 +134,12 @@ def _blocks(plan: Plan) -> dict[str, Any]:
     """What `mcunas.search` is told of the blocks that a verdict found worthwhile on the board, and of leaving out."""
     if plan.blocks_from is None:
         return {}
-    from importlib import import_module
-
     from mcunas.errors import InputError
-    from mcunas.search import METHODS
     from mcunas.search.blockbench.verdict import blocks_for
+    from mcunas.search.methods import module_of
 
     blocks = [*blocks_for(plan.blocks_from, plan.board.key), "skip"]
-    module = import_module(METHODS[plan.method]) if plan.method in METHODS else None
+    module = module_of(plan.method)
     if hasattr(module, "accelerated"):
         return {"settings": {"blocks": blocks, **plan.settings}}
     if hasattr(module, "choose") and not getattr(module, "PARALLEL", False):       # these have factors instead

@@ -13,7 +13,7 @@ from mcunas.cli import options
 from mcunas.cli.output import print_json, print_quantities
 from mcunas.errors import CheckFailed, InputError
 from mcunas.quantize.choose import MODES, WAYS
-from mcunas.search import METHODS
+from mcunas.search.methods import METHODS
 
 if TYPE_CHECKING:
     from mcunas.cli.road import Plan
@@ -35,8 +35,8 @@ def search(
     data: options.Data = None,
     model: options.Start = None,
     board: options.Board = "mps2-an386",
-    method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD", help=f"How to search: {', '.join(METHODS)}.")
-                      ] = "diffprune",
+    method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD", help=(
+        f"How to search: {', '.join(METHODS)}; or module:shape."))] = "diffprune",
     settings: options.Settings = None,
     ram: options.Ram = None,
     flash: options.Flash = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcunas.errors import InputError, did_you_mean
+from mcunas.search.methods import METHODS, module_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -15,18 +15,6 @@ if TYPE_CHECKING:
     from mcunas.search.result import Result
     from mcunas.search.state import Progress
     from mcunas.tasks import Schedule
-
-# name -> module with shape(run): brings run.net to widths that fit, trained or not; the driver trains what is left.
-# Or with choose(run): finds a genotype in a space that fits (nas/). Or with accelerated(...): a road of its own.
-METHODS = {"diffprune": "mcunas.search.diffprune", "smcp": "mcunas.search.smcp", "uniform": "mcunas.search.uniform",
-           "random": "mcunas.search.random_widths", "macs": "mcunas.search.macs", "greedy": "mcunas.search.greedy",
-           "priced": "mcunas.search.priced", "unsliced": "mcunas.search.unsliced", "scratch": "mcunas.search.scratch",
-           "fbnet": "mcunas.search.fbnet", "random-space": "mcunas.search.random_space", "always": "mcunas.search.always",
-           "proxyless": "mcunas.search.proxyless", "rarts": "mcunas.search.rarts", "prunet": "mcunas.search.prunet",
-           "padnas": "mcunas.search.padnas", "repnas": "mcunas.search.repnas",
-           "ran": "mcunas.search.ran", "ran-implicit": "mcunas.search.ran_implicit",
-           "nsga2": "mcunas.search.nsga2", "adapt": "mcunas.search.adapt", "lana": "mcunas.search.lana",
-           "mnas": "mcunas.search.mnas", "tpe": "mcunas.search.tpe", "trade": "mcunas.search.trade"}
 
 __all__ = ["METHODS", "search"]
 
@@ -38,7 +26,7 @@ def search(task: str, board: Board, budget: Budget, method: str = "diffprune", o
            storage: str | None = None) -> Result:
     """Search `task` for a network that fits `budget` on `board`, and train it (float; `mcunas.quantize` comes next).
 
-    task, start: names, or module:function. out: folder for the artefacts (default runs/<task>-<method>-<board>).
+    task, start, method: names, or module:function. out: folder for the artefacts (default runs/<task>-<method>-<board>).
     smoke: the same road with little training.
     resume: continue what `out` holds; a finished search is returned as it is. progress: called as (phase, epochs done,
     epochs in all, figures). start, options: the starting net and its arguments, or for a method that searches a space its
@@ -50,13 +38,12 @@ def search(task: str, board: Board, budget: Budget, method: str = "diffprune", o
     In processes that torchrun started it is one search, with so many batches at once (tasks/ddp.py).
     Raises InputError for unknown names or a checkpoint of another search, DoesNotFit when no width fits.
     """
-    if method not in METHODS:
-        raise InputError(f"unknown method {method!r}", fix=did_you_mean(method, METHODS))
+    module_of(method)       # an unknown one ends here
     from mcunas.search.driver import run_search
     from mcunas.search.machines import Machines
     from mcunas.tasks import ddp
 
-    folder = Path(out or f"runs/{task.replace(':', '.')}-{method}-{board.key}")
+    folder = Path(out or f"runs/{task}-{method}-{board.key}".replace(":", "."))
     with ddp.group(folder) as own:
         return run_search(task, board, budget, method, own, seed, smoke, resume, progress, start, options, schedule,
                           settings, Machines(jobs, executor, storage))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -19,9 +18,9 @@ from mcunas.cost import estimate
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.prune.resources import Usage
-from mcunas.search import METHODS
 from mcunas.search.asktell.storage import FILE as STUDY
 from mcunas.search.machines import HERE, Machines
+from mcunas.search.methods import METHODS, module_of
 from mcunas.search.nas.driver import run_nas
 from mcunas.search.nas.run import NasRun
 from mcunas.search.result import Result, finish
@@ -42,9 +41,9 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     """See `mcunas.search`."""
     torch.set_num_threads(THREADS)
     task, budget = tasks.load(task_name), budget.for_board(board)
-    module = import_module(METHODS[method])
+    module = module_of(method)
     if machines != HERE and not getattr(module, "PARALLEL", False):
-        able = [name for name, of in METHODS.items() if getattr(import_module(of), "PARALLEL", False)]
+        able = [name for name in METHODS if getattr(module_of(name), "PARALLEL", False)]
         raise InputError(f"method {method!r} has no use for further machines", where="--jobs, --cluster, --storage",
                          fix=f"leave them out, or use one of {', '.join(able)}")
     if hasattr(module, "accelerated"):
@@ -133,7 +132,7 @@ def demand_feasible(run: Run) -> None:
 def _shape(run: Run, method: str) -> None:
     started = time.process_time()
     already = sum(run.ledger.cpu_seconds.values())
-    import_module(METHODS[method]).shape(run)
+    module_of(method).shape(run)
     booked = sum(run.ledger.cpu_seconds.values()) - already
     run.ledger.charge("shape", max(time.process_time() - started - booked, 0.0))
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-from importlib import import_module
 from typing import Any
 
 from mcunas.errors import InputError, did_you_mean
-from mcunas.search import METHODS
+from mcunas.search.methods import module_of
 
 
 def settings_of(method: str, asked: dict[str, Any]) -> dict[str, Any]:
     """All settings of the method with what was asked. Raises InputError for one that it does not have or cannot use."""
-    known = getattr(import_module(METHODS[method]), "SETTINGS", {})
+    known = getattr(module_of(method), "SETTINGS", {})
     for name in sorted(asked):
         if name not in known:
             raise InputError(f"method {method!r} has no setting {name!r}",

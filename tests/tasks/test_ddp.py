@@ -54,7 +54,9 @@ def curve(folder: Path, batch: int) -> dict[str, float]:
     return found
 
 
-SEARCHES = {"proxyless": {"options": {"options": ["conv3x3", "ds3", "conv1x1", "skip"]}},
+SPACE = {"options": {"options": ["conv3x3", "ds3", "conv1x1", "skip"]}}
+SEARCHES = {"proxyless": SPACE, "fbnet": SPACE,
+            "padnas": {**SPACE, "settings": {"scored_images": 16, "population": 4, "generations": 1, "quality": 2}},
             "diffprune": {"start": "plain", "options": {"stages": [[6], [8]], "hidden": 8}}}
 
 
