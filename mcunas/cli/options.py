@@ -42,6 +42,10 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE
     "A setting of the method; may be repeated."))]
 BlocksFrom = Annotated[Path | None, typer.Option("--blocks-from", metavar="FILE", show_default=False, help=(
     "Only blocks that a comparison (`mcunas blocks`, verdict.json) found worthwhile on the board."))]
+Port = Annotated[str | None, typer.Option("--port", metavar="PORT", show_default=False, help=(
+    "The serial port of a board that runs this firmware, or `usb` to find it; else the board's core in QEMU."))]
+Probe = Annotated[str | None, typer.Option("--probe", metavar="SERIAL", show_default=False, help=(
+    "The probe's serial number or its beginning; a volume's folder."))]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same inputs, seed and versions give the same result.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that train candidates.")]

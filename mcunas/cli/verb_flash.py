@@ -11,15 +11,12 @@ from mcunas.cli import options
 from mcunas.cli.output import output_folder, print_json, print_table, working
 from mcunas.errors import InputError
 
-Probe = Annotated[str | None, typer.Option("--probe", metavar="SERIAL", show_default=False, help=(
-    "The probe's serial number or its beginning; a volume's folder."))]
-
 
 def flash(
     model: Annotated[Path | None, typer.Argument(metavar="MODEL.tflite", show_default=False)] = None,
     board: options.Board = "nucleo-l4r5zi",
     out: options.Kept = None,
-    probe: Probe = None,
+    probe: options.Probe = None,
     tool: Annotated[str | None, typer.Option("--tool", metavar="TOOL", show_default=False, help=(
         "pyocd, openocd, probe-rs, st-flash, uf2 or daplink; default: the board's first that is installed."))] = None,
     listed: Annotated[bool, typer.Option("--list", help="Show probes and serial ports instead.")] = False,

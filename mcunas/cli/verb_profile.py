@@ -9,7 +9,7 @@ from mcunas.cli import options
 from mcunas.cli.output import output_folder, print_json, print_table, working
 
 if TYPE_CHECKING:
-    from mcunas.device import Profile
+    from mcunas.device import Image, Profile
     from mcunas.device.profile import Share
 
 
@@ -20,17 +20,24 @@ def profile(
     seed: options.Seed = 0,
     optimize: options.Optimized = options.Optimize.BALANCED,
     tuned: options.Tuned = None,
+    port: options.Port = None,
+    probe: options.Probe = None,
     json: options.Json = False,
 ) -> None:
     """Show where instructions and cycles go, by layer and by kernel.
 
-    Executions are counted in QEMU; cycles are a model of the core, with its error.
+    Executions are counted in QEMU; cycles are a model of the core, with its error. With --port: by the board's own timer.
 
     Example: mcunas profile kws.tflite --board mps2-an386 --optimize cycles
     """
     from mcunas import api, device
     from mcunas.report import content, update_report
 
+    if port:
+        with output_folder(out) as folder, working("building and flashing"):
+            image = api.build(model, board, folder, optimize=optimize.value, tuned=tuned)
+            _steps(image, port, probe, seed, f"{model.name} on {image.board.name}", json)
+        return
     with output_folder(out) as folder, working("building and counting"):
         image = api.build(model, board, folder, optimize=optimize.value, tuned=tuned)
         found = device.profile(image, seed)
@@ -42,6 +49,23 @@ def profile(
         print_json(found.to_json())
         return
     _print(found, f"{model.name} on {image.board.name}, --optimize {optimize.value}")
+
+
+def _steps(image: Image, port: str, probe: str | None, seed: int, title: str, json: bool) -> None:
+    """A table of the schedule's steps, as the board's timer saw them."""
+    from mcunas.device.flash import flash
+    from mcunas.device.ports import find_port
+    from mcunas.device.step_times import step_times
+
+    name = find_port(image.board, probe) if port == "usb" else port
+    found = step_times(image, seed, name, lambda other: flash(other, probe=probe))
+    if json:
+        print_json([one.to_json() for one in found])
+        return
+    total = sum(one.measured_cycles for one in found) or 1
+    print_table(("step", "layers", "cycles, measured", "share", "cycles (model)"), [
+        (str(one.step), ", ".join(one.layers), f"{one.measured_cycles:,}", f"{100 * one.measured_cycles / total:.1f} %",
+         "–" if one.modelled_cycles is None else f"{one.modelled_cycles:,}") for one in found], title)
 
 
 def _print(found: Profile, title: str) -> None:

@@ -10,7 +10,6 @@ import typer
 
 from mcunas.cli import options
 from mcunas.cli.output import kib, output_folder, print_json, print_quantities, print_table, working
-from mcunas.cli.verb_flash import Probe
 from mcunas.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -103,9 +102,8 @@ def validate(
     latency: options.Latency = None,
     optimize: options.Optimized = options.Optimize.BALANCED,
     tuned: options.Tuned = None,
-    port: Annotated[str | None, typer.Option("--port", metavar="PORT", show_default=False, help=(
-        "The serial port of a board that runs this firmware, or `usb` to find it; else the board's core in QEMU."))] = None,
-    probe: Probe = None,
+    port: options.Port = None,
+    probe: options.Probe = None,
     json: options.Json = False,
 ) -> None:
     """Prove a model on its board: output bytes, RAM, flash, cycles.

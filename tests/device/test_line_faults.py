@@ -17,6 +17,7 @@ from mcunas.board import Board
 from mcunas.device import locate as locating
 from mcunas.device.link import Link, LinkError
 from mcunas.device.qemu import Qemu
+from mcunas.device.step_times import step_times
 from mcunas.device.target import ATTEMPTS, check_board
 from mcunas.errors import CheckFailed, InputError
 from tests.device.faulty import FaultyLine, change, lose, repeat
@@ -157,3 +158,12 @@ def test_a_board_on_a_serial_port_is_validated_like_one_in_the_emulator(image) -
         process.wait()
         with pytest.raises((CheckFailed, InputError), match=port):
             device.validate(image, n_random=1, port=port)
+
+
+def test_steps_are_timed_in_cycles_beside_the_model(image) -> None:
+    found = step_times(image)
+    assert [one.step for one in found] == list(range(len(found))) and all(one.layers for one in found)
+    assert sum(len(one.layers) for one in found) == len(image.manifest["layers"])
+    measured = device.validate(image, n_random=1).measured
+    assert 0.7 * measured.instructions < sum(one.measured_cycles for one in found) < 1.1 * measured.instructions
+    assert sum(one.modelled_cycles for one in found) == pytest.approx(measured.cycles, rel=0.3)

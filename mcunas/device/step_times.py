@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an inference's time goes on a real board: its own timer at every step of the schedule, beside what the model says.
+
+One 32-bit counter a step. The difference to the model is where a board's memory, flash wait states or caches show.
+"""
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from mcunas.device.locate import step_ticks
+from mcunas.errors import InputError
+
+if TYPE_CHECKING:
+    from mcunas.device.build import Image
+    from mcunas.device.locate import Flash
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """layers: indices and kinds of the ops that the step runs. measured_cycles: of the core, by the board's timer.
+    modelled_cycles: of the core's table; None where that lacks a kernel."""
+
+    step: int
+    layers: tuple[str, ...]
+    measured_cycles: int
+    modelled_cycles: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def step_times(image: Image, seed: int = 0, port: str | None = None, flash: Flash | None = None) -> list[StepTime]:
+    """Of one inference on pseudo-random input; `flash` puts a firmware that looks at its timer into the board, and the
+    image's own back in the end. Without a port on the board's core in QEMU, whose timer counts instructions.
+
+    Raises InputError, ToolMissing, CheckFailed.
+    """
+    board = image.board
+    if port is None and not board.emulated_timer_hz:
+        raise InputError("the emulator has no timer for this board", where=board.key, fix="name the port of a real one")
+    ticks = step_ticks(image, seed=seed, port=port, flash=flash)
+    if port is not None and flash is not None:
+        flash(image)
+    modelled = _modelled(image)
+    layers = image.manifest["layers"]
+    return [StepTime(step, tuple(f"{layer['index']} {layer['kind']}" for layer in layers if layer["step"] == step),
+                     _cycles(image, count, port), modelled[step]) for step, count in enumerate(ticks)]
+
+
+def _cycles(image: Image, ticks: int, port: str | None) -> int:
+    from mcunas.device.validate import instructions_of
+
+    board = image.board
+    return instructions_of(board, ticks) if port is None else ticks * board.clock_hz // board.timer.hz
+
+
+def _modelled(image: Image) -> list[int | None]:
+    """Cycles of every step by the core's table, as the price of its layers in one call each."""
+    from mcunas.compiler.tables import instruction_table
+    from mcunas.cost.estimate import layer_work
+    from mcunas.device.locate import recompiled
+
+    program = recompiled(image).plan.program
+    found: list[int | None] = [0] * (1 + max(layer["step"] for layer in image.manifest["layers"]))
+    for k, layer in enumerate(image.manifest["layers"]):
+        try:
+            cycles = layer_work(program.graph, k, program.calls[k], image.board, instruction_table(image.board)).whole[1]
+            found[layer["step"]] = None if found[layer["step"]] is None else round(found[layer["step"]] + cycles)
+        except InputError:          # no table, or none for this kernel
+            found[layer["step"]] = None
+    return found
