@@ -21,7 +21,7 @@ from mcunas.search.asktell.cluster import connected
 from mcunas.search.asktell.fidelity import Fidelity
 from mcunas.search.asktell.storage import FILE, forget, opened
 from mcunas.search.asktell.workers import Job, Workers
-from tests.search.asktell_toy import DIRECTIONS, EVALUATIONS, Outcome, Toy, genotype, nsga2, searched
+from tests.search.asktell_toy import DIRECTIONS, EVALUATIONS, Counted, Outcome, Toy, genotype, nsga2, searched
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,11 @@ def test_nothing_on_the_front_is_beaten(whole: tuple[Path, Outcome]) -> None:
 
 
 def test_a_killed_worker_costs_its_own_trial_which_is_run_again(whole: tuple[Path, Outcome], tmp_path: Path) -> None:
-    found = searched(tmp_path, jobs=2, evaluator=Toy(tmp_path / "killed"))
+    Counted.packed = 0
+    found = searched(tmp_path, jobs=2, evaluator=Counted(tmp_path / "killed"))
     assert (tmp_path / "killed").exists() and same(found, whole[1])
     assert found.spent.lost == 1 and found.spent.lost_seconds > 0
+    assert Counted.packed == 3          # with the data: once for each process, of which there were three
     assert (found.spent.samples, found.spent.evaluations) == (whole[1].spent.samples, EVALUATIONS)
 
 
@@ -70,7 +72,9 @@ def test_the_front_is_the_same_on_dask_workers_of_which_one_is_killed(whole: tup
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster, \
             connected(cluster.scheduler_address) as executor:
-        found = searched(tmp_path, executor=executor, evaluator=Toy(tmp_path / "killed"))
+        Counted.packed = 0
+        found = searched(tmp_path, executor=executor, evaluator=Counted(tmp_path / "killed"))
+    assert Counted.packed == 1          # a worker that begins anew has it from the scheduler
     assert (tmp_path / "killed").exists() and same(found, whole[1])
     assert found.spent.lost == 1 and found.spent.samples == whole[1].spent.samples
 

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A dask cluster as an Executor: `dask scheduler`, a `dask worker` per core on every machine, and the scheduler's address.
 
-The scheduler and the workers import mcunas, so it must be installed there in the same version; data travels with the jobs.
+The scheduler and the workers import mcunas, so it must be installed there in the same version; data comes from here.
 """
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
 from mcunas import __version__
 from mcunas.errors import InputError, ToolMissing
+from mcunas.search.asktell.fidelity import Evaluator
+from mcunas.search.asktell.held import Held
 
 TIMEOUT_S = 15
 
@@ -25,12 +26,30 @@ class Cluster(Executor):
     def __init__(self, client: Any) -> None:
         self._client, self._inner = client, client.get_executor(pure=False)
         self._topic, self._names = f"mcunas-{uuid4().hex}", {}
+        self._held: tuple[Evaluator, Held] | None = None
 
     def submit(self, function: Callable, *args: Any) -> Future:
         name = uuid4().hex
         future = self._inner.submit(_announced, self._topic, name, function, *args)
         self._names[future] = name
         return future
+
+    def held(self, evaluator: Evaluator) -> Held:
+        """What stands for it in a job; every worker is given it before, once."""
+        from mcunas.search.asktell.parcel import Parcel
+
+        if self._held is None or self._held[0] is not evaluator:
+            self._forget()
+            name = uuid4().hex
+            self._client.register_plugin(Parcel(name, evaluator))
+            self._held = evaluator, Held(name)
+        return self._held[1]
+
+    def _forget(self) -> None:
+        if self._held is not None:
+            with suppress(OSError, TimeoutError):       # a scheduler that is gone has forgotten it
+                self._client.unregister_worker_plugin(self._held[1].name)
+            self._held = None
 
     def unheard(self, future: Future) -> tuple[int, float]:
         """(attempts of a job that died, seconds from the first to the last attempt's beginning)."""
@@ -39,6 +58,7 @@ class Cluster(Executor):
         return max(len(begun) - 1, 0), begun[-1] - begun[0] if begun else 0.0
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._forget()
         self._inner.shutdown(wait=wait)
 
 
@@ -87,6 +107,5 @@ def connected(address: str) -> Iterator[Cluster]:
             raise InputError("the scheduler has no workers", where=address, fix=f"start some: dask worker {address}"
                              ) from None
         _demand_same(client, address)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sending large graph")      # the data, with each job
-            yield Cluster(client)
+        with Cluster(client) as cluster:
+            yield cluster

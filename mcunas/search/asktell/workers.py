@@ -3,6 +3,7 @@
 
 A worker that dies costs the job that it had, which is run again elsewhere; the others go on. So every process is a pool
 of its own: a pool of several would break as a whole. Results come as they are done; who reads them puts them in order.
+The evaluator and its data go to a process once, and to an executor's workers once where it has `held(evaluator)`.
 """
 from __future__ import annotations
 
@@ -11,16 +12,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any
 
 from mcunas.errors import InputError
 from mcunas.search.asktell.fidelity import Evaluator, Fidelity, Figures
+from mcunas.search.asktell.held import Held, hold
 from mcunas.space import Genotype
 
 ATTEMPTS = 3            # of a job whose workers die
+OWN = "own"             # name of the evaluator that a process of this machine holds
 KILLED = ("KilledWorker", "CommClosedError", "LostWorker")       # dask's words, by name: it need not be installed
 
 
@@ -61,7 +64,7 @@ class Workers(AbstractContextManager):
 
     def __exit__(self, *unused: object) -> None:
         for slot in self._slots:
-            slot.close()
+            slot.renew()
         self._slots = []
 
     def results(self, jobs: Sequence[Job], begun: Callable[[int], None] = lambda number: None) -> Iterator[Outcome]:
@@ -82,6 +85,8 @@ class _Remote:
         self.executor = executor
 
     def submit(self, function: Callable, job: Job) -> Future:
+        if hasattr(self.executor, "held"):
+            job = replace(job, evaluator=self.executor.held(job.evaluator))
         return self.executor.submit(function, job)
 
     def renew(self) -> None:
@@ -92,12 +97,9 @@ class _Remote:
         return self.executor.unheard(future) if hasattr(self.executor, "unheard") else (0, 0.0)
 
 
-def _pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_end_with_parent)
-
-
-def _end_with_parent() -> None:
-    """A worker whose driver was killed would wait for its next job for ever."""
+def _begin(evaluator: Evaluator) -> None:
+    """Of a process. A worker whose driver was killed would wait for its next job for ever: it ends with it."""
+    hold(OWN, evaluator)
     parent = parent_process()
 
     def watch() -> None:
@@ -107,24 +109,28 @@ def _end_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-@dataclass
 class _Process:
-    """A process that takes one job at a time."""
+    """A process that takes one job at a time; it is started with the evaluator of the first one."""
 
-    pool: ProcessPoolExecutor = field(default_factory=_pool)
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._evaluator: Evaluator | None = None
 
     def submit(self, function: Callable, job: Job) -> Future:
-        return self.pool.submit(function, job)
+        if self._pool is None or self._evaluator is not job.evaluator:
+            self.renew()
+            self._pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(job.evaluator,))
+            self._evaluator = job.evaluator
+        return self._pool.submit(function, replace(job, evaluator=Held(OWN)))
 
     def unheard(self, future: Future) -> tuple[int, float]:
         return 0, 0.0
 
     def renew(self) -> None:
-        self.close()
-        self.pool = _pool()
-
-    def close(self) -> None:
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        """The next job starts another one."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = None
 
 
 @dataclass
