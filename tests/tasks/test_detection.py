@@ -18,6 +18,7 @@ from mcunas.tasks.detection.coco import precisions
 from mcunas.tasks.detection.decode import CAPACITY, SUB, DetectionHead, boxes_of, padded
 from mcunas.tasks.detection.objective import Detection
 from mcunas.tasks.detection.scenes import Look, draw_scenes
+from tests.tasks.average_precision import mean_average_precision
 
 LOOK = Look(64, (18, 34), 3)
 _MAIN = """
@@ -92,6 +93,26 @@ def test_right_boxes_score_one_and_moved_ones_less() -> None:
     assert moved["mAP50"] == pytest.approx(1) and 0.2 < moved["mAP"] < 0.9
     found[:, :, 4] = -1
     assert precisions(found, labels) == {"mAP": 0.0, "mAP50": 0.0}
+
+
+def test_precisions_are_those_of_an_implementation_of_its_own() -> None:
+    random = np.random.default_rng(0)
+    labels, found = np.full((40, 3, 5), -1, np.int16), np.zeros((40, CAPACITY, 6), np.int32)
+    found[:, :, 4] = -1
+    for image in range(40):
+        for place in range(random.integers(1, 4)):
+            corner, side = random.integers(0, 30, 2), random.integers(8, 30, 2)
+            labels[image, place] = [*corner, *(corner + side), random.integers(3)]
+        near = labels[image, labels[image, :, 4] >= 0]
+        near = near[random.integers(len(near), size=random.integers(1, CAPACITY))]
+        found[image, :len(near), :4] = near[:, :4] * SUB + random.integers(-60, 61, (len(near), 4))
+        found[image, :len(near), 4] = np.where(random.random(len(near)) < 0.8, near[:, 4], random.integers(3))
+        found[image, :len(near), 5] = np.sort(random.permutation(256)[:len(near)])[::-1] - 128
+    truths = [(i, int(b[4]), tuple(map(float, b[:4]))) for i, own in enumerate(labels) for b in own if b[4] >= 0]
+    answers = [(i, int(b[4]), tuple(b[:4] / SUB), float(b[5])) for i, own in enumerate(found) for b in own if b[4] >= 0]
+    measured = precisions(found, labels)
+    assert measured["mAP"] == pytest.approx(mean_average_precision(answers, truths), abs=1e-9) and measured["mAP"] > 0.1
+    assert measured["mAP50"] == pytest.approx(mean_average_precision(answers, truths, [0.5]), abs=1e-9)
 
 
 def test_outputs_that_say_the_targets_decode_to_the_labels() -> None:
