@@ -4,9 +4,13 @@
 From the paper: operation, number of layers and output channels of each block are searched for the new task while the
 pre-trained parameters go on to be used, by mapping. Ours (nas-methods.md, paper 3): the search asks and tells (Optuna's TPE)
 where the authors' code has gradients; what is found takes no more cycles and RAM than the original; mapping as in space/
-mapping.py, with channels kept by how much they are read. The backbone is trained here, on the task's items one by one.
+mapping.py, with channels kept by how much they are read. The backbone is trained here, on the task's items one by one; then
+the original is a detector for a while, so that candidates inherit a head that has learned something, as the weights of the
+authors' supernet learn the new task before its architecture is asked.
 """
 from __future__ import annotations
+
+from dataclasses import replace
 
 from mcunas import tasks
 from mcunas.errors import InputError
@@ -19,9 +23,10 @@ from mcunas.space.factored import Factored
 from mcunas.tasks import Task
 
 # sampler: "tpe", "random", "nsga2"; "original" for the pre-trained backbone as it is.
-SETTINGS = {**SHARED, "sampler": "tpe"}
-NARROWS = PARALLEL = True
 FACTORS = {"op": ("ds", "mb2", "mb3", "mb4"), "kernel": (3, 5), "width": (0.5, 0.75, 1.0, 1.25, 1.5)}
+SETTINGS = {**SHARED, "parent_share": 0.25, "warmed_share": 0.25, "sampler": "tpe",
+            "factors": {k: list(v) for k, v in FACTORS.items()}}
+NARROWS = PARALLEL = True
 ORIGINAL = {"op": "mb3", "kernel": 3, "layers": 2, "width": 1.0}
 
 
@@ -29,18 +34,19 @@ def choose(run: NasRun) -> Genotype:
     """Where no candidate fits, the original. Raises InputError for unknown settings or a task without items to train on."""
     demand_known(run, "original")
     items = items_of(run.task)
-    factored = Factored(run.space, FACTORS)
+    factored = Factored(run.space, run.settings["factors"])
     original = factored.genotype(in_every_stage(factored, ORIGINAL))
     pretrained = parent(run, as_classifier(original, items), items)
+    warmed = parent(run, original, run.task, "warmed", replace(pretrained, is_shuffled=False)(original))
     limit = prices_of(run, original)
     run.facts["original"] = limit
     found = original
     if run.settings["sampler"] != "original":
-        found = best(candidates(run, factored, pretrained, run.settings["sampler"], Wanted(
+        found = best(candidates(run, factored, warmed, run.settings["sampler"], Wanted(
             ("maximize",), lambda f: (f["accuracy"],),
             lambda f: max(f["use"], f["cycles"] / limit["cycles"], f["ram_bytes"] / limit["ram_bytes"]) - 1))) or original
     if run.settings["mapping"] != "scratch":
-        run.begun = pretrained(found)
+        run.begun = warmed(found)
     return found
 
 

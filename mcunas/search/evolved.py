@@ -2,8 +2,9 @@
 """Searches of candidates that inherit: a parent is trained once, every candidate begins from weights mapped from it.
 
 What nsga2 and adapt share: the parent's training, the evaluator (mapped weights and a few steps), the study, the ledger. The
-search spends as many samples as the schedule's search epochs have: `parent_share` of them on the parent, the rest on
-candidates of `steps` batches each. No candidate is trained from scratch, unless a placebo asks for that.
+search spends as many samples as the schedule's search epochs have: `<stage>_share` of them on each stage of the parent's
+training, the rest on candidates of `steps` batches each. No candidate is trained from scratch, unless a placebo asks for
+that; none that does not fit is a trial, as long as one that fits is found by drawing again.
 """
 from __future__ import annotations
 
@@ -17,12 +18,14 @@ from typing import Any
 
 import optuna
 import torch
+from torch import nn
 
 from mcunas.atomic import write_file
 from mcunas.errors import InputError
 from mcunas.search.asktell.engine import Seen, front
 from mcunas.search.asktell.evaluate import ByTraining
 from mcunas.search.asktell.fidelity import Fidelity
+from mcunas.search.asktell.fitting import FittingSampler
 from mcunas.search.asktell.problem import Problem
 from mcunas.search.asktell.storage import forget
 from mcunas.search.asktell.study import asked_and_told
@@ -36,13 +39,13 @@ from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train
 
 # steps: batches on which a candidate is trained. rate: share of the schedule's learning rate that they begin with.
 # scored_images: of the validation split. mapping: "mapped", or the placebos "shuffled" (scales and statistics only) and
-# "scratch". population: trials that are asked for at once. parent_from: folder of another search with the same parent.
+# "scratch". population: trials that are asked for at once. parent_from: folder of another search with the same parent. A
+# method's `factors` are what a stage's genes may be (space/factored.py).
 SETTINGS = {"steps": 50, "rate": 0.5, "scored_images": 300, "parent_share": 0.4, "mapping": "mapped", "population": 10,
             "parent_from": ""}
-PARENT = "parent.pt"            # beside the study: weights, what they cost, and of which network they are
 MAPPINGS = ("mapped", "shuffled", "scratch")
 SAMPLERS = ("nsga2", "random", "tpe")
-PARENT_STREAM = 700_000         # of the random streams: far from those of other trainings
+STAGES = {"parent": 700_000, "warmed": 750_000}     # of the parent's training -> its random stream, far from other ones
 
 Violation = Callable[[Mapping[str, float]], float]
 Values = Callable[[Mapping[str, float]], tuple[float, ...]]
@@ -65,70 +68,75 @@ def demand_known(run: NasRun, by_hand: str) -> None:
             raise InputError(f"there is no {name} {run.settings[name]!r}", fix=f"use one of {', '.join(known)}")
 
 
-def parent(run: NasRun, genotype: Genotype, task: Task) -> Inherited:
-    """What candidates inherit: `genotype`, trained on `task` for its share of the search's samples; once, also over resumes.
+def parent(run: NasRun, genotype: Genotype, task: Task, stage: str = "parent", begun: nn.Module | None = None) -> Inherited:
+    """What candidates inherit: `genotype`, trained on `task` for the stage's share of the search's samples; once, also over
+    resumes. begun: with the weights that it begins from; None: first weights.
 
     Raises InputError for a parent of another network.
     """
-    file = run.out / PARENT
-    if not run.notes.get("has_parent"):
-        found = _given(run, genotype, task) if run.settings["parent_from"] else _trained(run, genotype, task)
+    file = run.out / f"{stage}.pt"          # weights, what they cost, and of which network they are
+    if not run.notes.get(f"has_{stage}"):
+        given = run.settings["parent_from"]
+        found = _given(run, genotype, task, stage) if given else _trained(run, genotype, task, stage, begun)
         buffer = io.BytesIO()
         torch.save(found, buffer)
         write_file(file, buffer.getvalue())
-        run.notes = {"has_parent": True}
+        run.notes = {**{k: v for k, v in run.notes.items() if k.startswith("has_")}, f"has_{stage}": True}
         run.save()
     found = torch.load(file, weights_only=True)
-    run.facts["parent"] = {"genotype": genotype.fields(), "validation": found["validation"], "samples": found["samples"]}
+    run.facts[stage] = {"genotype": genotype.fields(), "validation": found["validation"], "samples": found["samples"]}
     return Inherited(genotype, found["weights"], run.settings["mapping"] == "shuffled", run.seed)
 
 
-def _given(run: NasRun, genotype: Genotype, task: Task) -> dict[str, Any]:
+def _given(run: NasRun, genotype: Genotype, task: Task, stage: str) -> dict[str, Any]:
     """Another search's, whose cost is booked as if it had been spent here."""
-    path = Path(run.settings["parent_from"]) / PARENT
+    path = Path(run.settings["parent_from"]) / f"{stage}.pt"
     try:
         found = torch.load(path, weights_only=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"there is no parent ({type(error).__name__})", where=str(path), fix="let it be trained") from None
     if found["key"] != _key(run, genotype, task):
         raise InputError("it is the parent of another search", where=str(path), fix="let one be trained")
-    run.ledger.charge("parent", found["cpu_seconds"], found["samples"])
+    run.ledger.charge(stage, found["cpu_seconds"], found["samples"])
     return found
 
 
 def _key(run: NasRun, genotype: Genotype, task: Task) -> str:
     schedule = {k: v for k, v in asdict(run.schedule).items() if k in ("batch", "rate", "weight_decay", "epoch_samples")}
-    return json.dumps([genotype.key, task.digest(), parent_epochs(run), run.seed, schedule])
+    return json.dumps([genotype.key, task.digest(), [stage_epochs(run, s) for s in STAGES], run.seed, schedule])
 
 
-def _trained(run: NasRun, genotype: Genotype, task: Task) -> dict[str, Any]:
+def _trained(run: NasRun, genotype: Genotype, task: Task, stage: str, begun: nn.Module | None) -> dict[str, Any]:
     torch.manual_seed(run.seed)
-    net, steps = faster(genotype.build_dense()), steps_per_epoch(task, run.schedule)
-    optimizer, total = sgd(list(net.parameters()), run.schedule), parent_epochs(run)
-    if "parent" in run.notes:
-        net.load_state_dict(run.notes["parent"])
-        optimizer.load_state_dict(run.notes["parent_optimizer"])
-    while run.epoch < total:
-        started, epoch = time.process_time(), run.epoch
-        loss = train_epoch(net, optimizer, batches(task, run.schedule, run.seed, PARENT_STREAM + epoch),
+    net, steps = faster(begun or genotype.build_dense()), steps_per_epoch(task, run.schedule)
+    optimizer, total = sgd(list(net.parameters()), run.schedule), stage_epochs(run, stage)
+    if "net" in run.notes:
+        net.load_state_dict(run.notes["net"])
+        optimizer.load_state_dict(run.notes["optimizer"])
+    first = run.notes.setdefault("first", run.epoch)
+    while run.epoch - first < total:
+        started, epoch = time.process_time(), run.epoch - first
+        loss = train_epoch(net, optimizer, batches(task, run.schedule, run.seed, STAGES[stage] + epoch),
                            lambda step, epoch=epoch: cosine((epoch + step / steps) / total, run.schedule.rate),
                            objective=task.objective)
-        run.notes |= {"parent": net.state_dict(), "parent_optimizer": optimizer.state_dict()}
-        run.end_epoch("parent", started, {"loss": loss, "validation": score(net, task, task.validation)},
-                      steps * run.schedule.batch, total=total)
-    spent_on = {"samples": total * steps * run.schedule.batch, "cpu_seconds": run.ledger.cpu_seconds["parent"]}
+        run.notes |= {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
+        run.end_epoch(stage, started, {"loss": loss, "validation": score(net, task, task.validation)},
+                      steps * run.schedule.batch, total=first + total)
+    spent_on = {"samples": total * steps * run.schedule.batch, "cpu_seconds": run.ledger.cpu_seconds[stage]}
     return {"weights": parent_of(genotype, net).weights, "validation": run.history[-1]["validation"],
             "key": _key(run, genotype, task), **spent_on}
 
 
-def parent_epochs(run: NasRun) -> int:
-    return max(round(run.search_epochs * run.settings["parent_share"]), 1)
+def stage_epochs(run: NasRun, stage: str) -> int:
+    """At least one of a stage that the method has."""
+    share = run.settings.get(f"{stage}_share")
+    return 0 if share is None else max(round(run.search_epochs * share), 1)
 
 
 def evaluations(run: NasRun) -> int:
     """Candidates that the samples suffice for, at least two."""
-    left = (run.search_epochs - parent_epochs(run)) * steps_per_epoch(run.task, run.schedule)
-    return max(left // run.settings["steps"], 2)
+    left = run.search_epochs - sum(stage_epochs(run, stage) for stage in STAGES)
+    return max(left * steps_per_epoch(run.task, run.schedule) // run.settings["steps"], 2)
 
 
 def candidates(run: NasRun, factored: Factored, inherited: Inherited, sampler: str, wanted: Wanted) -> list[Seen]:
@@ -144,8 +152,9 @@ def candidates(run: NasRun, factored: Factored, inherited: Inherited, sampler: s
         forget(run.out)         # of a search that was not to be resumed
         run.notes |= {"searching": True}
         run.save()
-    return asked_and_told(run, problem, sampler_of(sampler, settings["population"]), evaluator,
-                          Fidelity(kind, 1, settings["scored_images"]), settings["population"], evaluations(run))
+    asked = FittingSampler(problem, sampler_of(sampler, settings["population"]))
+    return asked_and_told(run, problem, asked.seeded, evaluator, Fidelity(kind, 1, settings["scored_images"]),
+                          settings["population"], evaluations(run))
 
 
 def sampler_of(name: str, population: int) -> Callable[[int], optuna.samplers.BaseSampler]:

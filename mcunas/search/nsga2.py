@@ -16,9 +16,9 @@ from mcunas.space.factored import Factored
 
 # sampler: "nsga2", "random", "tpe"; "scaled" for the parent with all its widths scaled alike to the budget, by hand.
 # weight: above 0, one objective instead of four: the metric less `weight` times the largest share of a budget.
-SETTINGS = {**SHARED, "sampler": "nsga2", "weight": 0.0}
-NARROWS = PARALLEL = True          # below the described widths, too
 FACTORS = {"op": ("mb2", "mb3", "mb4", "mb6"), "kernel": (3, 5), "width": (0.5, 0.75, 1.0, 1.25, 1.5)}
+SETTINGS = {**SHARED, "sampler": "nsga2", "weight": 0.0, "factors": {k: list(v) for k, v in FACTORS.items()}}
+NARROWS = PARALLEL = True          # below the described widths, too
 PARENT = {"op": "mb3", "kernel": 3, "layers": 2, "width": 1.0}
 SCALES = tuple(round(1.6 - 0.02 * k, 2) for k in range(70))     # of all widths, from the widest on
 
@@ -26,7 +26,7 @@ SCALES = tuple(round(1.6 - 0.02 * k, 2) for k in range(70))     # of all widths,
 def choose(run: NasRun) -> Genotype:
     """Where no candidate fits, the parent scaled by hand. Raises InputError for unknown settings."""
     demand_known(run, "scaled")
-    factored = Factored(run.space, FACTORS)
+    factored = Factored(run.space, run.settings["factors"])
     seed = factored.genotype(in_every_stage(factored, PARENT))
     inherited = parent(run, seed, run.task)
     sampler, found = run.settings["sampler"], None

@@ -16,6 +16,8 @@ from tests.bench.asktell_picture import clouds
 from tests.bench.measure import markdown
 from tests.bench.nas_report import both, of, say
 
+STAGES = {"parent": 4, "warmed": 4}
+FACTORS = {"op": ["ds", "mb2", "mb3", "mb4"], "width": [0.5, 0.75, 1.0, 1.25], "layers": [1, 2, 3]}
 ARMS = {"adapted": "what the search finds, with mapped weights", "original": "the pre-trained backbone as it is",
         "shuffled": "the same search with shuffled weights"}
 
@@ -27,7 +29,8 @@ def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., Non
         for name, settings in (("adapted", {}), ("original", {"sampler": "original", **given}),
                                ("shuffled", {"mapping": "shuffled", **given})):
             stop()
-            row = searched(folder, name, seed, "adapt", settings, Budget(), EVALUATIONS, True, quick, stop)
+            row = searched(folder, name, seed, "adapt", {"factors": FACTORS, **settings}, Budget(), STAGES, EVALUATIONS,
+                           True, quick, stop)
             rows.extend([row] if row else [])
             print(name, seed, row and (row["int8_accuracy"], sum(row["cpu_seconds"].values())), flush=True)
     return {"rows": rows}
@@ -43,8 +46,9 @@ def report(found: dict[str, Any]) -> tuple[str, dict[str, str]]:
     genes = [(r["arm"], r["seed"], r["genotype"]) for arm in ARMS for r in of(rows, arm)]
     nets = [f"- {arm} {seed}: {' '.join(g['choices'].values())} {list(g['widths'].values())}" for arm, seed, g in genes]
     text = ["# A classification backbone adapted to detection\n",
-            f"{TASK}; the backbone is trained on single items of Fashion-MNIST; {EVALUATIONS} candidates, none of which "
-            "takes more cycles or RAM than the original; every end is trained alike, quantized, and run in QEMU.\n",
+            f"{TASK}; the backbone is trained on single items of Fashion-MNIST, then for {STAGES['warmed']} epochs as the "
+            f"original detector; {EVALUATIONS} candidates, none of which takes more cycles or RAM than the original; every "
+            "end is trained alike, quantized, and run in QEMU.\n",
             markdown(["arm", "int8 mAP", "per seed", "validation mAP, float", "int8 mAP50, streamed images", "cycles",
                       "RAM", "flash", "CPU s", "what it is"], lines), "\n".join(nets) + "\n",
             "## Expectations\n", "\n".join([*_expected(rows), *on_board(rows)]) + "\n",

@@ -31,23 +31,24 @@ from tests.bench.kept import row_of
 from tests.bench.structure_end import finished
 
 TASK, BOARD, SPACE = "detection-64", "mps2-an386", "boxes"
-PARENT_EPOCHS, EVALUATIONS, FINAL_EPOCHS = 10, 32, 14
-STEPS_PER_EPOCH, STEPS = 100, 25
+EVALUATIONS, FINAL_EPOCHS = 45, 8
+STEPS_PER_EPOCH, STEPS = 100, 20        # of batches: five candidates are an epoch
 STREAMED = 24       # test images whose boxes the board decodes
-SETTINGS = {"steps": STEPS, "population": 8, "scored_images": 250}
+SETTINGS = {"steps": STEPS, "population": 9, "scored_images": 200}
 SAMPLES = 40_000    # draws for volumes; the same ones for every front
 
 
-def schedule(evaluations: int, final: bool, quick: bool) -> tuple[Schedule, dict[str, Any]]:
-    """(schedule, settings) of a search of so many evaluations, with its end's training or without."""
-    parent, steps = (1, 10) if quick else (PARENT_EPOCHS, STEPS_PER_EPOCH)
-    count = 4 if quick else evaluations
-    searching = count * (5 if quick else STEPS) // steps
-    base = replace(tasks.load(TASK).schedule, prune_epochs=parent + searching, qat_epochs=2, batch=32,
+def schedule(stages: dict[str, int], evaluations: int, final: bool, quick: bool) -> tuple[Schedule, dict[str, Any]]:
+    """(schedule, settings) of a search of so many evaluations, with its end's training or without. stages: epochs of each
+    of the parent's."""
+    stages = dict.fromkeys(stages, 1) if quick else stages
+    steps, count = (10, 4) if quick else (STEPS_PER_EPOCH, evaluations)
+    total = sum(stages.values()) + count * (5 if quick else STEPS) // steps
+    base = replace(tasks.load(TASK).schedule, prune_epochs=total, qat_epochs=2, batch=32,
                    finetune_epochs=(1 if quick else FINAL_EPOCHS) if final else 0, epoch_samples=32 * steps,
                    measured_images=60 if quick else None)
     small = {"steps": 5, "population": 2, "scored_images": 40} if quick else {}
-    return base, {**SETTINGS, **small, "parent_share": parent / (parent + searching)}
+    return base, {**SETTINGS, **small, **{f"{stage}_share": epochs / total for stage, epochs in stages.items()}}
 
 
 @cache
@@ -60,11 +61,12 @@ def cost_of(factors: tuple, point: tuple) -> tuple[float, float, float]:
     return float(cost.cycles), cost.ram_bytes, cost.flash_bytes
 
 
-def searched(folder: Path, name: str, seed: int, method: str, settings: dict[str, Any], budget: Budget, evaluations: int,
-             final: bool, quick: bool, stop: Callable[..., None]) -> dict[str, Any] | None:
-    """A search, brought to firmware where it is `final`, as a row that is kept."""
+def searched(folder: Path, name: str, seed: int, method: str, settings: dict[str, Any], budget: Budget,
+             stages: dict[str, int], evaluations: int, final: bool, quick: bool, stop: Callable[..., None]
+             ) -> dict[str, Any] | None:
+    """A search, brought to firmware where it is `final`, as a row that is kept. stages: see `schedule`."""
     out = folder / f"{name}-{seed}"
-    plan, own = schedule(evaluations, final, quick)
+    plan, own = schedule(stages, evaluations, final, quick)
     settings = {**own, **settings}
 
     def run() -> dict[str, Any]:

@@ -11,13 +11,16 @@ from typing import Any
 
 from mcunas.board import Board
 from mcunas.budget import Budget
-from mcunas.search.nsga2 import FACTORS, PARENT
+from mcunas.search.nsga2 import PARENT
 from tests.bench.asktell_detect import BOARD, EVALUATIONS, TASK, cost_of, each, percent, points, searched, volume
 from tests.bench.asktell_picture import clouds
 from tests.bench.measure import markdown
 from tests.bench.nas_report import both, gates, of, say
 
-SHARE = 0.6                     # of the parent's cycles: the budget
+STAGES = {"parent": 6}
+# Of a stage: what the paper searches. Of draws by lot, every third or fourth keeps the budget.
+FACTORS = {"op": ("mb2", "mb3", "mb4", "mb6"), "width": (0.4, 0.5, 0.6, 0.75, 1.0, 1.25), "layers": (1, 2, 3)}
+SHARE = 0.7                     # of the parent's cycles: the budget
 WEIGHTS = (0.05, 0.2, 0.6)      # of the largest share of a budget, against mAP: one third of the evaluations each
 REPORTED = 8                    # points of a front
 ARMS = ("nsga2", "random", "weighted", "shuffled", "scaled")
@@ -30,7 +33,8 @@ def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., Non
 
         def one(name: str, settings: dict, evaluations: int = EVALUATIONS, final: bool = False, seed: int = seed) -> None:
             stop()
-            row = searched(folder, name, seed, "nsga2", settings, _budget(), evaluations, final, quick, stop)
+            row = searched(folder, name, seed, "nsga2", {"factors": {k: list(v) for k, v in FACTORS.items()}, **settings},
+                           _budget(), STAGES, evaluations, final, quick, stop)
             rows.extend([row] if row else [])
             print(name, seed, row and (row.get("int8_accuracy"), sum(row["ledger"]["cpu_seconds"].values())), flush=True)
 
@@ -39,8 +43,7 @@ def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., Non
         one("random", {"sampler": "random", **given})
         one("shuffled", {"mapping": "shuffled", **given})
         for k, weight in enumerate(WEIGHTS):
-            share = EVALUATIONS // len(WEIGHTS) + (k < EVALUATIONS % len(WEIGHTS))
-            one(f"weighted{k}", {"weight": weight, **given}, evaluations=share // 4 * 4)
+            one(f"weighted{k}", {"weight": weight, **given}, evaluations=EVALUATIONS // len(WEIGHTS))
     return {"limits": limits, "rows": rows}
 
 

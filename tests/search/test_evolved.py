@@ -20,7 +20,8 @@ from mcunas.tasks import Schedule, Task
 BOARD = Board.load("mps2-an386")
 SHORT = Schedule(prune_epochs=2, finetune_epochs=1, qat_epochs=1, warmup_epochs=1, batch=16, rate=0.05, epoch_samples=64,
                  measured_images=4)
-SMALL = {"steps": 1, "population": 2, "scored_images": 20, "parent_share": 0.5}
+SMALL = {"steps": 1, "population": 2, "scored_images": 20, "parent_share": 0.5,
+         "factors": {"op": ["mb2", "mb3"], "width": [0.5, 0.75, 1.0], "layers": [1, 2, 3]}}
 SPACE = {"stem": {"kernel": [3, 3], "channels": 4, "stride": [2, 2]},
          "stages": [{"channels": 4, "stride": 2, "slots": 1}, {"channels": 8, "stride": 2, "slots": 3}]}
 
@@ -51,6 +52,18 @@ def test_adapted_networks_take_no_more_than_the_original(tmp_path: Path) -> None
     facts = _search(tmp_path, "adapt", sampler="random").metrics["facts"]
     assert all(c["cycles"] <= facts["original"]["cycles"] and c["ram_bytes"] <= facts["original"]["ram_bytes"]
                for c in facts["candidates"])
+    assert facts["trials"] == len(facts["candidates"]) == facts["evaluations"]       # no trial for what does not fit
+
+
+def test_candidates_of_another_search_begin_from_the_same_weights(tmp_path: Path) -> None:
+    first = _search(tmp_path / "a", "adapt")
+    again = _search(tmp_path / "b", "adapt", parent_from=str(tmp_path / "a"))
+    for stage in ("parent", "warmed"):
+        assert (tmp_path / "a" / f"{stage}.pt").read_bytes() == (tmp_path / "b" / f"{stage}.pt").read_bytes()
+        assert again.metrics["ledger"]["cpu_seconds"][stage] == first.metrics["ledger"]["cpu_seconds"][stage]
+    assert again.metrics["facts"]["candidates"][0]["accuracy"] == first.metrics["facts"]["candidates"][0]["accuracy"]
+    with pytest.raises(InputError, match="it is the parent of another search"):
+        _search(tmp_path / "c", "adapt", parent_from=str(tmp_path / "a"), parent_share=1.0)
 
 
 def test_the_original_and_the_scaled_parent_begin_from_the_parent(tmp_path: Path) -> None:
