@@ -94,8 +94,9 @@ def travel(plan: Plan) -> dict[str, Any]:
     history = json.loads((plan.out / "history.json").read_text())
     accuracy = {"metric": metric, "float": result.metrics["float_accuracy"], "int8_host": model.metrics["int8_accuracy"],
                 "int8_board": proof.on_board[metric], "images": proof.report.inputs, "measures": proof.on_board}
-    sections = {**content.of_search(result, history), **content.of_validation(
-        proof.report, image, plan.budget.for_board(plan.board), result.metrics["dense"], accuracy)}
+    sections = {**content.of_search(result, history), "accuracy": accuracy,
+                **content.of_validation(proof.report, image, plan.budget.for_board(plan.board), result.metrics["dense"]),
+                **content.of_model(image, accuracy)}
     update_report(plan.out, image.tflite, f"{plan.task} on {plan.board.key}, {plan.method}", sections, plan.command())
     return read_report(plan.out)
 

@@ -133,10 +133,10 @@ def validate(
             proof = None if of is None else prove(image, of, of.validation[:inputs], port=found)
             report = proof.report if proof else device.validate(
                 image, n_random=inputs, seed=seed, port=found, flash=lambda other: put_into(other, probe=probe))
-        sections = content.of_validation(report, image, limits.for_board(image.board), run.get("start"),
-                                         run.get("accuracy"))
+        sections = content.of_validation(report, image, limits.for_board(image.board), run.get("start"))
         if out:
-            update_report(out, image.tflite, f"{model.name} on {image.board.key}", sections, shlex.join(
+            written = {**sections, **content.of_model(image, run.get("accuracy"))}
+            update_report(out, image.tflite, f"{model.name} on {image.board.key}", written, shlex.join(
                 ["mcunas", "validate", model.name, "--board", board, "--inputs", str(inputs), "--seed", str(seed),
                  "--optimize", optimize.value, *(("--tuned", str(tuned)) if tuned else ()),
                  *(("--task", task) if task else ())]))

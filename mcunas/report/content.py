@@ -24,11 +24,11 @@ ROWS = (("ram_bytes", "RAM (arena)", "bytes"), ("flash_bytes", "Flash (model)", 
 MODELLED = ("latency_us", "cycles")     # never shown without their source
 
 
-def of_validation(report: ValidationReport, image: Image, budget: Budget, start: Mapping[str, Any] | None = None,
-                  accuracy: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def of_validation(report: ValidationReport, image: Image, budget: Budget,
+                  start: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Board, verdict, headline rows, byte comparison, memory plan and layers of a validated firmware.
 
-    budget: complete (Budget.for_board). start: figures of the network that a search began with. accuracy: the section.
+    budget: complete (Budget.for_board). start: figures of the network that a search began with.
     """
     limits = {"ram_bytes": budget.ram_bytes, "flash_bytes": budget.flash_bytes, "latency_us": budget.latency_us}
     rows = _quantities(limits, _figures(report.predicted, image.board), _figures(report.measured, image.board),
@@ -36,26 +36,26 @@ def of_validation(report: ValidationReport, image: Image, budget: Budget, start:
     match = {"inputs": report.inputs, "bytes": report.inputs * sum(t["bytes"] for t in image.manifest["outputs"]),
              "mismatches": report.mismatches}
     return {"board": _board(image.board), "model": report.model, "verdict": _verdict(report, match, rows),
-            "quantities": rows, "match": match, "budget": limits, "start": dict(start or {}), **_compiled(image.manifest),
-            **({"accuracy": dict(accuracy)} if accuracy else {}),
-            **(of_model(image, accuracy) if image.tflite is not None else {})}
+            "quantities": rows, "match": match, "budget": limits, "start": dict(start or {}), **_compiled(image.manifest)}
 
 
 def of_model(image: Image, accuracy: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What follows from the .tflite that an image was built from: memory plans by stage, layers with their prices, figures
-    of merit, boards that it fits. accuracy: a report's section."""
+    """What follows from the .tflite that an image was built from, and takes seconds: memory plans by stage, layers with
+    their prices, figures of merit, boards that it fits. accuracy: a report's section."""
     from mcunas.compiler import Choice, compile_graph
     from mcunas.cost import estimate
     from mcunas.cost.overview import fits
     from mcunas.graph import read_tflite
     from mcunas.report.metrics import metrics
 
+    if image.tflite is None:
+        return {}
     graph, manifest, board = read_tflite(image.tflite), image.manifest, image.board
     goal, choice = manifest["optimize"], Choice.of_manifest(manifest)
     final = compile_graph(graph, board, goal, choice=choice, ram_bytes=manifest["arena_limit_bytes"],
                           flash_bytes=manifest["flash_limit_bytes"])
-    found = {"stages": _stages(graph, final, board), "boards": [{**asdict(one), "fits": one.fits} for one in fits(
-        graph, [Board.load(key) for key in Board.keys()], goal)]}
+    known = fits(graph, [Board.load(key) for key in Board.keys()], goal)
+    found = {"stages": _stages(graph, final, board), "boards": [{**asdict(one), "fits": one.fits} for one in known]}
     try:
         cost = estimate(graph, board, goal=goal, ram_bytes=manifest["arena_limit_bytes"], choice=choice)
         found |= {"layers": _priced(manifest, final, board), "metrics": metrics(graph, image.tflite.stat().st_size, cost,
