@@ -50,7 +50,7 @@ def build(
         ("image (flash)", f"{figures['flash_bytes']:,}", kib(figures["flash_bytes"])),
         ("of it weights", f"{image.manifest['weight_bytes']:,}", kib(image.manifest["weight_bytes"])),
     ])
-    print(f"wrote {image.elf.name}, {image.bin.name}, {image.hex.name} and manifest.json to {out}")
+    print(f"wrote {image.elf.name}, {image.bin.name}, {image.hex.name}, manifest.json and sbom.cdx.json to {out}")
 
 
 def run(

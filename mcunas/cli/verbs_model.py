@@ -57,7 +57,7 @@ def compile_model(
     tuned: options.Tuned = None,
     json: options.Json = False,
 ) -> None:
-    """Turn an int8 .tflite into model.c, model.h and manifest.json.
+    """Turn an int8 .tflite into model.c, model.h, manifest.json and sbom.cdx.json.
 
     Example: mcunas compile kws.tflite --board mps2-an386 --out build/kws
     """
@@ -65,9 +65,11 @@ def compile_model(
 
     from mcunas import api
     from mcunas.atomic import write_files
+    from mcunas.device import sbom
 
     compiled, _ = api.compile_model(model, board, optimize.value, tuned, ram)
-    write_files(out, {"model.c": compiled.model_c, "model.h": compiled.model_h,
+    texts = {"model.c": compiled.model_c, "model.h": compiled.model_h}
+    write_files(out, {**texts, sbom.NAME: sbom.sources_sbom(compiled.graph.name, compiled.kernels, texts),
                       "manifest.json": dumps(compiled.manifest, indent=1) + "\n"})
     if json:
         print_json(compiled.manifest)
@@ -75,4 +77,4 @@ def compile_model(
     facts = compiled.manifest
     print_table((model.name, "bytes"), [("arena (RAM)", f"{facts['arena_bytes']:,}"),
                                         ("weights (flash)", f"{facts['weight_bytes']:,}")])
-    print(f"wrote model.c, model.h and manifest.json to {out}")
+    print(f"wrote model.c, model.h, manifest.json and {sbom.NAME} to {out}")

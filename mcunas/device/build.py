@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mcunas.atomic import write_files
 from mcunas.board import Board
 from mcunas.compiler import OPTIMIZE
+from mcunas.device import sbom
 from mcunas.device.boot import seal
 from mcunas.device.elf import read_elf
 from mcunas.device.layout import board_h, image_c, linker_script
@@ -46,6 +47,12 @@ class Image:
     @property
     def folder(self) -> Path:
         return self.elf.parent
+
+    def model_bytes(self) -> bytes:
+        """The .tflite that it was compiled from. Raises InputError where that is not beside it."""
+        if self.tflite is None:
+            raise InputError("the firmware has no model.tflite beside it", str(self.folder), "build it with tflite=...")
+        return self.tflite.read_bytes()
 
     @staticmethod
     def load(folder: str | Path) -> Image:
@@ -83,21 +90,23 @@ def build(compiled: Compiled, board: Board, out_dir: str | Path, *, debug: bool 
             (work / "model.tflite").write_bytes(tflite)
         level = ("-Og",) if debug else OPTIMIZE[compiled.optimize]
         folders = (*folders, *(("decode",) if decoder else ()))
-        compile_objects(gcc, work, board, compiled.kernels, level, folders, defines)
+        sources = compile_objects(gcc, work, board, compiled.kernels, level, folders, defines)
         manifest = {**compiled.manifest, **({"decoder": asdict(decoder)} if decoder else {})}
-        manifest = finish(gcc, work, board, manifest, level, budgets)
+        manifest = finish(gcc, work, board, manifest, level, budgets, sources)
         return publish(work, out_dir, manifest, board)
 
 
 def finish(gcc: str, work: Path, board: Board, manifest: dict[str, Any], level: tuple[str, ...], budgets: tuple[int, int],
-           libraries: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Link the objects in work/obj and make bin, hex and manifest.json of them; the manifest. budgets: bytes of RAM and
-    flash that a model may use. Raises DoesNotFit, InputError."""
+           sources: tuple[Path, ...], libraries: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Link the objects in work/obj and make bin, hex, sbom.cdx.json and manifest.json of them; the manifest. budgets: bytes
+    of RAM and flash that a model may use. sources: of firmware/, that were compiled. Raises DoesNotFit, InputError."""
     _link(gcc, work, board, level, *budgets, libraries)
     seal(work / "firmware.elf")
     for suffix, form in (("bin", "binary"), ("hex", "ihex")):
         run_tool([tool("arm-none-eabi-objcopy"), "-O", form, "firmware.elf", f"firmware.{suffix}"], work)
-    manifest = {**manifest, "build": _figures(work, board, f"{compiler_version(gcc)} {' '.join(level)}")}
+    version = compiler_version(gcc)
+    manifest = {**manifest, "build": _figures(work, board, f"{version} {' '.join(level)}")}
+    (work / sbom.NAME).write_text(sbom.image_sbom(manifest["model"], board.key, work, sources, version))
     (work / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return manifest
 

@@ -15,7 +15,8 @@ from mcunas.paths import firmware_dir
 if TYPE_CHECKING:
     from mcunas.tasks.detection.decode import DetectionHead
 
-_IMAGE_C = """\
+_SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
+_IMAGE_C = _SPDX + """\
 #include "model.h"
 #include "mn_model.h"
 
@@ -73,7 +74,7 @@ def board_h(board: Board, decodes: bool = False) -> str:
     if board.flashing and (chip := board.flashing.chip_id):
         constants |= {"CHIP_ID": f"0x{chip.address:08X}u"}
     defined = "".join(f"#define BOARD_{name} {value}\n" for name, value in constants.items())
-    return defined + ("#define APP_DECODES 1\n" if decodes else "")
+    return _SPDX + defined + ("#define APP_DECODES 1\n" if decodes else "")
 
 
 def linker_script(board: Board, ram_budget_bytes: int, flash_budget_bytes: int, home: int = 0) -> str:

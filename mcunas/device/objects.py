@@ -32,8 +32,9 @@ _FLAGS = ("-std=c11", "-masm-syntax-unified", "-g", "-ffunction-sections", "-fda
 
 
 def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...], level: tuple[str, ...],
-                    folders: tuple[str, ...] = ("app",), defines: tuple[str, ...] = ()) -> None:
-    """Objects of model, kernels, platform and application into work/obj, named so that their order is fixed.
+                    folders: tuple[str, ...] = ("app",), defines: tuple[str, ...] = ()) -> tuple[Path, ...]:
+    """Objects of model, kernels, platform and application into work/obj, named so that their order is fixed; the sources
+    of firmware/ among them.
 
     work: holds model.c, model.h, image.c and board.h. level: options of model and kernels. folders: of firmware/, whose
     sources belong to the application. defines: options for all.
@@ -78,6 +79,7 @@ def compile_objects(gcc: str, work: Path, board: Board, kernels: tuple[str, ...]
                              FIRMWARE_LEVEL, *firmware_paths) for source in firmware]
         for job in jobs:
             job.result()
+    return (*model, *firmware)
 
 
 def _sees_board(source: Path) -> bool:

@@ -195,14 +195,14 @@ def build_tflm(graph: Graph, data: bytes, board: Board, out: Path, tflm: Tflm, a
         for name, text in texts.items():
             (work / name).write_text(text)
         (work / "model.tflite").write_bytes(data)
-        compile_objects(gcc, work, board, (), LEVEL)
+        sources = compile_objects(gcc, work, board, (), LEVEL)
         _compile(work, board, tflm)
         manifest: dict[str, Any] = {
             "model": graph.name, "optimize": "tflm", "arena_bytes": arena_bytes, "arena_limit_bytes": board.ram_bytes,
             "weight_bytes": len(data), "layers": [], "inputs": _tensors(graph, graph.inputs),
             "outputs": _tensors(graph, graph.outputs), "engine": "tflm"}
         libraries = (str(tflm.library), "-lm", "-lc", "-lgcc", "-lnosys")
-        manifest = finish(gcc, work, board, manifest, LEVEL, budgets, libraries)
+        manifest = finish(gcc, work, board, manifest, LEVEL, budgets, sources, libraries)
         return publish(work, out, manifest, board)
 
 

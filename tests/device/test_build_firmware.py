@@ -20,7 +20,7 @@ from tests.compiler.passes_by_hand import Net
 from tests.device.stubs import ARENA_BYTES, stub
 from tests.device.target import built
 
-OBJECTS, LAYOUT = import_module("mcunas.device.objects"), import_module("mcunas.device.layout")
+OBJECTS, LAYOUT, SBOM = (import_module(f"mcunas.device.{name}") for name in ("objects", "layout", "sbom"))
 KERNEL = stub("arena[0] = 1;", "#include \"mn_kernels.h\"")
 
 
@@ -32,10 +32,10 @@ def test_two_builds_give_the_same_bytes(goal: str, tmp_path: Path, monkeypatch: 
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name / "cache"))
         copy = tmp_path / name / "firmware"
         shutil.copytree(firmware_dir(), copy)
-        for module in (OBJECTS, LAYOUT):
+        for module in (OBJECTS, LAYOUT, SBOM):
             monkeypatch.setattr(module, "firmware_dir", lambda copy=copy: copy)
         images.append(built(replace(KERNEL, optimize=goal), "mps2-an505", tmp_path / name / "out"))
-    for name in ("firmware.elf", "firmware.bin", "firmware.hex", "firmware.map", "manifest.json"):
+    for name in ("firmware.elf", "firmware.bin", "firmware.hex", "firmware.map", "manifest.json", "sbom.cdx.json"):
         one, other = ((image.folder / name).read_bytes() for image in images)
         assert one == other, name
     assert str(tmp_path).encode() not in images[0].elf.read_bytes()
