@@ -6,17 +6,13 @@ Integers are bytes and hertz. boards/*.toml is the list of known boards.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from mcunas.board_checks import check
 from mcunas.board_parts import (
-    CLOCK_SOURCES,
-    FLASHERS,
     GUARD_BYTES,
-    ISAS,
-    USES,
     Clock,
     Console,
     Core,
@@ -173,65 +169,9 @@ def _load(path: Path) -> Board:
     f = record(_File, read_toml(path), where)
     board = Board(path.stem, f.name, f.chip, f.family, f.core, f.memory, f.reserve, f.console, f.timer, f.cost,
                   f.emulate, f.fetch, f.clock, f.flash, path)
-    _check(board, where)
+    check(board, where)
     return board
 
 
 def _cycle_model(path: Path) -> CycleModel:
     return record(CycleModel, read_toml(path), str(path))
-
-
-def _check(board: Board, where: str) -> None:
-    def demand(holds: bool, what: str, fix: str = "") -> None:
-        if not holds:
-            raise InputError(what, where, fix)
-
-    demand(board.isa in ISAS, f"[core] isa {board.isa!r} is unknown", f"use one of {', '.join(ISAS)}")
-    for memory in board.memories:
-        demand(memory.kind in ("flash", "ram"), f"memory {memory.name!r} has kind {memory.kind!r}", "use flash or ram")
-        demand(0 <= memory.origin and 0 < memory.size and memory.end <= 1 << 32,
-               f"memory {memory.name!r} is not inside the 32-bit address space")
-        for use in memory.use:
-            demand(memory.kind == "ram" and use in USES, f"memory {memory.name!r} cannot be used for {use!r}",
-                   f"a ram region is used for {', '.join(USES)}")
-    ordered = sorted(board.memories, key=lambda memory: memory.origin)
-    for low, high in zip(ordered, ordered[1:]):
-        demand(low.end <= high.origin, f"memories {low.name!r} and {high.name!r} overlap")
-    demand(sum(memory.kind == "flash" for memory in board.memories) == 1, "there must be one memory of kind flash")
-    for use in USES:
-        count = sum(use in memory.use for memory in board.memories)
-        demand(count == 1 or count > 1 and use == "arena", f"one ram region must be used for {use!r}")
-    for name, size in (("clock_hz", board.clock_hz), ("timer.hz", board.timer.hz), ("console.baud", board.console.baud),
-                       ("reserve.stack", board.reserve.stack)):
-        demand(size > 0, f"{name} must be positive")
-    demand(board.reserve.flash >= 0 and board.reserve.ram >= 0 and board.reserve.stack % 8 == 0,
-           "[reserve] must not be negative and its stack must be a multiple of 8")
-    demand(min(board.arenas.values()) > 0 and board.flash_bytes > 0, "[reserve] leaves nothing for a model")
-    if fetch := board.fetch:
-        demand(fetch.wait_states >= 0 and fetch.line_bytes > 0, "[fetch] wait_states or line_bytes is negative")
-        demand(0 < fetch.code_lines <= 512 and 0 < fetch.data_lines <= 512, "[fetch] keeps 1 to 512 lines")
-    if board.emulate and (timer_hz := board.emulated_timer_hz):
-        demand(10**9 / timer_hz < 2**board.emulate.icount_shift,
-               "the timer is too slow to count single instructions", "raise [emulate] icount_shift")
-    for pin in (board.console.tx, board.console.rx):
-        try:
-            Console.pin_number(pin)
-        except ValueError as error:
-            raise InputError(f"[console] {error}", where) from None
-    if clock := board.clock:
-        demand(clock.source in CLOCK_SOURCES, f"[clock] source {clock.source!r} is unknown",
-               did_you_mean(clock.source, CLOCK_SOURCES))
-        demand(min(clock.hz, clock.m, clock.n, clock.p, clock.apb1, clock.apb2) > 0, "[clock] must be positive")
-        demand(clock.hz * clock.n == board.clock_hz * clock.m * clock.p,
-               f"[clock] {clock.hz} / {clock.m} * {clock.n} / {clock.p} is not [core] clock_hz {board.clock_hz}")
-    if flashing := board.flashing:
-        _check_flashing(flashing, demand)
-
-
-def _check_flashing(flashing: Flashing, demand: Callable[..., None]) -> None:
-    names = {"pyocd": flashing.pyocd, "openocd": flashing.openocd, "probe-rs": flashing.probe_rs,
-             "uf2": flashing.uf2_family and flashing.volume, "daplink": flashing.volume, "st-flash": True}
-    demand(bool(flashing.tools), "[flash] names no tools", f"use some of {', '.join(FLASHERS)}")
-    for name in flashing.tools:
-        demand(name in FLASHERS, f"[flash] tool {name!r} is unknown", did_you_mean(name, FLASHERS))
-        demand(bool(names[name]), f"[flash] lists {name} and not what it calls this board")

@@ -3,6 +3,7 @@
 suggestion, and a missing one is named."""
 from __future__ import annotations
 
+import math
 import tomllib
 import types
 from dataclasses import MISSING, fields
@@ -18,7 +19,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", str(path), "name a board or a .toml file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:       # TOMLDecodeError, UnicodeDecodeError, a number of 5000 digits
         raise InputError(f"is not TOML: {error}", str(path)) from None
 
 
@@ -49,7 +50,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             raise InputError("must be a list", where)
         return tuple(_value(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if hint is float and type(value) is int:
-        return float(value)
+        value = float(value) if abs(value) < 1 << 64 else math.inf
     if type(value) is not hint:
         raise InputError(f"must be of type {hint.__name__}, not {type(value).__name__}", where)
+    if hint is float and not math.isfinite(value):
+        raise InputError("must be a finite number", where)
     return value

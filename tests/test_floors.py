@@ -9,7 +9,7 @@ from pathlib import Path
 import mcunas
 
 ROOMS = ("errors", "named", "paths", "atomic", "timing", "record",     # what every floor uses
-         "graph", "board_parts", "board", "budget",
+         "graph", "board_parts", "board_checks", "board", "budget",
          "compiler",
          "cost",
          "convert", "tasks", "space", "prune", "quantize",

@@ -75,10 +75,8 @@ void put_scaled(int32_t value, float scale) {
   uint64_t thousandths = (uint64_t)(value < 0 ? 0u - (uint32_t)value : (uint32_t)value) * mantissa * 1000u;
   if (exponent <= -64)
     thousandths = 0;
-  else if (exponent < 0)
+  else if (exponent < 0)  // otherwise it is 0 or beyond what is shown: 2^23 * 1000 exceeds 32 bits
     thousandths = (thousandths + (UINT64_C(1) << (-exponent - 1))) >> -exponent;
-  else
-    thousandths = thousandths >> (exponent < 32 ? 32 - exponent : 0) ? UINT32_MAX : thousandths << exponent;
   const uint32_t shown = thousandths > UINT32_MAX ? UINT32_MAX : (uint32_t)thousandths;
   if ((value < 0) != ((bits >> 31) != 0) && shown)
     put_char('-');

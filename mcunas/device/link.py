@@ -25,6 +25,8 @@ _BYTES_PER_S = 2000.0   # that a link carries at the very least
 _FLUSH_BYTES = 64
 _RESYNC_S = 10.0        # for a board to come back to the start of a command, or to boot
 _QUIET_S = 0.3          # nothing for so long: what was on its way has come
+_LINE_BYTES = 8 << 20   # of a line at most: outputs of 4 MiB in hex
+_ANSWER_LINES = 100_000
 
 _CFSR_BITS = {
     0: "instruction access violation", 1: "data access violation", 3: "unstacking failed (MPU)",
@@ -129,7 +131,7 @@ class Link:
 
     def _unframed(self, command: str, lines: list[str]) -> bool:
         """Takes the frame's line off. False: this answers an earlier command. Raises LinkError."""
-        end = re.fullmatch(r"m-end-\[(\d+),([0-9a-f]{8})\]", lines[-1]) if lines else None
+        end = re.fullmatch(r"m-end-\[(\d{1,10}),([0-9a-f]{8})\]", lines[-1]) if lines else None
         if end is None and lines == ["e-[Command too long]"]:
             return True
         if end is None or "e-[Damaged command]" in lines:
@@ -155,7 +157,7 @@ class Link:
             flushed, heard = flushed + count, b""
             while more := self._stream.read(_QUIET_S):
                 heard = (heard + more)[-65536:]
-                if b"e-fault-stop" in heard:
+                if b"e-fault-[" in heard and b"e-fault-stop" in heard:
                     self._buffer = heard[heard.index(b"e-fault-["):]
                     self._fault(self._line("fault", 1.0))
             if b"m-ready" in heard:
@@ -174,43 +176,47 @@ class Link:
         """Run the model; the target's time for `inferences` in microseconds (emulated time means nothing)."""
         lines = self.command(f"infer {inferences} {warmups}", timeout_s=_INFER_S * (inferences + warmups),
                              first_s=self.patience_s)
-        laps = [int(line.removeprefix("m-lap-us-")) for line in lines if line.startswith("m-lap-us-")]
+        laps = [_number(line.removeprefix("m-lap-us-")) for line in lines if line.startswith("m-lap-us-")]
         if len(laps) != 2:
-            raise CheckFailed(f"an answer to infer without two laps: {lines}")
+            raise CheckFailed(f"an answer to infer without two laps: {_shown(lines)}")
         return laps[1] - laps[0]
 
     def output(self) -> bytes:
         """The output tensors' bytes, one after another."""
         lines = self.command("out")
-        data = bytes.fromhex(_bracket(lines, "m-out-"))
-        if zlib.crc32(data) != int(_bracket(lines, "m-out-crc32-"), 16):
+        text = _bracket(lines, "m-out-")
+        if not re.fullmatch(r"(?:[0-9a-f]{2})*", text) or zlib.crc32(bytes.fromhex(text)) != _crc32(lines, "m-out-crc32-"):
             raise CheckFailed("an output was damaged on the serial line")
-        return data
+        return bytes.fromhex(text)
 
     def memory(self) -> MemoryUse:
         """Two inferences over painted memory."""
-        fields = _fields(self.command("mem", timeout_s=3 * _INFER_S), "m-mem-")
-        further = tuple(fields.pop(name) for name in list(fields) if name.startswith("further"))
-        return MemoryUse(**fields, further_used=further)
+        found = _fields(self.command("mem", timeout_s=3 * _INFER_S), "m-mem-", "arena", "arena_used", "stack", "stack_used",
+                        "input", "input_kept")
+        further = tuple(value for name, value in found.items() if name.startswith("further"))
+        return MemoryUse(found["arena"], found["arena_used"], found["stack"], found["stack_used"], found["input"],
+                         bool(found["input_kept"]), further)
 
     def boxes(self) -> np.ndarray:
         """What a firmware with a decoder finds in the last output: int32 (N, 6), as mcunas.tasks.detection.decode."""
         items = [item for item in _bracket(self.command("boxes"), "m-boxes-").split(";") if item]
-        found = [[int(v) for v in item.split(",")] for item in items]
+        found = [[_number(v) for v in item.split(",")] for item in items]
+        if any(len(item) != 6 for item in found):
+            raise CheckFailed(f"an answer with boxes of other than 6 numbers: {_shown(items)}")
         return np.array(found, np.int32).reshape(len(found), 6)
 
     def ticks(self) -> tuple[int, int]:
         """Timer ticks of one inference, and of a call of nothing."""
-        fields = _fields(self.command("bench", timeout_s=_INFER_S), "m-bench-")
+        fields = _fields(self.command("bench", timeout_s=_INFER_S), "m-bench-", "ticks", "empty")
         return fields["ticks"], fields["empty"]
 
     def board(self) -> dict[str, int]:
         """id: the word at the board file's chip_id (0: none); core_hz; missing: a bit per RAM region that is not whole;
         image: CRC-32 of what lies in flash."""
-        return _fields(self.command("board"), "m-board-")
+        return _fields(self.command("board"), "m-board-", "id", "core_hz", "missing", "image")
 
     def _check_input(self, lines: list[str], expected: bytes) -> None:
-        if int(_bracket(lines, "m-input-crc32-"), 16) != zlib.crc32(expected):
+        if _crc32(lines, "m-input-crc32-") != zlib.crc32(expected):
             raise LinkError("the firmware holds another input than the host sent")
 
     def _lines(self, command: str, first_s: float, timeout_s: float, booting: bool = False) -> list[str]:
@@ -222,6 +228,8 @@ class Link:
             if line.startswith("m-timestamp-mode-") and not booting:
                 raise LinkError(f"the board started again while it was asked for {command.split(' ')[0]!r}")
             lines.append(line)
+            if len(lines) > _ANSWER_LINES:
+                raise LinkError(f"the answer to {command.split(' ')[0]!r} does not end")
         return lines
 
     def _line(self, command: str, timeout_s: float) -> str:
@@ -231,13 +239,17 @@ class Link:
             if not data:
                 raise LinkError(f"the firmware did not answer {command.split(' ')[0]!r} within {timeout_s:g} s")
             self._buffer += data
+            if len(self._buffer) > _LINE_BYTES and b"\n" not in self._buffer:
+                raise LinkError(f"a line of the answer to {command.split(' ')[0]!r} does not end")
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode("ascii", errors="replace").strip("\r\0")
 
     def _fault(self, line: str) -> None:
         registers: dict[str, int] = {}
         kind = line.removeprefix("e-fault-[").removesuffix("]")
-        while (line := self._line("fault", _COMMAND_S)) != "e-fault-stop":
+        for _ in range(_ANSWER_LINES):
+            if (line := self._line("fault", _COMMAND_S)) == "e-fault-stop":
+                break
             match = re.fullmatch(r"e-fault-(\w+)-\[0x([0-9a-f]{8})\]", line)
             if match:
                 registers[match.group(1)] = int(match.group(2), 16)
@@ -248,8 +260,32 @@ def _bracket(lines: list[str], start: str) -> str:
     for line in lines:
         if line.startswith(start + "[") and line.endswith("]"):
             return line[len(start) + 1:-1]
-    raise CheckFailed(f"an answer without a line {start}[...]: {lines}")
+    raise CheckFailed(f"an answer without a line {start}[...]: {_shown(lines)}")
 
 
-def _fields(lines: list[str], start: str) -> dict[str, int]:
-    return {name: int(value) for name, _, value in (part.partition("=") for part in _bracket(lines, start).split(","))}
+def _fields(lines: list[str], start: str, *names: str) -> dict[str, int]:
+    """names: that must be among them."""
+    parts = [part.partition("=") for part in _bracket(lines, start).split(",")]
+    found = {name: _number(value) for name, _, value in parts}
+    if missing := [name for name in names if name not in found]:
+        raise CheckFailed(f"an answer {start}[...] without {', '.join(missing)}")
+    return found
+
+
+def _number(text: str) -> int:
+    """A decimal number of 32 bits, signed or not, or of microseconds."""
+    if not re.fullmatch(r"-[0-9]{1,9}|[0-9]{1,18}", text):
+        raise CheckFailed(f"an answer with {text[:20]!r} where a number belongs")
+    return int(text)
+
+
+def _crc32(lines: list[str], start: str) -> int:
+    text = _bracket(lines, start)
+    if not re.fullmatch(r"[0-9a-f]{8}", text):
+        raise CheckFailed(f"an answer with {text[:20]!r} where a checksum belongs")
+    return int(text, 16)
+
+
+def _shown(lines: list[str]) -> str:
+    text = str(lines)
+    return text if len(text) < 200 else f"{text[:200]}..."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 STARTS = {"residual": "mcunas.space.residual:ResidualNet", "separable": "mcunas.space.separable:SeparableNet",
           "plain": "mcunas.space.plain:PlainNet", "detector": "mcunas.space.detector:DetectorNet"}
 SKIP = "skip"               # the option that leaves a slot out
+_SIDE, _MASK, _DEPTH = 1 << 20, 1 << 60, 20     # more than any network has: of sizes and widths, of masks, of nested options
 OWN: dict[str, nn.Module] = {}      # given as objects in this process; name -> module
 
 
@@ -133,19 +135,43 @@ class Genotype:
     @staticmethod
     def of_fields(fields: dict[str, Any]) -> Genotype:
         """What `fields` gave. Raises ValueError, KeyError, TypeError or AttributeError."""
-        return Genotype(fields["start"], fields["options"], tuple(fields["input_shape"]), int(fields["classes"]),
-                        {str(k): int(v) for k, v in fields["widths"].items()},
+        start, options = fields["start"], fields["options"]
+        height, width, depth = (_count(n, _SIDE) for n in fields["input_shape"])
+        if not isinstance(start, str) or not isinstance(options, dict) or _depth(options) > _DEPTH:
+            raise TypeError("start, options")
+        return Genotype(start, options, (height, width, depth), _count(fields["classes"], _SIDE),
+                        {str(k): _count(v, _SIDE) for k, v in fields["widths"].items()},
                         {str(k): str(v) for k, v in fields.get("choices", {}).items()},
-                        {str(k): int(v) for k, v in fields.get("branches", {}).items()})
+                        {str(k): _count(v, _MASK) for k, v in fields.get("branches", {}).items()})
 
     @staticmethod
     def load(path: Path) -> Genotype:
         """Raises InputError when the file is not a genotype."""
         try:
-            return Genotype.of_fields(json.loads(path.read_text()))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return Genotype.of_fields(json.loads(path.read_text(), parse_constant=_finite, parse_float=_finite))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"not a genotype ({type(error).__name__})", where=str(path),
                              fix="give a genotype.json that a search wrote") from None
+
+
+def _count(value: Any, most: int) -> int:
+    """Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise ValueError(f"{value!r} is not a count")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a number")
+    return value
+
+
+def _depth(value: Any) -> int:
+    """Of lists and tables in each other."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
 
 
 def moved_slots(choices: Mapping[str, str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from mcunas.space.layers import Pair, down
 
 FOLDER = Path(__file__).parent / "spaces"
 INLINE = "space"        # a start whose options are the whole description
+_MOST_SLOTS = 1000
 _KEYS = {"input", "options", "stem", "stages", "head"}
 _STEM = {"kernel", "channels", "stride"}
 _STAGE = {"channels", "stride", "slots", "options"}
@@ -113,8 +114,9 @@ def load(start: str, changes: dict[str, Any] | None, input_shape: tuple[int, int
         raise InputError(f"unknown space {start!r}", fix=did_you_mean(start, names()) + ", or a .toml file")
     described = changes if start == INLINE else {**_read(FOLDER / f"{start}.toml"), **changes}
     try:
-        return _space(start, changes, described, tuple(input_shape), classes, widths or {})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        height, width, depth = input_shape
+        return _space(start, changes, described, (height, width, depth), classes, widths or {})
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError) as error:
         raise InputError(f"not the description of a space ({type(error).__name__}: {error})", where=start,
                          fix="see mcunas/space/spaces/images.toml for one") from None
 
@@ -150,6 +152,8 @@ def _space(start: str, changes: dict[str, Any], described: dict[str, Any], shape
         name = f"s{number}"
         _demand_keys(stage, _STAGE, f"{start}, stage {name}")
         outputs = int(widths.get(name, stage["channels"]))
+        if int(stage["slots"]) + len(slots) > _MOST_SLOTS:
+            raise InputError(f"it has more than {_MOST_SLOTS} slots", where=start)
         for index in range(int(stage["slots"])):
             context = Context(size, channels, outputs, int(stage["stride"]) if index == 0 else 1)
             asked = stage.get("options", described.get("options", ()))

@@ -29,7 +29,8 @@ const char *printed(void) { text[length] = 0; length = 0; return text; }
 def app(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     folder, root = tmp_path_factory.mktemp("app"), firmware_dir()
     (folder / "harness.c").write_text(HARNESS)
-    subprocess.run(["cc", "-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", f"-I{root}/app",
+    subprocess.run(["cc", "-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
+                    "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", f"-I{root}/app",
                     f"-I{root}/platform", f"-I{root}/kernels", str(root / "app/text.c"), str(root / "app/crc32.c"),
                     str(folder / "harness.c"), "-o", str(folder / "app.so")], check=True)
     library = ctypes.CDLL(str(folder / "app.so"))
@@ -49,11 +50,12 @@ def test_microseconds(app: ctypes.CDLL, value: int) -> None:
     assert app.printed().decode() == str(value)
 
 
-@given(st.integers(-512, 512), st.floats(2.0**-60, 2.0**70, width=32))
+@given(st.integers(-512, 512), st.floats(2.0**-60, 2.0**120, width=32))
 @example(-1, 2.0**-60)
 @example(255, np.float32(1 / 256).item())
 @example(1, 4294967.0)
 @example(0, 1.0)
+@example(0, 2.0**100)
 def test_scaled_values_have_three_rounded_decimals(app: ctypes.CDLL, value: int, scale: float) -> None:
     app.put_scaled(value, scale)
     thousandths = min(int(abs(value) * Fraction(scale) * 1000 + Fraction(1, 2)), 2**32 - 1)

@@ -42,6 +42,9 @@ def flash_by(name: str, image: Image, probe: str | None) -> Flashed:
 
 def _openocd(program: str, image: Image, probe: str | None) -> None:
     flashing = image.board.flashing
+    assert flashing is not None
+    if re.search(r"[{}\\]", f"{image.elf}{probe or ''}"):      # they would end the braces of a Tcl word
+        raise InputError("OpenOCD takes no braces and no backslash in a name", str(image.elf), "build into another folder")
     commands = ["init", "reset halt"]
     if chip := flashing.chip_id:
         commands.append(f"set word [lindex [read_memory {chip.address:#x} 32 1] 0]; if {{($word & {chip.mask:#x}) != "
@@ -56,6 +59,7 @@ def _openocd(program: str, image: Image, probe: str | None) -> None:
 
 def _probe_rs(program: str, image: Image, probe: str | None) -> None:
     flashing = image.board.flashing
+    assert flashing is not None
     which = ["--chip", flashing.probe_rs, "--non-interactive", *(("--probe", probe) if probe else ())]
     if chip := flashing.chip_id:
         said = _run([program, "read", *which, "b32", f"{chip.address:#x}", "1"], image)
