@@ -91,9 +91,10 @@ def _finish(result: Any, task: Task, quantized: FakeQuantized, facts: dict[str, 
                "metric": metric, "int8_validation_accuracy": validation[metric], "int8_accuracy": tested[metric],
                "int8_measures": tested, "test_images": len(test),
                "ranges_from_nncf": quantized.from_nncf, "ledger": {"samples": samples, "cpu_seconds": cpu_seconds}}
-    model = QuantizedModel(graph, metrics)
+    model, report = QuantizedModel(graph, metrics), result.out / "quantize.json"
+    report.unlink(missing_ok=True)          # it stands for the model beside it
     model.save(result.out / "model.tflite")
-    write_file(result.out / "quantize.json", json.dumps(metrics, indent=1) + "\n")
+    write_file(report, json.dumps(metrics, indent=1) + "\n")
     return model
 
 
