@@ -22,6 +22,8 @@ READY  := .venv/ready
 IMPORT := .venv-import/ready
 PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc g++ libc6-dev make python3-venv python3-dev
 PACKAGES += $(if $(filter test,$(MAKECMDGOALS)),clang chromium)
+PACKAGES += $(if $(filter lint-c,$(MAKECMDGOALS)),cppcheck clang-tidy)
+PACKAGES += $(if $(filter fuzz,$(MAKECMDGOALS)),clang libclang-rt-dev)
 
 # A board that does not exist is said at once, before anything is installed.
 ifeq ($(wildcard boards/$(BOARD).toml)$(wildcard $(filter %.toml,$(BOARD))),)
@@ -32,7 +34,7 @@ $(error unknown board '$(BOARD)'$(if $(CLOSE),; did you mean $(CLOSE)?); known: 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-import tools quickstart test test-import lint boards search compile firmware flash run validate compare tune profile calibrate report lock clean
+.PHONY: help setup setup-import tools quickstart test test-import style lint lint-c fuzz boards search compile firmware flash run validate compare tune profile calibrate report lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -84,14 +86,23 @@ $(IMPORT): requirements-import.lock
 quickstart: setup  ## search, quantize, build, run in QEMU and prove it, on handwritten digits (under 5 minutes)
 	@$(MCUNAS) quickstart $(ARGS)
 
-test: setup lint  ## install and run all tests (under 10 minutes)
+test: setup style  ## install and run all tests (under 10 minutes)
 	@$(PY) -m pytest -n 2 $(ARGS)
 
 test-import: setup setup-import  ## install TensorFlow too, and test what needs it
 	@$(PY) -m pytest -n 2 tests/convert/test_foreign.py tests/convert/test_writer.py $(ARGS)
 
-lint: setup
+style: setup
 	@$(PY) -m ruff check .
+
+lint: setup style  ## style and types
+	@$(PY) -m mypy --cache-dir build/mypy
+
+lint-c: setup  ## the firmware and a generated model under cppcheck and clang-tidy
+	@$(PY) -m tests.lint_c
+
+fuzz: setup  ## whatever reads bytes of others, for a minute (ARGS="--runs 250000 --keep" for the long run)
+	@$(PY) -m tests.fuzz.run $(ARGS)
 
 boards: setup  ## what there is: memory, clock, core
 	@$(MCUNAS) boards $(ARGS)

@@ -6,6 +6,7 @@ Sizes are bytes and microseconds inside; "64 KiB" and "50 ms" exist only at this
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,9 @@ _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 _QUANTITY = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([a-zA-Zµ]*)\s*")
 
 
-def _parse(text: str, units: dict[str, float], what: str, example: str) -> float:
+def _parse(text: str, units: Mapping[str, float], what: str, example: str) -> float:
     match = _QUANTITY.fullmatch(text)
-    unit = match.group(2).lower().replace("µ", "u") if match else None
+    unit = match.group(2).lower().replace("µ", "u") if match else ""
     if match is None or unit not in units:
         raise InputError(f"cannot read {text!r} as {what}", fix=f"write it like {example!r}")
     return float(match.group(1).replace("_", "")) * units[unit]

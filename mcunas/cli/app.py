@@ -75,4 +75,4 @@ VERBS = {
     "quickstart": verbs_search.quickstart,
 }
 for name, verb in VERBS.items():
-    app.command(name)(verb)
+    app.command(name)(verb)  # type: ignore[type-var]

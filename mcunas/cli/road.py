@@ -86,7 +86,7 @@ def travel(plan: Plan) -> dict[str, Any]:
     metric = task.objective.metric
     with ProgressBars() as bars:
         result = find(progress=bars)
-        model = quantize(result, progress=bars, resume=plan.resume, precision=plan.precision)
+        model = quantize(result, progress=bars, resume=plan.resume, precision=plan.precision)  # type: ignore[operator]
         image = api.build(plan.out / "model.tflite", plan.board, plan.out / "firmware", budget=plan.budget,
                           decoder=decoder_of(model.graph, task))
         images = open_test(task, plan.out, "board", plan.images or result.schedule.measured_images)

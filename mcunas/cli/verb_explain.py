@@ -43,7 +43,7 @@ def explain(
     if space:
         _explain_space(data or task, space, chosen, json)
         return
-    found = price(*(_of_file(model) if model else _of_task(data or task, start)), chosen, simulated)
+    found = price(*(_of_file(model) if model else _of_task(data or task, start)), chosen, simulated)  # type: ignore[call-arg]
     if json:
         print_json(found)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcunas.cli import options
 from mcunas.cli.output import output_folder, print_json, print_table, working
@@ -70,6 +70,7 @@ def _steps(image: Image, port: str, probe: str | None, seed: int, title: str, js
 
 def _print(found: Profile, title: str) -> None:
     cycles = f"cycles (model ±{found.error_percent:g} %)"
+    rows: list[Any]
     rows = [(f"{one.index} {one.kind}", one.step, f"{one.ram_bytes:,}", *_figures(one, found.total),
              " ".join(one.kernels) or "–") for one in found.layers]
     rows.append(("between the calls", "–", "–", *_figures(found.overhead, found.total), "–"))

@@ -11,6 +11,7 @@ from mcunas.compiler.choice import Choice
 from mcunas.compiler.emit import digest, emit_header, emit_source
 from mcunas.compiler.goals import OPTIMIZE
 from mcunas.compiler.lifetime import Program
+from mcunas.compiler.lower import Table
 from mcunas.compiler.patching import Patches, best_patches
 from mcunas.compiler.plan import Plan, plan
 from mcunas.compiler.rewriting import rewritten
@@ -148,7 +149,7 @@ def _manifest(graph: Graph, planned: Plan, board: Board, optimize: str, model_id
         sizes = {"weights": 0, "bias": 0, "requant": 0, "table": 0}
         for call in calls[i] if i in planned.program.with_own_tables else ():
             for value in call.params.values():
-                if hasattr(value, "role"):
+                if isinstance(value, Table):
                     sizes[value.role] += value.data.nbytes
         out = graph.tensors[op.outputs[0]]
         layers.append({"index": i, "kind": op.kind, "name": out.name, "step": step_of[i], "output": list(out.shape),

@@ -136,10 +136,12 @@ class _Writer:
         fields = []
         for name, value in params.items():
             if isinstance(value, Table):
-                value = self.table(value.ctype, value.data, f"{name}_{suffix}".replace(".", "_"))
+                text = self.table(value.ctype, value.data, f"{name}_{suffix}".replace(".", "_"))
             elif isinstance(value, tuple):
-                value = "{" + ", ".join(str(v) for v in value) + "}"
-            fields.append(f".{name} = {value}")
+                text = "{" + ", ".join(str(v) for v in value) + "}"
+            else:
+                text = str(value)
+            fields.append(f".{name} = {text}")
         name = f"p{suffix}"
         self.text.append(f"static const struct {call.kernel} {name} = {{{', '.join(fields)}}};\n")
         arguments = [f"&{name}"]

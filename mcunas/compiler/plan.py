@@ -99,8 +99,8 @@ class Plan:
     def divided(schedule: Schedule, capacities: Sequence[int]) -> Plan | None:
         """In several memories; None where no division was found."""
         found = divide(schedule, capacities)
-        return found and Plan(schedule, sum(found.region_bytes), found.offsets, found.regions, found.region_bytes,
-                              found.home)
+        return None if found is None else Plan(schedule, sum(found.region_bytes), found.offsets, found.regions,
+                                               found.region_bytes, found.home)
 
     def whole_in(self, region: int, count: int) -> Plan:
         """The same arena in one of `count` memories."""

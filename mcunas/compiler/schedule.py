@@ -127,7 +127,8 @@ def preferred(program: Program, goal: str = "balanced", limit_bytes: int | None 
     """The schedules that `goal` wants, best first. Concatenations and slices copy nothing (joining.py) where that can be
     and the first schedule's peak does not rise by it: all of them, or else one after the other as they come."""
     best, can = _preferred(program, goal, limit_bytes, order), joinable(program)
-    peak, kept = best[0].bound_bytes, ()
+    peak = best[0].bound_bytes
+    kept: tuple[int, ...] = ()
     for more in [can, *([index] for index in can)] if len(can) > 1 else [can] * len(can):
         other = joined(program, (*kept, *more)) if kept != can else None
         found = other and _preferred(other, goal, limit_bytes, order)

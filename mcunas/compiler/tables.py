@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcunas.compiler.features import FEATURES
 from mcunas.compiler.goals import level
@@ -155,10 +155,10 @@ def _code(path: Path, section: str) -> CodeTable:
 def _instructions(path: Path) -> InstructionTable:
     data = _read(path)
     try:
-        prices = [{k: tuple(float(v.get(f, 0)) for f in FEATURES) for k, v in data[what].items()}
-                  for what in ("instructions", "cycles")]
-        errors = [tuple(float(v) for v in data[f"{what}_error_percent"]) for what in ("instructions", "cycles")]
-        return InstructionTable(*prices, *errors, str(data["source"]))
+        instructions, cycles = ({k: tuple(float(v.get(f, 0)) for f in FEATURES) for k, v in data[what].items()}
+                                for what in ("instructions", "cycles"))
+        errors: Any = [tuple(map(float, data[f"{what}_error_percent"])) for what in ("instructions", "cycles")]
+        return InstructionTable(instructions, cycles, errors[0], errors[1], str(data["source"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"damaged cost table ({error!r})", where=str(path)) from None
 

@@ -56,7 +56,7 @@ def convert(kind: str, path: Path, samples: Mapping[str, np.ndarray]) -> Foreign
     python = interpreter()
     with tempfile.TemporaryDirectory(prefix="mcunas-import-") as folder:
         out = Path(folder)
-        np.savez(out / "samples.npz", **{name or "input": array for name, array in samples.items()})
+        np.savez(out / "samples.npz", **{name or "input": array for name, array in samples.items()})  # type: ignore[arg-type]
         model = path.resolve()
         if kind == "keras":                 # Keras goes by a name's ending
             link = out / ("model.h5" if path.open("rb").read(1) == b"\x89" else "model.keras")
@@ -81,7 +81,8 @@ def convert(kind: str, path: Path, samples: Mapping[str, np.ndarray]) -> Foreign
 
 def _read(result: Any, out: Path) -> Foreign:
     with np.load(out / "answers.npz", allow_pickle=False) as stored:
-        answers = {tuple(map(int, name.split())): stored[name] for name in stored.files}
+        answers = {(int(sample), int(output)): stored[name] for name in stored.files
+                   for sample, output in [name.split()]}
     inputs = [(one["name"], tuple(one["shape"])) for one in result["inputs"]]
     return Foreign((out / "model.tflite").read_bytes(), inputs, [tuple(one["permutation"]) for one in result["inputs"]],
                    answers, {part: tuple(node) for part, node in result["nodes"].items()})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mcunas.board_parts import Fetch
 from mcunas.cost.benches import Bench
@@ -82,7 +83,8 @@ def fit(measured: Sequence[Measured], start: Timing, fetch: Fetch | None = None)
             decided[entry] = [name for name, x in found.items() if x is not None]
             spread = figures[-1] - figures[0] > _NOISE
             middle = round(statistics.median(figures), 3)
-            timing = replace(timing, **{entry: (figures[0], middle, figures[-1]) if spread else (middle,)})
+            figure: Any = (figures[0], middle, figures[-1]) if spread else (middle,)
+            timing = replace(timing, **{entry: figure})
     lines = tuple(_line(one, timing, fetch, one.bench.name in decided.get(one.bench.entry, ())) for one in measured)
     mixes = [line.cycles / line.instructions for one, line in zip(measured, lines) if one.bench.mix]
     off = sorted(abs(line.residual) / line.cycles for line in lines if not line.entry)
@@ -147,7 +149,8 @@ def _solve(entry: str, one: Measured, minus: Measured | None, timing: Timing, fe
     goal = one.cycles - (minus.cycles if minus else 0.0)
 
     def off(x: float) -> float:
-        moved = replace(timing, **{entry: (x,)})
+        figure: Any = (x,)
+        moved = replace(timing, **{entry: figure})
         return body_cycles(one, moved, fetch) - (body_cycles(minus, moved, fetch) if minus else 0.0) - goal
 
     if off(_MOST_CYCLES) - off(0.0) < _NOISE:

@@ -95,7 +95,8 @@ def _base(one: Instruction, timing: Timing, bound: int) -> float:
 
 def _one_by_one(instructions: Sequence[Instruction], timing: Timing, bound: int) -> float:
     """Armv6-M and v7-M without pairs. Single loads and stores behind a load share its address and data phases."""
-    total, before = 0.0, None
+    total = 0.0
+    before: Instruction | None = None
     for one in instructions:
         cycles = _base(one, timing, bound)
         single = one.kind in ("load", "load_narrow", "store")

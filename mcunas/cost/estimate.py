@@ -16,7 +16,7 @@ from mcunas.compiler.choice import Choice, fingerprint
 from mcunas.compiler.compile import memories, schedules, weight_bytes
 from mcunas.compiler.features import FEATURES, op_features
 from mcunas.compiler.lifetime import Program, aligned
-from mcunas.compiler.lower import KernelCall
+from mcunas.compiler.lower import KernelCall, Table
 from mcunas.compiler.plan import Plan
 from mcunas.compiler.rewriting import rewritten
 from mcunas.compiler.schedule import Schedule, preferred
@@ -109,7 +109,7 @@ def tables(call: KernelCall) -> dict[str, int]:
     """Bytes of a call's constant arrays by role."""
     sizes = {"weights": 0, "bias": 0, "requant": 0, "table": 0}
     for value in call.params.values():
-        if hasattr(value, "role"):
+        if isinstance(value, Table):
             sizes[value.role] += value.data.nbytes
     return sizes
 
@@ -197,8 +197,9 @@ def work(schedule: Schedule, board: Board, simulator: Simulator | None = None) -
     found = [layer_work(program.graph, i, calls, board, table, simulator) for i, calls in enumerate(program.calls)]
     extras = [extra for step in schedule.steps if step.stream for extra in stream_extras(program, step.stream)]
     turned = sum(rows * program.calls[op][0].rows.inputs[p].turn_work for op, _, turns in extras for p, rows in turns)
-    return tuple(sum(w.whole[k] for w in found) + sum(calls * found[op].per_call[k] for op, calls, _ in extras)
+    both = tuple(sum(w.whole[k] for w in found) + sum(calls * found[op].per_call[k] for op, calls, _ in extras)
                  + turned * (1.0, board.cycle_model.cycles_per_instruction)[k] for k in (0, 1))
+    return both[0], both[1]
 
 
 def shapes_of(graph: Graph, op: Op) -> list[tuple[int, ...]]:

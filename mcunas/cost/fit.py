@@ -155,8 +155,8 @@ def together(graphs: Sequence[Graph]) -> Graph:
         base = len(tensors)
         tensors += graph.tensors
         for op in graph.ops:
-            moved = (tuple(t + base if t >= 0 else t for t in side) for side in (op.inputs, op.outputs))
-            ops.append(Op(op.kind, *moved, op.attrs))
+            ins, outs = (tuple(t + base if t >= 0 else t for t in side) for side in (op.inputs, op.outputs))
+            ops.append(Op(op.kind, ins, outs, op.attrs))
         inputs += [t + base for t in graph.inputs]
         outputs += [t + base for t in graph.outputs]
     return Graph(tuple(tensors), tuple(ops), tuple(inputs), tuple(outputs))

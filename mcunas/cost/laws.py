@@ -61,14 +61,14 @@ class Law:
         right = [[look(i, j) for j in range(len(axes[1]))] for i in few[0]]
         if any(found is None for row in (*left, *right) for found in row):
             return None
-        left, right = np.array(left, float).transpose(2, 0, 1), np.array(right, float).transpose(2, 0, 1)
-        matrices = np.rint(left @ np.linalg.pinv(left[:, few[0]], rcond=1e-9) @ right).astype(np.int64)
+        left, right = np.array(left, float).transpose(2, 0, 1), np.array(right, float).transpose(2, 0, 1)  # type: ignore[assignment]
+        matrices = np.rint(left @ np.linalg.pinv(left[:, few[0]], rcond=1e-9) @ right).astype(np.int64)  # type: ignore[call-overload]
         places = tuple({int(w): i for i, w in enumerate(axis)} for axis in axes)
         for first, second in random.choice(pairs, _CHECKS).tolist():
             i, j = places[0][first], places[1][second]
             if look(i, j) != matrices[:, i, j].tolist():
                 return None
-        return Law(layers, op_index, like, places, matrices + beside, min(margins) > _CLEAR)
+        return Law(layers, op_index, like, places, matrices + beside, min(margins) > _CLEAR)  # type: ignore[arg-type]
 
     def at(self, first: int, second: int) -> Layer:
         widths = _full(self.layers, self.op_index, first, second)

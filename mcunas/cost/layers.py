@@ -101,7 +101,7 @@ class Layers:
             ways = candidates(alone, alone.ops[0], self.board.isa).values()
             calls = next((w for w in ways if [c.kernel for c in w] == [c.kernel for c in layer.calls]), [])
             call = calls[0].spaced(*steps) if len(calls) == 1 and calls[0].spaced else None
-            self._spaced[key] = call and replace(layer, calls=(replace(call, params={}),), scratch_bytes=aligned(
+            self._spaced[key] = call and replace(layer, calls=(replace(call, params={}),), scratch_bytes=aligned(  # type: ignore[assignment]
                 call.scratch_bytes))
         return self._spaced[key]
 
@@ -114,8 +114,8 @@ class Layers:
             return found
 
         def spaced(*steps: int | None) -> KernelCall | None:
-            wider = self.spaced(op_index, layer, widths, steps)
-            return wider and self.calls(op_index, wider)[0]
+            wider = self.spaced(op_index, layer, widths, steps)  # type: ignore[arg-type]
+            return wider and self.calls(op_index, wider)[0]  # type: ignore[return-value]
 
         return tuple(replace(call, spaced=spaced) for call in found)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Pricer:
         self.limit_bytes = min(ram_bytes or board.ram_bytes, board.ram_bytes)
         self.layers = Layers(skeleton, board)
 
-    def many(self, widths: Sequence[Sequence[int]], search_arenas: bool = False, first_schedule: bool = False) -> Prices:
+    def many(self, widths: Any, search_arenas: bool = False, first_schedule: bool = False) -> Prices:
         """widths (N, G): integers. search_arenas: make RAM exact everywhere; slow where placements are hard to find.
 
         first_schedule: live_bytes are those under the first genotype's schedule, where the others can have it.
@@ -252,7 +252,7 @@ class _Group:
         calls = [call for found in self.program.calls for call in found]
         fixed = prices.linked({call.kernel for call in calls})
         fixed += sum(prices.params(call.kernel) + prices.call_bytes for call in calls)
-        total = fixed + sum(self._each(op, lambda layer: layer.table_bytes) for op in range(len(self.layers)))
+        total: Any = fixed + sum(self._each(op, lambda layer: layer.table_bytes) for op in range(len(self.layers)))
         for rows, steps in self.cuts:
             streams = [s.step.stream for s in steps if s.step.stream]
             total[rows] += sum(stream_table_bytes(s) + prices.stage_bytes * len(s.ops) for s in streams)
@@ -262,7 +262,7 @@ class _Group:
     def work(self, what: int) -> np.ndarray:
         """estimate.work: instructions (0) or cycles (1)."""
         per_turn = (1.0, self.board.cycle_model.cycles_per_instruction)[what]
-        total = sum(self._each(op, lambda layer: layer.work.whole[what]) for op in range(len(self.layers)))
+        total: Any = sum(self._each(op, lambda layer: layer.work.whole[what]) for op in range(len(self.layers)))
         for rows, steps in self.cuts:
             for stream in (s.step.stream for s in steps if s.step.stream):
                 for op, calls, turns in stream_extras(self.program, stream):

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -125,7 +126,7 @@ class Segments:
         return Segment(i, j, step, live, waste, gaps, rings)
 
     @staticmethod
-    def saving(input_bytes: np.ndarray, out_bytes: np.ndarray, up: np.ndarray | None, down: np.ndarray | None) -> np.ndarray:
+    def saving(input_bytes: np.ndarray, out_bytes: Any, up: np.ndarray | None, down: np.ndarray | None) -> np.ndarray:
         best = apart = input_bytes + out_bytes
         if up is not None:
             best = np.minimum(best, np.maximum(aligned(np.maximum(up, 0)) + input_bytes, out_bytes))
@@ -180,14 +181,14 @@ class Segments:
 
     def _waste(self, step: Step) -> np.ndarray:
         """stream.extra_work: effort.by_rows of every stage, and the loop."""
-        total: np.ndarray | int = CALL
+        total: Any = CALL
         for stage, op in enumerate(step.ops):
             rows, call, c = self.program.calls[op][0].rows, self.program.calls[op][0], self.columns
             done = [tick[stage] for tick in step.stream.upwards]
             counts = Counter(later - earlier for earlier, later in zip(done, done[1:]) if later > earlier)
             row_bytes, block = c.row_bytes[op], c.block_bytes[op]
             idle = sum(times * (-n * row_bytes % block) for n, times in counts.items()) - -rows.count * row_bytes % block
-            turns: np.ndarray | int = 0
+            turns: Any = 0
             for (_, work), how, t in zip(c.inputs[op], rows.inputs, call.inputs):
                 ring = step.stream.rings.get(t)
                 if ring:

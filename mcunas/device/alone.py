@@ -51,10 +51,10 @@ def _counted(image: Image) -> tuple[int, int]:
         return count, round(cycles.typical)
     except ToolMissing:             # QEMU's plugins: then by number alone
         with connect(image) as link:
-            count = instructions(link, image)
-        if count is None:
+            alone = instructions(link, image)
+        if alone is None:
             raise
-        return count, round(count * image.board.cycle_model.cycles_per_instruction)
+        return alone, round(alone * image.board.cycle_model.cycles_per_instruction)
 
 
 def simulated(layer: Graph, board: Board, kernel: str) -> tuple[int, int]:

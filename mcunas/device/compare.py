@@ -36,7 +36,7 @@ def compare(image: Image, tflm: Tflm, *, inputs: int = 3) -> tuple[Engine, Engin
 
     Raises InputError, ToolMissing, DoesNotFit, CheckFailed.
     """
-    data = image.tflite.read_bytes()
+    data = image.model_bytes()
     graph = read_tflite(data)
     with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
         ours = emulated(image)

@@ -42,7 +42,7 @@ def prove(image: Image, task: Task, split: Split, progress: Callable[[int], None
 
     boxes: list[np.ndarray] | None = [] if "decoder" in image.manifest else None
     found = stream(image, split.images, progress, boxes, port)
-    data = image.tflite.read_bytes()
+    data = image.model_bytes()
     graph = read_tflite(data)
     oracle = Oracle(graph, data)
     expected = np.concatenate([oracle.outputs([one[None]])[0] for one in split.images])
@@ -56,5 +56,5 @@ def prove(image: Image, task: Task, split: Split, progress: Callable[[int], None
         differing += int(np.count_nonzero(by_board != by_host))
     report = validate(image, [one[None] for one in split.images[:MEASURED_INPUTS]], port=port)
     report = replace(report, inputs=len(split), mismatches=max(differing, report.mismatches))
-    on_board, on_host = (task.objective.measure(answers, split.labels) for answers in (by_board, by_host))
+    on_board, on_host = (dict(task.objective.measure(answers, split.labels)) for answers in (by_board, by_host))
     return Proof(report, on_board, on_host)

@@ -52,7 +52,7 @@ def stream(image: Image, inputs: np.ndarray, progress: Callable[[int], None] | N
 
             output, found = retried(link, image, one)
             outputs.append(split_outputs(image, output)[0])
-            if boxes is not None:
+            if boxes is not None and found is not None:
                 boxes.append(found)
             if progress:
                 progress(done)

@@ -45,5 +45,6 @@ def emulated(image: Image) -> Image:
         from mcunas.tasks.detection.decode import DetectionHead
 
         decoder = DetectionHead(**decoder)
-    built = build(compiled, board, image.folder / "qemu", tflite=image.tflite.read_bytes(), decoder=decoder)
+    data = image.tflite.read_bytes() if image.tflite else None
+    built = build(compiled, board, image.folder / "qemu", tflite=data, decoder=decoder)
     return replace(built, manifest=image.manifest)

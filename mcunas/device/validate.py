@@ -82,10 +82,10 @@ class ValidationReport:
                 "passed": self.passed}
 
 
-def is_promised(used_bytes: int, promised_bytes: int) -> bool:
+def is_promised(used_bytes: int | None, promised_bytes: int | None) -> bool:
     """Whether an arena is as large as promised. Rows of a stream are kept in whole words: where they lie last, no kernel
     touches what is left of the last one."""
-    return 0 <= promised_bytes - used_bytes < ALIGN_BYTES
+    return used_bytes is not None and promised_bytes is not None and 0 <= promised_bytes - used_bytes < ALIGN_BYTES
 
 
 def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] | None = None, *, n_random: int = 20,
@@ -100,11 +100,9 @@ def validate(image: Image, inputs: Sequence[Sequence[np.ndarray] | np.ndarray] |
     from mcunas.graph import read_tflite
     from mcunas.graph.oracle import Oracle
 
-    if image.tflite is None:
-        raise InputError("the firmware has no model.tflite beside it", str(image.folder), "build it with tflite=...")
+    data = image.model_bytes()
     if port is None:
         image = emulated(image)
-    data = image.tflite.read_bytes()
     oracle = Oracle(read_tflite(data), data)
     count = n_random if inputs is None else len(inputs)
     if count < 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +30,12 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return mantissa, shift
 
 
-def _round_half_away(value: float) -> int:
+def _round_half_away(value: Any) -> int:
+    """value: float, or np.float32 where TFLite rounds one."""
     return int(math.floor(abs(value) + 0.5)) * (1 if value >= 0 else -1)
 
 
-def doubling_high_multiply(a: np.ndarray, b: np.ndarray | int) -> np.ndarray:
+def doubling_high_multiply(a: np.ndarray | int, b: np.ndarray | int) -> np.ndarray:
     """SRDHM: round(a * b / 2^31) of int32 values, ties up, saturated for the single overflow. int64 in and out."""
     product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
     nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
@@ -69,7 +71,7 @@ def clamp_int8(x: np.ndarray, low: int = INT8_MIN, high: int = INT8_MAX) -> np.n
 def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
     """int8 clamp limits of a fused activation. TFLite: CalculateActivationRangeQuantized."""
     def quantize(real: float) -> int:
-        return zero_point + _round_half_away(np.float32(np.float32(real) / np.float32(scale)))
+        return zero_point + _round_half_away(np.float32(real) / np.float32(scale))
 
     low, high = INT8_MIN, INT8_MAX
     if activation in ("RELU", "RELU6"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -64,11 +65,11 @@ def sum_params(graph: Graph, op: Op) -> SumParams:
     """Raises ValueError when TFLite Micro cannot represent the scales (it wants every multiplier below 1)."""
     (s0, z0), (s1, z1), (s_out, z_out) = _quants(graph, op)
     twice = 2 * float(max(s0, s1))
-    scales = [quantize_multiplier(r) for r in
-              (float(s0) / twice, float(s1) / twice, twice / ((1 << SUM_SHIFT) * float(s_out)))]
-    if any(shift > 0 for _, shift in scales):
+    first, second, out = (quantize_multiplier(r) for r in (
+        float(s0) / twice, float(s1) / twice, twice / ((1 << SUM_SHIFT) * float(s_out))))
+    if any(shift > 0 for _, shift in (first, second, out)):
         raise ValueError(f"the output scale {s_out:g} is too small for inputs of scale {s0:g} and {s1:g}")
-    return SumParams(z0, z1, z_out, *scales, *activation_range(op.attrs["activation"], float(s_out), z_out))
+    return SumParams(z0, z1, z_out, first, second, out, *activation_range(op.attrs["activation"], float(s_out), z_out))
 
 
 def product_params(graph: Graph, op: Op) -> ProductParams:
@@ -168,7 +169,7 @@ def _clip16(x: np.ndarray) -> np.ndarray:
     return np.clip(x, _INT16_MIN, _INT16_MAX)
 
 
-def _wrap16(x: np.ndarray) -> np.ndarray:
+def _wrap16(x: Any) -> Any:
     return ((x + (1 << 15)) & 0xFFFF) - (1 << 15)
 
 

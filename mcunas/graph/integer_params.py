@@ -93,8 +93,8 @@ def sliding_window(graph: Graph, op: Op) -> Window:
     stride = a["stride_h"], a["stride_w"]
     dilation = a.get("dilation_h", 1), a.get("dilation_w", 1)
     size = graph.tensors[over].shape[1:3]
-    pad = tuple(window(size[i], kernel[i], stride[i], dilation[i], axis_padding(a, i))[1] for i in (0, 1))
-    return Window((int(kernel[0]), int(kernel[1])), stride, dilation, pad)
+    top, left = (window(size[i], kernel[i], stride[i], dilation[i], axis_padding(a, i))[1] for i in (0, 1))
+    return Window((int(kernel[0]), int(kernel[1])), stride, dilation, (top, left))
 
 
 def pool_range(graph: Graph, op: Op) -> tuple[int, int]:

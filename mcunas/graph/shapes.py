@@ -23,7 +23,7 @@ def window(size: int, kernel: int, stride: int, dilation: int, padding: str | tu
     if padding == "SAME":
         out = -(-size // stride)
         return out, max(0, (out - 1) * stride + reach - size) // 2
-    before, after = (0, 0) if padding == "VALID" else padding
+    before, after = (0, 0) if isinstance(padding, str) else padding
     return (size + before + after - reach) // stride + 1, before
 
 

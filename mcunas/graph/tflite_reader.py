@@ -10,6 +10,7 @@ import re
 import struct
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -131,7 +132,7 @@ def _only_floats(graph: Graph, label: str) -> None:
 class _Buffers:
     """Constant data by buffer index, inside the file or behind it (large models use offset and size)."""
 
-    def __init__(self, model: object, data: bytes) -> None:
+    def __init__(self, model: Any, data: bytes) -> None:
         self._model, self._data = model, data
 
     def get(self, index: int) -> bytes:
@@ -146,7 +147,7 @@ class _Buffers:
         return b"" if buffer.DataIsNone() else buffer.DataAsNumpy().tobytes()
 
 
-def _tensor(raw: object, types: dict[int, str], buffers: _Buffers, label: str) -> Tensor:
+def _tensor(raw: Any, types: dict[int, str], buffers: _Buffers, label: str) -> Tensor:
     name = (raw.Name() or b"").decode("utf-8", "replace")
     where = f'{label}: tensor "{name}"'
     dtype = _DTYPES.get(types.get(raw.Type(), "?"))
@@ -170,7 +171,7 @@ def _tensor(raw: object, types: dict[int, str], buffers: _Buffers, label: str) -
     return Tensor(name, shape, dtype, _quant(raw.Quantization()), data)
 
 
-def _quant(raw: object | None) -> Quant | None:
+def _quant(raw: Any) -> Quant | None:
     if raw is None or raw.ScaleIsNone() or raw.ScaleLength() == 0:
         return None
     scale = np.array(raw.ScaleAsNumpy(), np.float32)
@@ -179,7 +180,7 @@ def _quant(raw: object | None) -> Quant | None:
     return Quant(scale, zero, raw.QuantizedDimension())
 
 
-def _attributes(schema: object, op: object, kind: str, where: str) -> dict[str, object]:
+def _attributes(schema: Any, op: Any, kind: str, where: str) -> dict[str, object]:
     spec = KINDS[kind]
     if not spec.attrs:
         return {}

@@ -5,6 +5,8 @@ Nothing is re-calibrated and nothing is reordered: reading the result gives the 
 """
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mcunas.errors import InputError
@@ -42,7 +44,7 @@ def write_tflite(graph: Graph, floats: bool = False) -> bytes:
     return bytes(builder.Output())
 
 
-def _operator_code(schema: object, kind: str) -> object:
+def _operator_code(schema: Any, kind: str) -> object:
     code = schema.OperatorCodeT()
     code.builtinCode = getattr(schema.BuiltinOperator, kind)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)     # readers older than schema 3a look here
@@ -50,7 +52,7 @@ def _operator_code(schema: object, kind: str) -> object:
     return code
 
 
-def _tensor(schema: object, tensor: Tensor, buffers: list) -> object:
+def _tensor(schema: Any, tensor: Tensor, buffers: list) -> object:
     out = schema.TensorT()
     out.name, out.shape, out.hasRank = tensor.name, list(tensor.shape), True
     out.type = getattr(schema.TensorType, tensor.dtype.upper())
@@ -74,7 +76,7 @@ def _bytes(tensor: Tensor) -> bytes:
     return np.ascontiguousarray(tensor.data).astype(np.dtype(tensor.dtype).newbyteorder("<")).tobytes()
 
 
-def _operator(schema: object, graph: Graph, op: Op, code: int) -> object:
+def _operator(schema: Any, graph: Graph, op: Op, code: int) -> object:
     out = schema.OperatorT()
     out.opcodeIndex, out.inputs, out.outputs = code, list(op.inputs), list(op.outputs)
     spec = KINDS[op.kind]

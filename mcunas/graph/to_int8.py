@@ -122,9 +122,9 @@ def to_int8(lowered: FloatGraph, activations: Mapping[int, tuple[float, int]],
     for index, tensor in enumerate(tensors):
         if tensor.is_const and tensor.dtype == "float32":      # operands of element-wise ops
             own = quant_from_range(float(tensor.data.min()), float(tensor.data.max()))
-            scale, zero_point = tied.get(index, own)
-            q = np.clip(np.rint(tensor.data / scale) + zero_point, -128, 127).astype(np.int8)
-            tensors[index] = Tensor(tensor.name, q.shape, "int8", Quant.of(scale, zero_point), q)
+            step, zero_point = tied.get(index, own)
+            q = np.clip(np.rint(tensor.data / step) + zero_point, -128, 127).astype(np.int8)
+            tensors[index] = Tensor(tensor.name, q.shape, "int8", Quant.of(step, zero_point), q)
     graph = graph.with_(tensors=tuple(tensors))
     return verify(compact(graph) if compacted else graph)
 

@@ -8,6 +8,7 @@ understood are frozen: their width stays.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -78,7 +79,7 @@ class _Tracer:
     def _fits(self, node: fx.Node, segments: Segments) -> bool:
         """Does the channel axis have the length that its segments say?"""
         meta = node.meta.get("tensor_meta")
-        shape = getattr(meta, "shape", ())
+        shape: Sequence[int] = getattr(meta, "shape", ())
         return len(shape) < 2 or int(shape[1]) == sum(self.sets.width[s] * r for s, r in segments)
 
     def _opaque(self, node: fx.Node, what: str) -> Segments:

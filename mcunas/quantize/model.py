@@ -37,4 +37,4 @@ def run_tflite(graph: Graph, images: np.ndarray) -> np.ndarray:
 def measures(graph: Graph, task: Task, split: Split) -> dict[str, float]:
     """What the task's objective measures of the int8 Graph, by name."""
     answers = task.objective.decode(run_tflite(graph, split.images), graph.output_quant)
-    return task.objective.measure(answers, split.labels)
+    return dict(task.objective.measure(answers, split.labels))

@@ -17,7 +17,7 @@ from mcunas.board import Board
 from mcunas.compiler.lower import lower
 from mcunas.compiler.rewriting import rewritten
 from mcunas.compiler.select import table_bytes
-from mcunas.compiler.tables import code_table
+from mcunas.compiler.tables import CodeTable, code_table
 from mcunas.cost.estimate import Priced, flash
 from mcunas.errors import DoesNotFit
 from mcunas.graph.ir import Graph
@@ -120,7 +120,7 @@ def _kernels(layers: Sequence[Layer], bits: Mapping[str, int]) -> frozenset[str]
     return frozenset().union(*(layer.kernels[bits.get(layer.path, 8)] for layer in layers))
 
 
-def _cheapest(layers: Sequence[Layer], prices: Sequence[float], limit_bytes: int, table: object) -> dict[str, int] | None:
+def _cheapest(layers: Sequence[Layer], prices: Sequence[float], limit_bytes: int, table: CodeTable) -> dict[str, int] | None:
     """For tables and kernels of at most limit_bytes, over what the kinds of layers may choose from; None: nothing fits."""
     kinds = list(dict.fromkeys(layer.kind for layer in layers))
     best: tuple[float, dict[str, int]] | None = None

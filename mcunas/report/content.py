@@ -145,7 +145,7 @@ def _stages(given: Graph, final: Compiled, board: Board) -> list[dict[str, Any]]
     from mcunas.compiler.stages import stages
 
     found = []
-    for stage in stages(given, final.plan, board.isa, final.patches and final.patches.before):
+    for stage in stages(given, final.plan, board.isa, final.patches.before if final.patches else None):
         ops, plan = stage.plan.program.graph.ops, stage.plan
         steps = [" + ".join(f"{i} {ops[i].kind}" for i in step.ops) for step in plan.schedule.steps]
         below = _below(plan.region_bytes)

@@ -42,9 +42,10 @@ def fitting(run: Run, wanted: Sequence[int], value: Sequence[np.ndarray], least:
 
     value: per group the worth of its channels, best first. least: widths to stay above where the budgets allow it.
     """
-    ratios = [lambda w: run.resources.bound(w).ratios(run.budget), lambda w: run.resources.exact(w).ratios(run.budget)]
+    resources, budget = run.resources, run.budget
+    bound, exact = (lambda w: resources.bound(w).ratios(budget)), (lambda w: resources.exact(w).ratios(budget))
     lowest = [min(LEAST_WIDTH, g.channels) for g in run.dense_channels.groups]
     try:
-        return project(wanted, value, *ratios, [min(low, m) for low, m in zip(least, most)], most)
+        return project(wanted, value, bound, exact, [min(low, m) for low, m in zip(least, most)], most)
     except DoesNotFit:                  # the balance between groups is a wish, the budgets are not
-        return project(wanted, value, *ratios, [min(low, m) for low, m in zip(lowest, most)], most)
+        return project(wanted, value, bound, exact, [min(low, m) for low, m in zip(lowest, most)], most)

@@ -80,7 +80,7 @@ def demand_matching(net: nn.Module, task: Task, where: str) -> None:
     except Exception as error:
         raise InputError(f"it does not take images of {(depth, height, width)} (C, H, W): {error}", where=where) from None
     shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-    if not isinstance(out, torch.Tensor) or task.objective.refuses(shape, task.classes):
+    if not isinstance(out, torch.Tensor) or task.objective.refuses(shape, task.classes):  # type: ignore[arg-type]
         raise InputError(f"it gives {shape} for 2 images, not {task.objective.wanted(task.classes)}", where=where,
                          fix="end it in what the data asks for")
 

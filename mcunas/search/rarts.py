@@ -65,7 +65,7 @@ class Twins:
             self.optimizers[1].load_state_dict(kept["weights"])
         coupling = Coupling(settings["lam"], settings["beta"])
         self.scale, self.weight_of_cost = 2 / (coupling.lam + coupling.beta), coupling.lam + 1
-        self.search = Relaxed(self.net.weights(), self.twin.weights(), self.net.arch(), coupling,
+        self.search = Relaxed(self.net.weights(), self.twin.weights(), self.net.arch(), coupling,  # type: ignore[assignment]
                               (*self.optimizers, self.shared.arch), settings["fresh"])
 
     def notes(self) -> dict:
@@ -122,7 +122,7 @@ def _epoch(run: NasRun, twins: Twins) -> None:
         now = run.epoch + step / steps
         losses += torch.tensor(twins.step(first, second, cosine(now / run.supernet_epochs, run.schedule.rate),
                                           progress(run, now)))
-    first, second = (ddp.mean(loss / steps) for loss in losses.tolist())
-    found = {"loss": first, "second_loss": second, **of_epoch(run, twins.shared)}
+    loss, second_loss = (ddp.mean(loss / steps) for loss in losses.tolist())
+    found = {"loss": loss, "second_loss": second_loss, **of_epoch(run, twins.shared)}
     run.notes = twins.notes()
     run.end_epoch("search", started, found, (twins.search.passes - passes) * run.schedule.batch, twins.option_forwards - ran)

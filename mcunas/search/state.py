@@ -44,8 +44,12 @@ class Ledger:
 class State(ABC):
     """One search in progress. `epoch` counts finished float epochs; `notes` is the method's own resumable state.
 
-    settings: the method's own. facts: what the method wants to be in metrics.json.
+    settings: the method's own. facts: what the method wants to be in metrics.json. net: what is trained.
     """
+
+    net: Any
+    teacher: dict[str, Any]
+    start: Any
 
     def __init__(self, task: Task, board: Board, budget: Budget, method: str, schedule: Schedule, seed: int, out: Path,
                  progress: Progress | None, settings: dict[str, Any]) -> None:
@@ -60,6 +64,14 @@ class State(ABC):
     @abstractmethod
     def origin(self) -> tuple[Genotype, list[str]]:
         """What the search began from: a genotype, and digests of data and weights."""
+
+    @property
+    @abstractmethod
+    def samples_per_epoch(self) -> int: ...
+
+    @abstractmethod
+    def genotype(self) -> Genotype:
+        """What has been found."""
 
     @abstractmethod
     def held(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from mcunas.search.run import Run
+from mcunas.search.state import State
 from mcunas.space import Genotype
 from mcunas.tasks.objective import Objective
 from mcunas.tasks.training import batches, cosine, steps_per_epoch, train_epoch
@@ -23,7 +23,7 @@ SHARE = 0.7        # of the teacher's answers in the loss; the labels have the r
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]       # (images, outputs, labels) -> loss
 
 
-def distilled(run: Run) -> Loss | None:
+def distilled(run: State) -> Loss | None:
     """The loss of the fine-tuning: the teacher's answers beside the labels; None where no teacher is asked for.
 
     Trains the teacher first, or what is left of it: its state is part of the run's checkpoint.
@@ -43,7 +43,7 @@ def taught_by(teacher: nn.Module, objective: Objective) -> Loss:
     return loss
 
 
-def trained(run: Run, start: Genotype | None = None, epochs: int | None = None) -> nn.Module:
+def trained(run: State, start: Genotype | None = None, epochs: int | None = None) -> nn.Module:
     """The dense starting net, or a search's own teacher, after `teacher_epochs`; in evaluation mode. start, epochs: another
     network than the run begins from, and another number."""
     schedule, total = run.schedule, epochs or run.schedule.teacher_epochs

@@ -140,7 +140,7 @@ class BiPath(nn.Module):
             return self.paths[HI](x)
         if not self.runs_both:
             return self.paths[HI if self.gate else LO](x)
-        return self.gate[0] * self.paths[LO](x) + self.gate[1] * self.paths[HI](x)
+        return self.gate[0] * self.paths[LO](x) + self.gate[1] * self.paths[HI](x)  # type: ignore[index]
 
     def stepped(self, threshold: float = THRESHOLD, least_steps: int = LEAST_STEPS) -> bool:
         """Count a step of theta, unless it rests: is it time to move?"""

@@ -81,7 +81,7 @@ def cells_of(net: nn.Module, input_shape: tuple[int, int, int]) -> list[Cell]:
     for index, part in enumerate(_parts(nodes, inputs[0], modules)):
         shape = shape_of(source)
         module = _module(traced, part, source)
-        found.append(Cell(f"cell{index}", module, shape[2:], shape[1], _context(shape, shape_of(part[-1]))))
+        found.append(Cell(f"cell{index}", module, shape[2:], shape[1], _context(shape, shape_of(part[-1]))))  # type: ignore[arg-type]
         source = part[-1]
     if not any(cell.context for cell in found):
         raise InputError("nothing in it stands between two single images", where=type(net).__name__,
@@ -110,7 +110,7 @@ def _block(cell: Cell, name: str, inner: int | None) -> nn.Module:
 def _context(inside: tuple[int, ...], outside: tuple[int, ...]) -> Context | None:
     if len(outside) != 4:
         return None
-    fitting = [c for s in _STRIDES if (c := Context(inside[2:], inside[1], outside[1], s)).out_size == outside[2:]]
+    fitting = [c for s in _STRIDES if (c := Context(inside[2:], inside[1], outside[1], s)).out_size == outside[2:]]  # type: ignore[arg-type]
     return fitting[0] if fitting else None
 
 

@@ -30,6 +30,6 @@ def to_drop(alive: Mapping[str, Sequence[str]], nets: Sequence[Mapping[str, str]
     dropped = {}
     for slot, share in shares(alive, nets).items():
         count = len(share)
-        rare = [o for o in sorted(share, key=lambda o, s=share: s[o]) if upper_bound(share[o], len(nets)) < 1 / (2 * count)]
+        rare = [o for o in sorted(share, key=share.__getitem__) if upper_bound(share[o], len(nets)) < 1 / (2 * count)]
         dropped[slot] = rare[:max(min(int(ratio * count), count - least), 0)]
     return dropped

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
+from typing import Any
 
 from mcunas.errors import InputError
 from mcunas.space import space as spaces
@@ -19,7 +20,7 @@ from mcunas.space.blocks.context import Context
 from mcunas.space.genotype import SKIP, Genotype
 from mcunas.space.space import Space
 
-Value = str | int | float
+Value = Any                         # str, int or float: what a factor counts or names
 Point = Mapping[str, Value]         # gene -> value
 
 # factor -> its values in every stage; "layers" is up to the stage's slots.

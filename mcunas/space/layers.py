@@ -34,4 +34,4 @@ def conv_norm(inputs: int, outputs: int, kernel: Pair, stride: Pair, size: Pair,
 
 def down(size: Pair, stride: Pair) -> Pair:
     """(H, W) behind a SAME layer of that stride."""
-    return tuple(-(-n // s) for n, s in zip(size, stride))
+    return -(-size[0] // stride[0]), -(-size[1] // stride[1])

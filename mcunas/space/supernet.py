@@ -84,7 +84,7 @@ class Supernet(SpaceNet):
         """slot -> its options in the order of weights and probabilities."""
         return {name: block.names for name, block in self.choices().items()}
 
-    def forward(self, x: torch.Tensor, gates: Gates) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, gates: Gates) -> torch.Tensor:  # type: ignore[override]
         x = self.stem(x)
         for name, block in self.slots.items():
             self.option_forwards += len(x) * sum(block.names[i] != "skip" for i in gates[name].run)

@@ -18,7 +18,7 @@ from mcunas.space.bipath import SETTLE_STEPS, BiPath
 from mcunas.space.blocks import find
 from mcunas.space.blocks.bottleneck import Bottleneck
 from mcunas.space.choice import ChoiceBlock, Gate
-from mcunas.space.genotype import SKIP
+from mcunas.space.genotype import SKIP, Genotype
 from mcunas.space.hidden import Hidden
 from mcunas.space.net import SpaceNet
 from mcunas.space.space import Space
@@ -85,7 +85,7 @@ class TieredSupernet(Supernet):
             gates |= self._in_a_row(stage, gates)
         return gates
 
-    def forward(self, x: torch.Tensor, gates: Gates) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, gates: Gates) -> torch.Tensor:  # type: ignore[override]
         """As the supernet's; a bi-path whose two copies run counts twice in option_forwards."""
         for (slot, option), path in self.inner().items():
             block = self.slots[slot]
@@ -127,7 +127,7 @@ class TieredSupernet(Supernet):
         """slot -> inner width of its option, where that was searched: found, or the likelier one of the two."""
         return {slot: path.likelier for (slot, option), path in self.inner().items() if choices[slot] == option}
 
-    def extract(self, found: Mapping[str, str]) -> SpaceNet:
+    def extract(self, found: Genotype | Mapping[str, str]) -> SpaceNet:
         for path in self.inner().values():
             path.gate = int(path.likelier == path.bracket.hi)
         return super().extract(found)

@@ -140,7 +140,7 @@ class _Sum(torch.autograd.Function):
 @contextlib.contextmanager
 def _shared_norms() -> Iterator[None]:
     """Batch norm, whichever module asks torch for it, and in a backward pass too, is the one below."""
-    F.batch_norm = _batch_norm
+    F.batch_norm = _batch_norm  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -159,7 +159,7 @@ def _batch_norm(x: torch.Tensor, running_mean: torch.Tensor | None, running_var:
     number, middle = sums[-1].detach(), sums[:-1] / sums[-1].detach()
     centred = x - middle.view(shape)
     variance = _Sum.apply(centred.square().sum(others)) / number
-    if running_mean is not None:
+    if running_mean is not None and running_var is not None:
         with torch.no_grad():
             running_mean.lerp_(middle, momentum)
             running_var.lerp_(variance * (number / (number - 1)), momentum)

@@ -78,15 +78,16 @@ def load() -> Task:
     found = recordings()
     order = sorted(found, key=lambda name: hashlib.sha256(found[name]).digest())        # <digit>_<speaker>_<take>.wav
     is_test = [name.split("_")[1] in TEST_SPEAKERS for name in order]
-    test = [n for n, t in zip(order, is_test) if t]
+    held = [n for n, t in zip(order, is_test) if t]
     rest = [n for n, t in zip(order, is_test) if not t]
     cut = len(rest) // VALIDATION_SHARE
     parts = []
-    for names in (rest[cut:], rest[:cut], test):
+    for names in (rest[cut:], rest[:cut], held):
         sounds = np.stack([one_second(samples(n, found[n])) for n in names])
         parts.append(Split(to_int8(mfcc(sounds))[..., None], np.array([int(n[0]) for n in names], np.int64)))
-    return Task("fsdd", 10, *parts, 1 / STEPS, 0, augment=Augment(roll_rows=6, repeat_edge=True, noise=0.15),
-                start="separable",
+    train, validation, test = parts
+    return Task("fsdd", 10, train, validation, test, 1 / STEPS, 0,
+                augment=Augment(roll_rows=6, repeat_edge=True, noise=0.15), start="separable",
                 options={"widths": [64, 64, 64, 64, 64], "strides": [[1, 1]] * 4,
                          "stem_kernel": [10, 4], "stem_stride": [2, 2]},
                 schedule=Schedule(prune_epochs=24, finetune_epochs=36, qat_epochs=8, rate=0.05))

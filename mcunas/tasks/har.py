@@ -65,7 +65,7 @@ def _fetch() -> bytes:
         raise InputError(f"its tables are not as expected ({type(error).__name__})", where=ORIGIN) from None
     demand_sha256(_digest(arrays), DIGEST, ORIGIN)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -93,7 +93,8 @@ def load() -> Task:
     for chosen in (subjects[first:], subjects[TEST_SUBJECTS:first], subjects[:TEST_SUBJECTS]):
         index = shuffled[np.isin(arrays["subject"][shuffled], chosen)]
         parts.append(Split(pixels[index], labels[index]))
-    return Task("har", len(ACTIVITIES), *parts, 1 / 32, 0, start="separable",
+    train, validation, test = parts
+    return Task("har", len(ACTIVITIES), train, validation, test, 1 / 32, 0, start="separable",
                 augment=Augment(gain=0.15, noise=0.05, roll_rows=16, repeat_edge=True),
                 options={"widths": [32, 48, 64, 64, 96], "strides": [[2, 1], [1, 1], [2, 1], [2, 1]],
                          "stem_kernel": [9, 1], "stem_stride": [2, 1], "kernel": [9, 1]},

@@ -26,8 +26,11 @@ class Objective(Protocol):
     head: what a network of a space ends with (space/heads.py).
     """
 
-    metric: str
-    head: str
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def head(self) -> str: ...
 
     def loss(self, outputs: torch.Tensor, labels: torch.Tensor, plain: bool = False) -> torch.Tensor:
         """outputs: the network's, as torch has them; labels: of the batch. plain: without what only regularizes."""
@@ -38,7 +41,7 @@ class Objective(Protocol):
     def decode(self, outputs: np.ndarray, quant: Quant | None) -> np.ndarray:
         """outputs: (N, ...), NHWC, int8 with their (scale, zero point), or float32 and None. Returns answers (N, ...)."""
 
-    def measure(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    def measure(self, answers: np.ndarray, labels: np.ndarray) -> Mapping[str, float]:
         """name of a metric -> its value, 0 to 1."""
 
     def wanted(self, classes: int) -> str:

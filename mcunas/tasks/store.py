@@ -73,7 +73,7 @@ def members(archive: bytes, wanted: Callable[[str], bool], where: str) -> dict[s
             for member in tar:
                 path = member.name.partition("/")[2]
                 if member.isfile() and wanted(path):
-                    found[Path(path).name] = tar.extractfile(member).read()
+                    found[Path(path).name] = tar.extractfile(member).read()     # type: ignore[union-attr]   # a file has content
     except (tarfile.TarError, EOFError, OSError) as error:
         raise InputError(f"not a whole .tar.gz ({type(error).__name__})", where=where, fix="try again") from None
     return found

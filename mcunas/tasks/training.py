@@ -102,7 +102,7 @@ def measures(net: nn.Module, task: Task, split: Split) -> dict[str, float]:
             outputs = net(torch.from_numpy(task.real(split.images[start:start + EVALUATED])))
             found.append(task.objective.decode(channels_last(outputs), None))
     net.train(was_training)
-    return task.objective.measure(np.concatenate(ddp.gather(found)), split.labels)
+    return dict(task.objective.measure(np.concatenate(ddp.gather(found)), split.labels))
 
 
 def score(net: nn.Module, task: Task, split: Split) -> float:

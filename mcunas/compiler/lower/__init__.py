@@ -6,7 +6,7 @@ so that the planner, the cost models and the emitted C all see the same numbers.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,7 +83,7 @@ class KernelCall:
     """
 
     kernel: str
-    params: dict[str, int | tuple[int, ...] | Table]
+    params: Mapping[str, int | tuple[int, ...] | Table]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     scratch_bytes: int = 0

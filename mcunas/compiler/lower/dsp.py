@@ -7,6 +7,7 @@ and more, accumulators beyond 30 bits.
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def _conv(graph: Graph, op: Op, bits: int) -> list[KernelCall] | None:
     linear = w[1:3] == (1, 1) and win.stride == (1, 1) and x[1:3] == y[1:3]
     first = -(-win.pad[1] // win.stride[1])
     whole = min((x[2] + win.pad[1] - w[2]) // win.stride[1] + 1, y[2]) - first
-    params = {
+    params: dict[str, Any] = {
         "weights": Table("uint32_t", in_stream(words, requant_rows(scaling), 16 // bits), "weights"),
         **halfwords(graph, op, in_h=x[1], in_w=x[2], out_h=y[1], out_w=y[2], out_c=y[3], in_ring=x[1],
                     out_ring=y[1], kernel_h=w[1], run_bytes=run_bytes, steps=steps.shape[1], stride_h=win.stride[0],
@@ -133,7 +134,7 @@ def _depthwise(graph: Graph, op: Op, bits: int) -> list[KernelCall] | None:
             or win.stride not in ((1, 1), (2, 2)) or scaling is None or not _meets_input(x[2], y[2], win)):
         return None
     strip = min(y[2], _STRIP)
-    params = {
+    params: dict[str, Any] = {
         "constants": Table("uint32_t", (depthwise_3x3_int4 if bits == 4 else depthwise_3x3)(weights, scaling), "weights"),
         **halfwords(graph, op, in_h=x[1], in_w=x[2], channels=x[3], out_h=y[1], out_w=y[2], in_ring=x[1],
                     out_ring=y[1], stride=win.stride[0], pad_top=win.pad[0], pad_left=win.pad[1], strip=strip),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -36,8 +37,8 @@ def _binary(graph: Graph, op: Op, kernel: str, params: dict) -> list[KernelCall]
     over = Overlap(0, prod(row) if pair["depth"] else 0)
     overlaps = tuple(over if graph.tensors[t].elements == prod(out) else Overlap() for t in op.inputs)
     params = params | {f"pair.{name}": value for name, value in pair.items()}
-    rows = Rows(count, prod(row), tuple(inputs), "pair.out_ring")
-    return [KernelCall(kernel, params, op.inputs, op.outputs, rows=rows, overlap=overlaps)]
+    whole = Rows(count, prod(row), tuple(inputs), "pair.out_ring")
+    return [KernelCall(kernel, params, op.inputs, op.outputs, rows=whole, overlap=overlaps)]
 
 
 @lowers("ADD", "SUB")
@@ -68,7 +69,7 @@ def _extreme(graph: Graph, op: Op) -> list[KernelCall]:
 def _unary(graph: Graph, op: Op) -> list[KernelCall]:
     table = Table("uint8_t", unary_table(graph, op).view(np.uint8), "table")
     count, row = _rows(graph.tensors[op.outputs[0]].shape)
-    params = {"in_ring": count, "out_ring": count, "count": prod(row), "table": table}
+    params: dict[str, Any] = {"in_ring": count, "out_ring": count, "count": prod(row), "table": table}
     rows = Rows(count, prod(row), (RowInput(count, prod(row), "in_ring"),))
     return [KernelCall("mn_lut_s8", params, op.inputs, op.outputs, rows=rows, overlap=(Overlap(0, 0),))]
 

@@ -7,6 +7,7 @@ multipliers of one and more.
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def fully_connected(graph: Graph, op: Op) -> list[KernelCall] | None:
         return without_steps(_gathering(graph, op, p, (1, 1, pixels, depth), (outputs, 1, depth), (1, 1, pixels, outputs),
                                         _PIXEL))
     weights = graph.tensors[op.inputs[1]].data
-    params = {
+    params: dict[str, Any] = {
         "weights": Table("int8_t", packing.in_blocks(weights, 8), "weights"),
         "bias": Table("int32_t", _bias(graph, op, p, weights).astype(np.int32), "bias"),
         "multiplier": int(p.multiplier[0]), "shift": int(p.shift[0]) if p.multiplier[0] else -1,
@@ -94,7 +95,7 @@ def _pointwise(graph: Graph, op: Op, p: Requant, height: int, width: int) -> lis
     whole = outputs // 8 * 8
     table = packing.requant_table(p, _bias(graph, op, p, weights), list(range(0, whole, 8)), packing.EIGHT,
                                   tuple(range(8)), outputs - whole)
-    params = {
+    params: dict[str, Any] = {
         "weights": Table("int8_t", packing.in_blocks(weights, 8), "weights"),
         "requant": Table("int32_t", table, "requant"),
         **halfwords(graph, op, in_ring=height, out_ring=height, width=width, depth=depth, outputs=outputs),
@@ -119,7 +120,7 @@ def _gathering(graph: Graph, op: Op, p: Requant, x: tuple[int, ...], runs: tuple
     table = packing.requant_table(p, _bias(graph, op, p, weights), list(range(0, whole, 4)), packing.FOUR, packing.FOUR,
                                   runs[0] - whole)
     blocks = packing.in_blocks if bits == 8 else packing.in_pair_blocks
-    params = {
+    params: dict[str, Any] = {
         "weights": Table("int8_t", blocks(weights, 4), "weights"),
         "requant": Table("int32_t", table, "requant"),
         **halfwords(graph, op, in_h=x[1], in_w=x[2], out_w=y[2], out_c=y[3], in_ring=x[1], out_ring=y[1],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +26,11 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall] | None:
     if (x[0] != 1 or op.attrs["depth_multiplier"] != 1 or len(taps) > packing.TAPS or channels < 8
             or int(taps.min()) == -128 or not packing.is_plain(p)):
         return None
-    block, lanes, prefix, kernel = 16, packing.SIXTEEN, "", "mn_depthwise_s8_mve"
-    if channels % 16:
-        block, lanes, prefix, kernel = 8, packing.EIGHT, "layer.", "mn_depthwise_narrow_s8_mve"
+    block, prefix, kernel = (8, "layer.", "mn_depthwise_narrow_s8_mve") if channels % 16 else (16, "", "mn_depthwise_s8_mve")
+    lanes: tuple[int, ...] = packing.EIGHT if channels % 16 else packing.SIXTEEN
     bias = folded_bias(graph, op, p, taps.astype(np.int64).sum(axis=0))
     firsts = packing.starts(channels, block)
-    params = {
+    params: dict[str, Any] = {
         "weights": Table("int8_t", packing.depthwise_blocks(taps, block), "weights"),
         "requant": Table("int32_t", packing.requant_table(p, bias, firsts, lanes, lanes), "requant"),
         "padding": Table("int8_t", np.full(channels, p.input_zero_point, np.int8), "table"),

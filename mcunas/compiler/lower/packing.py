@@ -43,8 +43,8 @@ def in_steps(weights: np.ndarray) -> np.ndarray:
     """int64 (channels, steps, 2) of weights (channels, runs, run_bytes): quads of all runs, two steps each, then the
     bytes after the quads of all runs, in twos."""
     channels, whole = weights.shape[0], weights.shape[2] // 4 * 4
-    rest = weights[:, :, whole:].reshape(channels, -1).astype(np.int64)
-    rest = np.pad(rest, ((0, 0), (0, rest.shape[1] % 2))).reshape(channels, -1, 2)
+    single = weights[:, :, whole:].reshape(channels, -1).astype(np.int64)
+    rest = np.pad(single, ((0, 0), (0, single.shape[1] % 2))).reshape(channels, -1, 2)
     quads = weights[:, :, :whole].reshape(channels, -1, 4)[:, :, [0, 2, 1, 3]].astype(np.int64)
     return np.concatenate([quads.reshape(channels, -1, 2), rest], axis=1)
 

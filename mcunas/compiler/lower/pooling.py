@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 from math import prod
+from typing import Any
 
 from mcunas.compiler.lower import KernelCall, Overlap, lowers
 from mcunas.compiler.lower.window import halfwords, image_calls
@@ -42,7 +43,7 @@ def mean(graph: Graph, op: Op) -> list[KernelCall]:
         members = list(run)
         loops[reduced].append((prod(shape[a] for a in members), prod(shape[members[-1] + 1:])))
     keep, reduce = ([(1, 0)] * (_LOOPS - len(found)) + found for found in (loops[False], loops[True]))
-    params = {
+    params: dict[str, Any] = {
         "keep": tuple(n for n, _ in keep), "keep_stride": tuple(s for _, s in keep),
         "reduce": tuple(n for n, _ in reduce), "reduce_stride": tuple(s for _, s in reduce),
         "offset": -p.input_zero_point * p.count, "multiplier": p.multiplier, "shift": p.shift,

@@ -2,6 +2,8 @@
 """RESIZE ops: nearest neighbour through index tables (16 bits a row or column), bilinear computed on the target."""
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Table, lowers
@@ -9,7 +11,7 @@ from mcunas.graph.ir import Graph, Op
 from mcunas.graph.resize_params import bilinear_axis, nearest_sources
 
 
-def _sizes(graph: Graph, op: Op) -> dict[str, int]:
+def _sizes(graph: Graph, op: Op) -> dict[str, Any]:
     n, in_h, in_w, depth = graph.tensors[op.inputs[0]].shape
     _, out_h, out_w, _ = graph.tensors[op.outputs[0]].shape
     return {"batches": n, "in_h": in_h, "in_w": in_w, "out_h": out_h, "out_w": out_w, "depth": depth}

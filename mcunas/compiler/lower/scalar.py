@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -47,14 +48,14 @@ class _Layer:
     def short(self) -> Short | None:
         return short(self.p, self.weights, self.bias)
 
-    def finish(self, isa: str, lanes: int) -> dict[str, int | Table] | None:
+    def finish(self, isa: str, lanes: int) -> dict[str, Any] | None:
         """Struct members from accumulator to output; None where the core's short way is not exact.
 
         lanes: outputs of a block, which m3 fills up.
         """
         if isa == "m0":
             stairs = staircase(self.p, self.weights, self.bias)
-            return stairs and {"requant": Table("int32_t", stairs.words, "requant"), "signs": int(stairs.signs)}
+            return {"requant": Table("int32_t", stairs.words, "requant"), "signs": int(stairs.signs)} if stairs else None
         scaling = self.short()
         if scaling is None:
             return None
@@ -111,20 +112,22 @@ def _gathered(graph: Graph, op: Op, isa: str, x: tuple[int, ...], y: tuple[int, 
     return [steppable(at, x, y, reads_apart=win.kernel[1] == 1)]
 
 
-def _pair_tables(layer: _Layer) -> dict[str, int | Table] | None:
+def _pair_tables(layer: _Layer) -> dict[str, Any] | None:
     """Of mn_conv_s4_m0."""
     finish = layer.finish("m0", 1)
     pairs = in_pairs(layer.weights.astype(np.int8)).astype(np.int64) + 128
     return finish and {"weights": Table("uint8_t", pairs.astype(np.uint8), "weights"), **finish}
 
 
-def _conv_tables(layer: _Layer, isa: str) -> dict[str, int | Table] | None:
+def _conv_tables(layer: _Layer, isa: str) -> dict[str, Any] | None:
     if isa == "m0":
         finish, scaling = layer.finish(isa, 1), None
     else:
         scaling = layer.short()
-        pairs = scaling and np.stack([scaling.bias2, scaling.multiplier], axis=1).astype(np.int32)
-        finish = scaling and {"requant": Table("int32_t", pairs, "requant"), **layer.limits()}
+        finish = None
+        if scaling is not None:
+            pairs = np.stack([scaling.bias2, scaling.multiplier], axis=1).astype(np.int32)
+            finish = {"requant": Table("int32_t", pairs, "requant"), **layer.limits()}
     if finish is None:
         return None
     channels = [_runs(w, _STEP_HALFWORDS if isa == "m0" else 1) for w in layer.weights]
@@ -203,7 +206,7 @@ def _depthwise_conv_2d(graph: Graph, op: Op, isa: str) -> list[KernelCall] | Non
     return [steppable(at, x, y, reads_apart=True)]
 
 
-def _depthwise_tables(layer: _Layer, isa: str) -> dict[str, int | Table] | None:
+def _depthwise_tables(layer: _Layer, isa: str) -> dict[str, Any] | None:
     channels = layer.bias.size
     if isa == "m0":
         finish = layer.finish(isa, 1)

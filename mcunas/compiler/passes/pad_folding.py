@@ -63,8 +63,9 @@ def _folded(graph: Graph, pad: Op, op: Op, amounts: list[list[int]], never_below
         if max(first, last) >= reach:               # a window would lie outside the input altogether
             return None
         sides.append((first, last))
+    rows, columns = sides
     inputs = tuple(pad.inputs[0] if t == pad.outputs[0] else t for t in op.inputs)
-    return replace(op, inputs=inputs, attrs={**op.attrs, "padding": padding_name(before, w, after, tuple(sides))})
+    return replace(op, inputs=inputs, attrs={**op.attrs, "padding": padding_name(before, w, after, (rows, columns))})
 
 
 def padding_name(before: Sequence[int], w: Window, after: Sequence[int], sides: Sides) -> str | Sides:

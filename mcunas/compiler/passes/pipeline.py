@@ -54,7 +54,7 @@ def optimize(graph: Graph, borders: str = "keep", grain: int = 1) -> Optimized:
 
 def changes(graph: Graph, borders: str = "keep", grain: int = 1) -> Iterator[tuple[str, Graph, Graph]]:
     """(pass, the graph before, after) wherever a pass changes something, in order; `borders`, `grain` as in `optimize`."""
-    steps = {**PASSES, DEAD_CHANNELS: partial(dead_channels, grain=grain)}
+    steps: dict[str, Callable[[Graph], Graph]] = {**PASSES, DEAD_CHANNELS: partial(dead_channels, grain=grain)}
     if borders == "int8":
         steps = {"int8 borders": int8_borders, **steps}
     last = None

@@ -141,7 +141,7 @@ def _note(kind: str, layers: dict[int, tuple[Any, tuple[str, str]]], working: li
                 if layer.inbound_nodes and layer.inbound_nodes[0].keras_inputs:     # no input
                     layers.setdefault(id(layer), (layer, (graph_node.name, graph_node.op)))
 
-    module.make_node = noting
+    module.make_node = noting  # type: ignore[attr-defined]
 
 
 def _layers_before(tensor: Any) -> Iterator[Any]:

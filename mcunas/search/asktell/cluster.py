@@ -28,7 +28,7 @@ class Cluster(Executor):
         self._topic, self._names = f"mcunas-{uuid4().hex}", {}
         self._held: tuple[Evaluator, Held] | None = None
 
-    def submit(self, function: Callable, *args: Any) -> Future:
+    def submit(self, function: Callable, *args: Any) -> Future:  # type: ignore[override]
         name = uuid4().hex
         future = self._inner.submit(_announced, self._topic, name, function, *args)
         self._names[future] = name

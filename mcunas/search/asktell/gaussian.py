@@ -51,8 +51,8 @@ class Gaussian:
             optimizer.step()
         self.model.eval()
         self.lengthscales = np.ones(len(is_ordered))
-        for columns, own in parts:
-            self.lengthscales[columns] = own.lengthscale.detach().numpy().ravel()
+        for chosen, own in parts:
+            self.lengthscales[chosen] = own.lengthscale.detach().numpy().ravel()
 
     def draw(self, points: np.ndarray, seed: int) -> np.ndarray:
         """(M,): one joint draw from the posterior at points (M, G)."""

@@ -100,7 +100,7 @@ class TrustRegionSampler(optuna.samplers.BaseSampler):
 
         own = [t for t in trials[region.started * self.generation:generation * self.generation] if self._counts(t)]
         if len(own) < 2:
-            return self._spread(region, random.integers(1 << 30), known, random)
+            return self._spread(region, int(random.integers(1 << 30)), known, random)
         points = np.array([self._encoded(self.problem.point(t.params)) for t in own])
         values = np.array([t.values[0] for t in own])
         if self._model[0] != generation:
@@ -118,7 +118,7 @@ class TrustRegionSampler(optuna.samplers.BaseSampler):
             genotype = self.problem.genotype(point)
             if genotype.key not in known and self.problem.violation(self.problem.price(genotype)) <= 0:
                 return point
-        return self._spread(region, random.integers(1 << 30), known, random)
+        return self._spread(region, int(random.integers(1 << 30)), known, random)
 
     def _candidates(self, centre: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """(N, G): all points where they are few, else points by lot that keep most of the centre's genes."""

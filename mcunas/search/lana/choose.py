@@ -61,7 +61,7 @@ class Chooser:
                 return chosen if chosen is not None else found
             left -= 1
             seen = self.prices.correction(chosen)
-            self.least = tuple(map(min, self.least, seen))
+            self.least = tuple(map(min, self.least, seen))  # type: ignore[assignment]
             self.correction = self.least if is_open else seen
             if not self.prices.fits(chosen, self.budget):
                 self.refused += 1

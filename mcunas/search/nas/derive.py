@@ -56,12 +56,12 @@ def likely(run: NasRun, probs: Mapping[str, Mapping[str, float]], count: int,
                 if len(found) == count:
                     break
     found = found or [fitting or lightest_of(run).choices]
-    first, argmax = run.space.genotype(found[0]), run.space.genotype(argmax)
+    first, likeliest = run.space.genotype(found[0]), run.space.genotype(argmax)
     if not run.prices.fits(first, run.budget):
         raise DoesNotFit("no network near the found one fits the budget", where=run.board.key,
                          fix="raise the budget, or search with another seed")
-    run.facts |= {"argmax": argmax.choices, "argmax_use": usage(run.prices.exact(argmax), run.budget),
-                  "changed_slots": sum(first.choices[s] != argmax.choices[s] for s in argmax.choices),
+    run.facts |= {"argmax": likeliest.choices, "argmax_use": usage(run.prices.exact(likeliest), run.budget),
+                  "changed_slots": sum(first.choices[s] != of for s, of in likeliest.choices.items()),
                   "looked_at": looked_at}
     return found
 

@@ -37,8 +37,9 @@ class Window:
 
     def middle(self, extent: Pair) -> tuple[slice, slice]:
         """Where in the kernel a smaller one of `extent` (each 1 or the whole) stands."""
-        return tuple(slice(None) if part == whole else slice(whole // 2, whole // 2 + 1)
-                     for part, whole in zip(extent, self.kernel))
+        rows, columns = (slice(None) if part == whole else slice(whole // 2, whole // 2 + 1)
+                         for part, whole in zip(extent, self.kernel))
+        return rows, columns
 
     def seen(self, x: torch.Tensor, extent: Pair) -> torch.Tensor:
         """The part of the padded input (N, C, H, W) that a smaller kernel in the middle slides over."""

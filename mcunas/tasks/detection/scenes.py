@@ -55,7 +55,7 @@ def _block(items: Split, look: Look, count: int, seed: int) -> tuple[np.ndarray,
         extent = _extent(patches)
         corners = np.floor(tries * (look.size - np.ceil(side)[:, None, None] + 1)).astype(np.int64)     # (N, T, 2): x, y
         places = extent[:, None, :] + np.concatenate([corners, corners], axis=2)
-        free = ~(_shared(places, boxes) > OVERLAP).any(axis=2)                                          # (N, T)
+        free = ~np.any(_shared(places, boxes) > OVERLAP, axis=2)                                        # (N, T)
         is_there = (number < wanted) & free.any(axis=1)
         chosen = np.argmax(free, axis=1)
         at = corners[np.arange(count), chosen]
@@ -88,7 +88,7 @@ def _extent(patches: np.ndarray) -> np.ndarray:
     is_ink = patches >= INK
     found = []
     for axis in (1, 2):         # over rows: columns with ink; over columns: rows with ink
-        has = is_ink.any(axis=axis)
+        has = np.asarray(is_ink.any(axis=axis))
         found.append((has.argmax(axis=1), has.shape[1] - has[:, ::-1].argmax(axis=1)))
     (left, right), (top, bottom) = found
     return np.stack([left, top, right, bottom], axis=1)

@@ -19,8 +19,8 @@ def textures(count: int, size: int, random: np.random.RandomState) -> np.ndarray
     along = 2 * np.pi * cycles * np.arange(size) / size                             # (count, 1, size)
     x, y = np.cos(angle) * along + phase, (np.sin(angle) * along).transpose(0, 2, 1)
     grating = strength * (np.sin(x) * np.cos(y) + np.cos(x) * np.sin(y))            # the sine of x + y, at less cost
-    grain = np.frombuffer(random.bytes(count * size * size), np.int8).reshape(count, size, size)
-    grain = grain * random.uniform(0, GRAIN / 128, (count, 1, 1))
+    drawn = np.frombuffer(random.bytes(count * size * size), np.int8).reshape(count, size, size)
+    grain = drawn * random.uniform(0, GRAIN / 128, (count, 1, 1))
     return (level + clouds + grating + grain).astype(np.float32)
 
 
