@@ -12,7 +12,7 @@ OUT      ?= runs/$(NAME)-$(basename $(notdir $(BOARD)))
 MODEL    ?= $(OUT)/model.tflite
 ARGS     ?=
 # Recipes read these from the environment, so that names with spaces or quotes arrive whole.
-export BOARD TASK METHOD OPTIMIZE OUT MODEL PROBE PORT
+export BOARD TASK METHOD OPTIMIZE ENGINE OUT MODEL PROBE PORT
 
 # Only relative paths from here on: make cannot hold a path with spaces in a prerequisite.
 PYTHON ?= python3
@@ -115,7 +115,7 @@ compile: setup $(filter search,$(MAKECMDGOALS))  ## MODEL.tflite to C
 	@$(MCUNAS) compile "$$MODEL" --board "$$BOARD" --out "$$OUT/c" --optimize "$$OPTIMIZE" $(ARGS)
 
 firmware: setup $(filter search compile,$(MAKECMDGOALS))  ## MODEL.tflite to an ELF for BOARD
-	@$(MCUNAS) build "$$MODEL" --board "$$BOARD" --out "$$OUT/firmware" --optimize "$$OPTIMIZE" --engine $(ENGINE) $(ARGS)
+	@$(MCUNAS) build "$$MODEL" --board "$$BOARD" --out "$$OUT/firmware" --optimize "$$OPTIMIZE" --engine "$$ENGINE" $(ARGS)
 
 run: setup $(filter search compile firmware,$(MAKECMDGOALS))  ## run MODEL once on BOARD
 	@$(MCUNAS) run "$$MODEL" --board "$$BOARD" --optimize "$$OPTIMIZE" $(ARGS)

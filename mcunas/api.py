@@ -47,7 +47,7 @@ def load_array(path: Path) -> np.ndarray:
         array = np.load(path, allow_pickle=False)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror or error})", str(path), "name a .npy file") from None
-    except (ValueError, EOFError):
+    except Exception:       # numpy and zipfile each have their own ways to say that a file is damaged
         raise InputError("is not a .npy file", str(path), "write it with numpy.save") from None
     if not isinstance(array, np.ndarray):
         raise InputError("holds several arrays", str(path), "write one array with numpy.save")

@@ -18,6 +18,7 @@ from mcunas.errors import InputError
 from mcunas.paths import cache_dir
 
 TIMEOUT_S = 60
+MOST_BYTES = 1 << 30        # of a download, and of what an archive holds
 
 
 def provided(name: str) -> Path | None:
@@ -51,7 +52,10 @@ def download(urls: Sequence[str], name: str) -> bytes:
     for url in urls:
         try:
             with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-                return answer.read()
+                content = answer.read(MOST_BYTES + 1)
+                if len(content) > MOST_BYTES:
+                    raise InputError(f"is larger than {MOST_BYTES >> 20} MiB", url)
+                return content
         except (OSError, ValueError) as error:      # URLError is an OSError; ValueError is a malformed address
             failure = str(getattr(error, "reason", error) or type(error).__name__)
     raise InputError(f"cannot download the data set ({failure})", where=urls[-1],
@@ -67,11 +71,14 @@ def demand_sha256(found: str, wanted: str, where: str) -> None:
 
 def members(archive: bytes, wanted: Callable[[str], bool], where: str) -> dict[str, bytes]:
     """file name -> content of a .tar.gz's members whose path (less the top folder) is wanted. Raises InputError."""
-    found = {}
+    found, left = {}, MOST_BYTES
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
             for member in tar:
                 path = member.name.partition("/")[2]
+                left -= member.size
+                if left < 0:
+                    raise InputError(f"it unpacks to more than {MOST_BYTES >> 20} MiB", where=where)
                 if member.isfile() and wanted(path):
                     found[Path(path).name] = tar.extractfile(member).read()     # type: ignore[union-attr]   # a file has content
     except (tarfile.TarError, EOFError, OSError) as error:
