@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mcunas.board import Board
+from mcunas.compiler.compile import memories
 from mcunas.compiler.features import FEATURES, op_features
 from mcunas.compiler.rewriting import rewritten
 from mcunas.cost.estimate import Priced, flash, shapes_of, work
@@ -58,18 +59,30 @@ def layers(graph: Graph) -> Iterator[Layer]:
         yield Layer(op.kind, output, operands[0] if operands else None, sum(t.size_bytes for t in operands), macs)
 
 
-def fits(graph: Graph, boards: Sequence[Board], goal: str = "balanced") -> Iterator[Fit]:
-    """What `graph` (int8, verified) takes of each board, whether that has it or not."""
-    known: dict[tuple[str, str], Graph] = {}        # boards of one core want the same
-    for board in boards:
+def fits(graph: Graph, boards: Sequence[Board], goal: str = "balanced") -> list[Fit]:
+    """What `graph` (int8, verified) takes of each board, whether that has it or not.
+
+    Boards of one core take the same plan where it fits the RAM of each: the compiler chooses among what fits.
+    """
+    known: dict[tuple[str, str], tuple[Graph, Priced]] = {}
+    found: dict[str, Fit] = {}
+    for board in sorted(boards, key=lambda b: -b.ram_bytes):
         core = board.isa, board.cost_table
         if core not in known:
-            known[core] = rewritten(graph, board, goal).graph
-        priced = Priced.of(known[core], board, goal)
-        cycles: float | None
-        try:
-            cycles = work(priced.schedule, board)[1]
-        except InputError:          # a kernel without a price: RAM and flash are known all the same
-            cycles = None
-        yield Fit(board.key, priced.ram_bytes, board.ram_bytes, flash(priced.schedule, board, goal)[0], board.flash_bytes,
-                  None if cycles is None else round(cycles), None if cycles is None else cycles / board.clock_hz * 1e6)
+            changed = rewritten(graph, board, goal).graph
+            known[core] = changed, Priced.of(changed, board, goal)
+        changed, priced = known[core]
+        if memories(board) or priced.memories or priced.ram_bytes > board.ram_bytes:
+            priced = Priced.of(changed, board, goal)
+        found[board.key] = _fit(priced, board, goal)
+    return [found[board.key] for board in boards]
+
+
+def _fit(priced: Priced, board: Board, goal: str) -> Fit:
+    cycles: float | None
+    try:
+        cycles = work(priced.schedule, board)[1]
+    except InputError:          # a kernel without a price: RAM and flash are known all the same
+        cycles = None
+    return Fit(board.key, priced.ram_bytes, board.ram_bytes, flash(priced.schedule, board, goal)[0], board.flash_bytes,
+               None if cycles is None else round(cycles), None if cycles is None else cycles / board.clock_hz * 1e6)
