@@ -119,6 +119,7 @@ def validate(
     from mcunas.device.ports import find_port
     from mcunas.device.proof import prove
     from mcunas.report import content, earlier, update_report
+    from mcunas.tasks.units import written
 
     run = earlier(out, model) if out else {}
     same_board = run.get("board", {}).get("key") == Board.load(board).key
@@ -148,8 +149,8 @@ def validate(
         print_quantities(f"{model.name} on {image.board.name}", sections["quantities"])
         print(f"{report.mismatches} of {sections['match']['bytes']} output bytes differ, over {report.inputs} inputs")
         for name in proof.on_board if proof else ():
-            print(f"{name}: on the host {proof.on_host[name]:.2%}, on the board {proof.on_board[name]:.2%} "
-                  f"({report.inputs} validation inputs)")
+            on_host, on_board = (written(name, found[name]) for found in (proof.on_host, proof.on_board))
+            print(f"{name}: on the host {on_host}, on the board {on_board} ({report.inputs} validation inputs)")
         if where := report.located:
             print(f"the first difference is in op {where.op} {where.kind} ({where.name}) at {where.index}: "
                   f"{where.found} instead of {where.expected}; its step runs ops {', '.join(map(str, where.step_ops))}")

@@ -105,6 +105,7 @@ def quantize(
     from mcunas.quantize.choose import Precision
     from mcunas.search.progress import ProgressBars
     from mcunas.search.result import Result
+    from mcunas.tasks.units import written
 
     with ProgressBars() as bars:
         asked = Precision(precision, by, Budget(flash=flash).flash_bytes)
@@ -112,8 +113,9 @@ def quantize(
     if json:
         print_json(model.metrics)
         return
-    print(f"{model.metrics.get('metric', 'accuracy')}: float {model.metrics['float_accuracy']:.2%}, "
-          f"int8 {model.metrics['int8_accuracy']:.2%} on {model.metrics['test_images']} test inputs; "
+    metric = model.metrics.get("metric", "accuracy")
+    before, after = (written(metric, model.metrics[key]) for key in ("float_accuracy", "int8_accuracy"))
+    print(f"{metric}: float {before}, int8 {after} on {model.metrics['test_images']} test inputs; "
           f"wrote {folder / 'model.tflite'}")
 
 
@@ -155,6 +157,8 @@ def travel_and_show(plan: Plan, json: bool) -> None:
 
 def _show(run: dict[str, Any], folder: Path, json: bool) -> None:
     """The run as JSON, or its headline table, accuracies and verdict."""
+    from mcunas.tasks.units import written
+
     if json:
         print_json(run)
         return
@@ -162,8 +166,9 @@ def _show(run: dict[str, Any], folder: Path, json: bool) -> None:
         print_quantities(run["title"], run["quantities"])
     accuracy, match = run.get("accuracy"), run.get("match")
     if accuracy:
-        print(f"{accuracy['metric']}: float {accuracy['float']:.2%}, int8 on host {accuracy['int8_host']:.2%}, "
-              f"int8 on the board {accuracy['int8_board']:.2%} ({accuracy['images']} test inputs)")
+        said = [written(accuracy["metric"], accuracy[key]) for key in ("float", "int8_host", "int8_board")]
+        print(f"{accuracy['metric']}: float {said[0]}, int8 on host {said[1]}, int8 on the board {said[2]} "
+              f"({accuracy['images']} test inputs)")
     if match:
         print(f"mismatching output bytes: {match['mismatches']} of {match['bytes']}, over {match['inputs']} inputs")
     for row in run.get("quantities") or []:

@@ -58,11 +58,16 @@ def layers_of(quantized: FakeQuantized, board: Board) -> tuple[Graph, tuple[Laye
 
 
 def bits_of(asked: Precision, quantized: FakeQuantized, result: Result, task: Task) -> tuple[dict[str, int], dict[str, Any]]:
-    """(module path -> bits, what led there). quantized: int8 throughout, fresh. Raises DoesNotFit."""
+    """(module path -> bits, what led there). quantized: fresh, with the bits that the network itself says; only a plain
+    precision leaves them. Raises DoesNotFit, InputError."""
     from mcunas.quantize import precision
 
     if asked.is_plain or asked.bits:
-        return dict(asked.bits), {"bits": dict(asked.bits)}
+        bits = quantized.bits if asked.is_plain else dict(asked.bits)
+        return bits, {"bits": bits}
+    if quantized.bits:
+        raise InputError("the search has chosen the bits of this network's weights", where=str(result.out),
+                         fix="leave the precision out")
     board, (graph, layers) = result.board, layers_of(quantized, result.board)
     if asked.mode == "int4":
         bits = {layer.path: 4 for layer in layers}

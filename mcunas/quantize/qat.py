@@ -22,6 +22,7 @@ from mcunas.graph.torch_lower import Lowered, lower
 from mcunas.quantize import nncf_ranges as nq
 from mcunas.quantize.fold import fold
 from mcunas.quantize.int4 import best_magnitude
+from mcunas.space.bits import marks
 
 # Ops that only move or select values: their output is on the grid already.
 _MOVES = ("PAD", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "MAXIMUM",
@@ -68,14 +69,15 @@ class FakeQuantized:
     """A folded network with NNCF quantizers on the Graph's edges. `module` is what to train and to run.
 
     net: a float network in evaluation mode; images: calibration (N, C, H, W); input_quant: the deployed input's. bits:
-    module path of the folded network -> 4 for the layers whose weights are int4; the others are int8.
+    module path of the folded network -> 4 for the layers whose weights are int4; the others are int8. None: as the network
+    itself says (space/bits.py).
     """
 
     def __init__(self, net: nn.Module, images: torch.Tensor, input_quant: tuple[float, int], name: str = "model",
                  bits: Mapping[str, int] | None = None) -> None:
         self.name, self.example, self.input_quant = name, images[:1], input_quant
-        self.bits = dict(bits or {})
         self.folded = fold(net, self.example)
+        self.bits = marks(self.folded) if bits is None else dict(bits)
         self.lowered = lower(self.folded, self.example, name)
         self.classes = scale_classes(self.lowered.graph)
         self.fixed = fixed_quants(self.lowered.graph, input_quant)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from mcunas.tasks.units import unit_of
+
 if TYPE_CHECKING:
     from mcunas.cost import Cost
     from mcunas.graph.ir import Graph
@@ -32,10 +34,10 @@ def _effectiveness(accuracy: Mapping[str, Any]) -> list[dict[str, Any]]:
     name = accuracy["metric"]
     places = (("float", "float", "as trained, before quantization"), ("int8_host", "int8 on the host", "by tflite-micro"),
               ("int8_board", "int8 on the board", "by the firmware"))
-    rows = [_row(EFFECTIVENESS, f"{name}, {where}", accuracy.get(key), "share", "measured", f"{name} on test inputs, {how}")
+    rows = [_row(EFFECTIVENESS, f"{name}, {where}", accuracy.get(key), unit_of(name), "measured", f"{name} on test inputs, {how}")
             for key, where, how in places]
     others = {n: v for n, v in (accuracy.get("measures") or {}).items() if n != name}
-    return rows + [_row(EFFECTIVENESS, n, v, "share", "measured", f"{n} on the board") for n, v in others.items()]
+    return rows + [_row(EFFECTIVENESS, n, v, unit_of(n), "measured", f"{n} on the board") for n, v in others.items()]
 
 
 def _lightness(graph: Graph, model_bytes: int, cost: Cost) -> list[dict[str, Any]]:

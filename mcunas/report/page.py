@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from mcunas.report import charts, curves, network
+from mcunas.tasks import units
 
 
 def render(run: Mapping[str, Any]) -> str:
@@ -17,10 +18,11 @@ def render(run: Mapping[str, Any]) -> str:
     environment.filters["quantity"] = quantity
     environment.filters["figure"] = figure
     environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}\u00a0%"
+    environment.filters["measured"] = lambda value, metric: figure({"value": value, "unit": units.unit_of(metric)})
     template = environment.from_string(files("mcunas.report").joinpath("page.html.j2").read_text(encoding="utf-8"))
     sections = ("board", "model", "verdict", "quantities", "accuracy", "match", "widths", "choices", "layers", "profile",
                 "boards", "metrics", "environment", "commands")
-    own = {"title": run["title"], "metric": metric_of(run)}
+    own = {"title": run["title"], "metric": units.axis(metric_of(run))[1]}
     return template.render({key: run.get(key) for key in sections} | own | _pictures(run))
 
 
@@ -44,6 +46,8 @@ def figure(row: Mapping[str, Any]) -> str:
     """The value of a figure of merit (mcunas.report.metrics)."""
     if row["unit"] == "share" and row["value"] is not None:
         return f"{100 * row['value']:.2f}\u00a0%"
+    if row["unit"] == "dB" and row["value"] is not None:
+        return f"{row['value']:.2f}\u00a0dB"
     return quantity(row["value"], row["unit"])
 
 
@@ -83,30 +87,31 @@ def _use(history: Sequence[Mapping[str, Any]], budget: Mapping[str, float | None
 def _learning(history: Sequence[Mapping[str, Any]], metric: str) -> str:
     if not any(entry.get("validation") is not None for entry in history):
         return ""
-    values = [None if entry.get("validation") is None else 100 * entry["validation"] for entry in history]
-    return charts.lines([charts.Series(f"{metric} on the validation split, %", values)], "epoch", f"{metric}, %")
+    factor, words = units.axis(metric)
+    values = [None if entry.get("validation") is None else factor * entry["validation"] for entry in history]
+    return charts.lines([charts.Series(f"{words}, on the validation split", values)], "epoch", words)
 
 
 def _tradeoff(history: Sequence[Mapping[str, Any]], budget: Mapping[str, float | None], metric: str) -> str:
     """The metric after each epoch over what the network took in it, while it shrinks."""
-    found = []
+    found, (factor, words) = [], units.axis(metric)
     for key, name in (("ram_bytes", "RAM"), ("flash_bytes", "flash"), ("latency_us", "latency")):
-        points = [(entry[key] / budget[key], 100 * entry["validation"]) for entry in history
+        points = [(entry[key] / budget[key], factor * entry["validation"]) for entry in history
                   if budget.get(key) and entry.get(key) and entry.get("validation") is not None]
         if points:
             found.append(curves.Curve(name, points))
-    return curves.curves(found, "use / budget", f"{metric}, %", mark=1.0)
+    return curves.curves(found, "use / budget", words, mark=1.0)
 
 
 def _candidates(found: Sequence[Mapping[str, float]], budget: Mapping[str, float | None], metric: str) -> str:
     """Every network that was evaluated, by each resource; those that none beats in both are joined."""
-    shown = []
+    shown, (factor, words) = [], units.axis(metric)
     for key, name in (("ram_bytes", "RAM"), ("flash_bytes", "flash"), ("latency_us", "latency")):
-        points = sorted((one[key] / budget[key], 100 * one["accuracy"]) for one in found if budget.get(key) and one.get(key))
+        points = sorted((one[key] / budget[key], factor * one["accuracy"]) for one in found if budget.get(key) and one.get(key))
         front = [(x, y) for k, (x, y) in enumerate(points) if all(y > other for _, other in points[:k])]
         if points:
             shown.append(curves.Curve(name, front, points))
-    return curves.curves(shown, "use / budget", f"{metric}, %", mark=1.0)
+    return curves.curves(shown, "use / budget", words, mark=1.0)
 
 
 def _arena(plan: Mapping[str, Any]) -> charts.Arena:

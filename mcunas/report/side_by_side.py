@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mcunas.tasks.units import unit_of
+
 
 def side_by_side(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows {name, unit, values: one per run, None where it has none}: board; of each quantity the budget and what was
@@ -24,7 +26,7 @@ def _of(run: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
     accuracy, match = run.get("accuracy") or {}, run.get("match") or {}
     for key, where in (("float", "float"), ("int8_host", "int8 on the host"), ("int8_board", "int8 on the board")):
         if key in accuracy:
-            found[f"{accuracy['metric']}, {where}"] = "share", accuracy[key]
+            found[f"{accuracy['metric']}, {where}"] = unit_of(accuracy["metric"]), accuracy[key]
     if match:
         found["differing output bytes"] = "", match["mismatches"]
     if run.get("boards"):

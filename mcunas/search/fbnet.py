@@ -10,7 +10,6 @@ that batch norms see single paths; an entropy penalty that grows in the second h
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,11 +17,11 @@ import torch
 
 from mcunas.errors import InputError
 from mcunas.search.nas import finals
-from mcunas.search.nas.figures import by_epochs, of_epoch, progress
+from mcunas.search.nas.alternate import alternate
+from mcunas.search.nas.figures import by_epochs, progress
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype, sampling
-from mcunas.space.sampling import Draw
 from mcunas.space.supernet import Gates
 
 # rate, decay: Adam's on alpha. tau: first and last temperature; the paper's 90 epochs begin at 5, but in ten epochs weights
@@ -54,31 +53,12 @@ def temperature(run: NasRun, at: float) -> float:
 
 
 def _epoch(run: NasRun, shared: Shared) -> None:
-    started, ran = time.process_time(), shared.net.option_forwards
-    settings, random = run.settings, run.noise(run.epoch)
-    at = progress(run, run.epoch)
-    tau, is_hard = temperature(run, at), run.epoch >= run.supernet_epochs * (1 - settings["hard_share"])
-    of_weights, of_alpha = sampling.annealed(tau, random, is_hard)
-    run.prices.anchor(run.space.genotype(shared.net.best()))
-    loss = shared.weight_epoch(run.weight_batches(run.epoch), run.weight_steps, of_weights)
-    samples, arch_loss = run.weight_steps * run.schedule.batch, None
-    if run.epoch >= run.schedule.warmup_epochs and settings["placebo"] != "frozen":
-        arch_loss = _arch_epoch(run, shared, of_alpha)
-        samples += run.arch_steps * run.schedule.batch
-    figures = {"loss": loss, "tau": tau, **of_epoch(run, shared)}
-    run.notes = {"shared": shared.notes()}
-    run.end_epoch("search", started, figures | ({"arch_loss": arch_loss} if arch_loss is not None else {}), samples,
-                  shared.net.option_forwards - ran)
-
-
-def _arch_epoch(run: NasRun, shared: Shared, draw: Draw) -> float:
-    total, steps = 0.0, run.arch_steps
-    shared.net.train()
-    for step, (images, labels) in enumerate(run.arch_batches(run.epoch)):
-        at = progress(run, run.epoch + step / steps)
-        total += shared.arch_step(images, labels, draw, lambda gates, at=at: cost(run, shared, gates, at),
-                                  multiplies=run.settings["loss"] == "product")
-    return total / steps
+    settings = run.settings
+    tau = temperature(run, progress(run, run.epoch))
+    is_hard = run.epoch >= run.supernet_epochs * (1 - settings["hard_share"])
+    of_weights, of_alpha = sampling.annealed(tau, run.noise(run.epoch), is_hard)
+    alternate(run, shared, of_weights, of_alpha, lambda gates, at: cost(run, shared, gates, at), {"tau": tau},
+              moves=settings["placebo"] != "frozen", multiplies=settings["loss"] == "product")
 
 
 def cost(run: NasRun, shared: Shared, gates: Gates, at: float) -> torch.Tensor:

@@ -15,7 +15,7 @@ METHODS = {"diffprune": "mcunas.search.diffprune", "smcp": "mcunas.search.smcp",
            "priced": "mcunas.search.priced", "unsliced": "mcunas.search.unsliced", "scratch": "mcunas.search.scratch",
            "fbnet": "mcunas.search.fbnet", "random-space": "mcunas.search.random_space", "always": "mcunas.search.always",
            "proxyless": "mcunas.search.proxyless", "rarts": "mcunas.search.rarts", "prunet": "mcunas.search.prunet",
-           "padnas": "mcunas.search.padnas", "repnas": "mcunas.search.repnas",
+           "padnas": "mcunas.search.padnas", "quantnas": "mcunas.search.quantnas", "repnas": "mcunas.search.repnas",
            "ran": "mcunas.search.ran", "ran-implicit": "mcunas.search.ran_implicit",
            "nsga2": "mcunas.search.nsga2", "adapt": "mcunas.search.adapt", "lana": "mcunas.search.lana",
            "mnas": "mcunas.search.mnas", "tpe": "mcunas.search.tpe", "trade": "mcunas.search.trade"}

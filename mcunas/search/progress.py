@@ -10,6 +10,7 @@ from rich.table import Column
 
 _SHOWN = (("validation", "{:.1%}"), ("ram_bytes", "RAM {:,} B"), ("flash_bytes", "flash {:,} B"),
           ("latency_us", "{:,.0f} us"), ("loss", "loss {:.3f}"))
+_DECIBELS = "{:.2f} dB"     # instead of a share, for what is more than all
 
 
 class ProgressBars:
@@ -36,5 +37,6 @@ class ProgressBars:
             self._bars.start()
         if phase not in self._tasks:
             self._tasks[phase] = self._bars.add_task(phase, total=total, figures="")
-        text = "  ".join(form.format(figures[key]) for key, form in _SHOWN if key in figures)
+        text = "  ".join((_DECIBELS if key == "validation" and figures[key] > 1 else form).format(figures[key])
+                         for key, form in _SHOWN if key in figures)
         self._bars.update(self._tasks[phase], completed=done, figures=text)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from mcunas.space.genotype import SKIP
+
 
 @dataclass(frozen=True, eq=False)
 class Gate:
@@ -63,6 +65,10 @@ class ChoiceBlock(nn.Module):
         if option not in self.options or len(self.options) == 1:
             raise ValueError(f"{option} is the last option, or none")
         return list(self.options.pop(option).parameters())
+
+    def blocks_run(self, gate: Gate) -> int:
+        """How many blocks a forward pass by this gate runs; leaving a slot out is none."""
+        return sum(self.names[i] != SKIP for i in gate.run)
 
     def forward(self, x: torch.Tensor, gate: Gate) -> torch.Tensor:
         if gate.weights is None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 # name -> module:class(in_channels, classes, size=(H, W), **options)
 STARTS = {"residual": "mcunas.space.residual:ResidualNet", "separable": "mcunas.space.separable:SeparableNet",
-          "plain": "mcunas.space.plain:PlainNet", "detector": "mcunas.space.detector:DetectorNet"}
+          "plain": "mcunas.space.plain:PlainNet", "detector": "mcunas.space.detector:DetectorNet",
+          "upscaler": "mcunas.space.upscaler:UpscalerNet"}
 SKIP = "skip"               # the option that leaves a slot out
 _SIDE, _MASK, _DEPTH = 1 << 20, 1 << 60, 20     # more than any network has: of sizes and widths, of masks, of nested options
 OWN: dict[str, nn.Module] = {}      # given as objects in this process; name -> module

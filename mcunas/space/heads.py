@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network ends with: one logit per class for the image, or a map of heat and boxes for a detector.
+"""What a network ends with: one logit per class for the image, a map of heat and boxes for a detector, or a larger image.
 
 A head's name stands in the description of a space, and in a task's objective.
 """
@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from mcunas.errors import InputError, did_you_mean
-from mcunas.space.layers import Pair
+from mcunas.space.layers import Pair, same_padding
 from mcunas.space.separable import Separable
 
 BOX_VALUES = 4              # distances to left, top, right and bottom
+ENLARGED = 2                # times a side of the image
 RARE, USUAL = -3.0, 2.0     # first biases: a cell is hardly ever a centre; an item is of a middling size
 
 
@@ -31,11 +32,25 @@ class BoxHead(nn.Module):
         return self.out(self.block(x))
 
 
+class PixelHead(nn.Module):
+    """(N, inputs, H, W) -> (N, classes, 2H, 2W): four pixels out of each (Shi et al., arXiv 1609.05158)."""
+
+    def __init__(self, inputs: int, classes: int, size: Pair) -> None:
+        super().__init__()
+        pad, padding = same_padding(size, (3, 3), (1, 1))
+        self.out = nn.Sequential(pad, nn.Conv2d(inputs, classes * ENLARGED**2, 3, padding=padding))
+        self.shuffle = nn.PixelShuffle(ENLARGED)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.shuffle(self.out(x))
+
+
 def _linear(inputs: int, classes: int, size: Pair) -> nn.Linear:
     return nn.Linear(inputs, classes)
 
 
-HEADS = {"classes": _linear, "boxes": BoxHead}      # name -> (inputs, classes, (H, W) of the input) -> module
+# name -> (inputs, classes, (H, W) of the input) -> module
+HEADS = {"classes": _linear, "boxes": BoxHead, "pixels": PixelHead}
 
 
 class Ended(nn.Module):

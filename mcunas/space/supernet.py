@@ -21,7 +21,7 @@ from mcunas.space.choice import ChoiceBlock, Gate
 from mcunas.space.genotype import Genotype
 from mcunas.space.heads import ended
 from mcunas.space.net import SpaceNet, own_head, stem_of
-from mcunas.space.space import Space
+from mcunas.space.space import Slot, Space
 
 Gates = Mapping[str, Gate]
 
@@ -37,10 +37,14 @@ class Supernet(SpaceNet):
         slots = {}
         for slot in space.slots:
             options = feasible[slot.name] if feasible else slot.options
-            slots[slot.name] = ChoiceBlock({name: build(name, slot.context) for name in options})
+            slots[slot.name] = self.choice(slot, options)
         super().__init__(stem_of(space), slots, own_head(space))
         self.space = space
         self.option_forwards = 0
+
+    def choice(self, slot: Slot, options: tuple[str, ...]) -> ChoiceBlock:
+        """The slot with its options' first weights."""
+        return ChoiceBlock({name: build(name, slot.context) for name in options})
 
     def choices(self) -> dict[str, ChoiceBlock]:
         """slot -> its ChoiceBlock, in the order in which they run."""
@@ -61,7 +65,7 @@ class Supernet(SpaceNet):
     def path(self, found: Genotype | Mapping[str, str]) -> dict[str, Gate]:
         """Gates that let only one network run: a genotype, or an option for each slot as they stand, which a genotype may
         order otherwise. Raises ValueError where an option is not alive any more."""
-        options = _choices(found)
+        options = choices_of(found)
         return {name: sampling.fixed(block, options[name]) for name, block in self.choices().items()}
 
     def weights_of(self, gates: Gates) -> list[torch.Tensor]:
@@ -87,7 +91,7 @@ class Supernet(SpaceNet):
     def forward(self, x: torch.Tensor, gates: Gates) -> torch.Tensor:  # type: ignore[override]
         x = self.stem(x)
         for name, block in self.slots.items():
-            self.option_forwards += len(x) * sum(block.names[i] != "skip" for i in gates[name].run)
+            self.option_forwards += len(x) * block.blocks_run(gates[name])
             x = block(x, gates[name])
         return ended(self.head, x)
 
@@ -96,7 +100,7 @@ class Supernet(SpaceNet):
 
         Its batch norms hold what the supernet saw: `tasks.training.recalibrate` makes them its own.
         """
-        options = _choices(found)
+        options = choices_of(found)
         blocks = {name: copy.deepcopy(block.options[options[name]]) for name, block in self.choices().items()}
         return SpaceNet(copy.deepcopy(self.stem), blocks, copy.deepcopy(self.head)).train(self.training)
 
@@ -121,5 +125,5 @@ class Supernet(SpaceNet):
                 self.kill(name, option)
 
 
-def _choices(found: Genotype | Mapping[str, str]) -> Mapping[str, str]:
+def choices_of(found: Genotype | Mapping[str, str]) -> Mapping[str, str]:
     return found.choices if isinstance(found, Genotype) else found

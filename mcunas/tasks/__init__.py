@@ -10,7 +10,7 @@ from mcunas.tasks.task import Split, Task
 
 # name -> module with load() -> Task, or module:function
 TASKS = {"digits": "mcunas.tasks.digits", "fashion-mnist": "mcunas.tasks.fashion_mnist", "fsdd": "mcunas.tasks.fsdd",
-         "har": "mcunas.tasks.har",
+         "har": "mcunas.tasks.har", "super-resolution": "mcunas.tasks.super_resolution",
          "detection-64": "mcunas.tasks.detection:fashion_64", "detection-96": "mcunas.tasks.detection:fashion_96",
          "detection-digits-64": "mcunas.tasks.detection:digits_64",
          "detection-digits-96": "mcunas.tasks.detection:digits_96"}

@@ -42,7 +42,7 @@ class Objective(Protocol):
         """outputs: (N, ...), NHWC, int8 with their (scale, zero point), or float32 and None. Returns answers (N, ...)."""
 
     def measure(self, answers: np.ndarray, labels: np.ndarray) -> Mapping[str, float]:
-        """name of a metric -> its value, 0 to 1."""
+        """name of a metric -> its value, 0 to 1; in decibels where units.py says so."""
 
     def wanted(self, classes: int) -> str:
         """In words, what a network must give for 2 images."""

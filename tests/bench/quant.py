@@ -5,4 +5,4 @@ from __future__ import annotations
 from tests.bench.papers import main
 
 if __name__ == "__main__":
-    main("quant", ("mixed", "study"), __doc__)
+    main("quant", ("main", "mixed", "quantnas", "study"), __doc__)

@@ -22,8 +22,9 @@ from mcunas.space.price import Prices
 from mcunas.space.supernet import Supernet
 
 BOARD = Board.load("mps2-an386")
-INPUTS = {"boxes": (64, 64, 1), "digits": (16, 16, 1), "images": (32, 32, 3), "series": (128, 1, 6),
+INPUTS = {"boxes": (64, 64, 1), "digits": (16, 16, 1), "images": (32, 32, 3), "pixels": (14, 14, 1), "series": (128, 1, 6),
           "spectrogram": (49, 10, 1)}
+OUTPUTS = {"boxes": (1, 9, 8, 8), "pixels": (1, 5, 28, 28)}
 SMALL = {"options": ["conv3x3", "ds3", "mb3_e2", "ghost", "skip"],
          "stem": {"kernel": [3, 3], "channels": 4, "stride": [2, 2]},
          "stages": [{"channels": 4, "stride": 1, "slots": 2}, {"channels": 8, "stride": 2, "slots": 2}]}
@@ -42,10 +43,10 @@ def prices(space: spaces.Space) -> Prices:
 def test_there_is_a_space_for_every_kind_of_input() -> None:
     assert spaces.names() == sorted(INPUTS)
     for name, shape in INPUTS.items():
-        head = "boxes" if name == "boxes" else "classes"
+        head = name if name in OUTPUTS else "classes"
         assert spaces.space_for(shape, head=head) == name
         space = spaces.load(name, {}, shape, 5)
-        wanted = (1, 9, 8, 8) if name == "boxes" else (1, 5)
+        wanted = OUTPUTS.get(name, (1, 5))
         for option in ("ds3", "skip"):
             with torch.no_grad():
                 assert space.uniform(option).build_dense().eval()(torch.zeros(1, shape[2], *shape[:2])).shape == wanted

@@ -19,6 +19,9 @@ import torch
 from mcunas.search.nas.derive import derive, likely
 from mcunas.search.nas.run import NasRun, faster, sgd
 from mcunas.space import Genotype
+from mcunas.space.bit_conv import opened
+from mcunas.space.bits import marks
+from mcunas.space.noise import Noise
 from mcunas.space.supernet import Supernet
 from mcunas.tasks import Schedule, Task, ddp
 from mcunas.tasks.training import EVALUATED, channels_last, score, steps_per_epoch, tensors, train_shortly
@@ -69,9 +72,11 @@ def best_tried(run: NasRun) -> Genotype:
 
 
 def trained(task: Task, genotype: Genotype, schedule: Schedule, seed: int, epochs: int) -> float:
-    """The metric on the validation split after a short training from scratch, the rate a cosine over it."""
+    """The metric on the validation split after a short training from scratch, the rate a cosine over it. A network whose
+    weights' bits are chosen trains with their noise and is measured with them rounded."""
     torch.manual_seed(seed)
-    net = faster(genotype.build_dense())
+    net = genotype.build_dense()
+    net = faster(opened(net, Noise(seed)) if marks(net) else net)
     train_shortly(net, sgd(list(net.parameters()), schedule), task, schedule, seed, epochs)
     return score(net, task, task.validation)
 

@@ -2,16 +2,20 @@
 """Blocks that deploy well, by name: the options of a space's slots. One file per family.
 
 Every block is a plain torch module (N, inputs, H, W) -> (N, outputs, H', W') that lowers to int8 ops without padding of
-its own. A family registers with `family(...)`; whoever adds one adds its module to _FAMILIES.
+its own. A family fills BLOCKS; whoever adds one adds its module to _FAMILIES. Any block with weights is also there with
+int4 ones, by its name and `_w4`.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcunas.errors import InputError, did_you_mean
 from mcunas.space.blocks.context import Context
-from mcunas.space.blocks.registry import BLOCKS, Block
+from mcunas.space.blocks.registry import BLOCKS, Block, with_bits
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,16 +23,23 @@ if TYPE_CHECKING:
 _FAMILIES = ("convolution", "depthwise", "bottleneck", "ghost", "ghost_stage", "collapsible", "restructured", "shortcut",
              "skip")
 
-__all__ = ["BLOCKS", "Block", "Context", "build", "find", "refusal"]
+__all__ = ["BLOCKS", "Block", "Context", "build", "find", "refusal", "with_bits"]
 
 
 def find(name: str) -> Block:
     """The block of that name. Raises InputError listing what exists."""
     for family in _FAMILIES:
         import_module(f"mcunas.space.blocks.{family}")
-    if name not in BLOCKS:
+    block, bits = with_bits(name)
+    if block not in BLOCKS:
         raise InputError(f"unknown block {name!r}", fix=did_you_mean(name, BLOCKS))
-    return BLOCKS[name]
+    return BLOCKS[block] if bits == 8 else replace(BLOCKS[block], build=partial(_marked, BLOCKS[block].build, bits))
+
+
+def _marked(make: Callable[..., nn.Module], bits: int, *args: Any) -> nn.Module:
+    from mcunas.space.bits import marked
+
+    return marked(make(*args), bits)
 
 
 def refusal(name: str, context: Context) -> str:

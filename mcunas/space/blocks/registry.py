@@ -36,3 +36,10 @@ class Block:
 
 
 BLOCKS: dict[str, Block] = {}
+BITS = {"_w4": 4}           # end of an option's name -> bits of its weights (space/bits.py)
+
+
+def with_bits(option: str) -> tuple[str, int]:
+    """(block, bits of its weights) that an option's name says."""
+    end = next((end for end in BITS if option.endswith(end)), "")
+    return (option.removesuffix(end), BITS[end]) if end else (option, 8)
