@@ -206,6 +206,15 @@ def fit_kernel(features: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np
     return prices, np.abs(features[held] @ checked / counts[held] - 1)
 
 
+def line_of(kernel: str, samples: Sequence[Sample], what: str) -> tuple[str, np.ndarray]:
+    """(a kernel's line in a table, errors of the layers that were held out). what: "instructions" or "cycles"."""
+    features = np.array([s.features for s in samples], float)
+    prices, error = fit_kernel(features, np.array([getattr(s, what) for s in samples], float))
+    values = ", ".join(f"{f} = {p:.4g}" for f, p in zip(FEATURES, prices) if p > 0)
+    median, tail = np.percentile(error * 100, (50, 90)) if len(error) else (np.nan, np.nan)
+    return f"{kernel} = {{ {values} }}  # {len(samples)} layers; held out {median:.1f} %, {tail:.1f} %", error
+
+
 def measure(board: Board) -> str:
     """The table as TOML text. Raises ToolMissing, InputError."""
     with tempfile.TemporaryDirectory() as name:
@@ -214,15 +223,11 @@ def measure(board: Board) -> str:
     rows[DEFAULT] = plain or [s for found in rows.values() for s in found]
     sections, errors = [], {"instructions": [], "cycles": []}
     for what in errors:
-        lines = [f"[{what}]"]
+        sections += ["", f"[{what}]"]
         for kernel, samples in sorted(rows.items()):
-            features = np.array([s.features for s in samples], float)
-            prices, error = fit_kernel(features, np.array([getattr(s, what) for s in samples], float))
+            line, error = line_of(kernel, samples, what)
             errors[what] += [] if kernel == DEFAULT else error.tolist()
-            values = ", ".join(f"{f} = {p:.4g}" for f, p in zip(FEATURES, prices) if p > 0)
-            median, tail = np.percentile(error * 100, (50, 90)) if len(error) else (np.nan, np.nan)
-            lines.append(f"{kernel} = {{ {values} }}  # {len(samples)} layers; held out {median:.1f} %, {tail:.1f} %")
-        sections += ["", *lines]
+            sections.append(line)
     total = sum(len(s) for kernel, s in rows.items() if kernel != DEFAULT)
     heads = []
     for what, found in errors.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +12,17 @@ import pytest
 
 from mcunas.board import Board
 from mcunas.compiler import compile_graph
+from mcunas.compiler.features import FEATURES
 from mcunas.compiler.tables import instruction_table
 from mcunas.cost import estimate
-from mcunas.cost.fit import fit_kernel, layers, measured, one_op, together
+from mcunas.cost.fit import Sample, fit_kernel, layers, measured, one_op, together
+from mcunas.cost.fit_missing import completed
 from mcunas.device import build
 from mcunas.device.alone import simulated
 from mcunas.device.profile import profile
 from mcunas.errors import InputError
 from mcunas.graph import verify
+from mcunas.paths import boards_dir
 
 BOARD = Board.load("mps2-an386")
 WINDOW = {"stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1, "activation": "RELU", "padding": "SAME"}
@@ -26,6 +30,10 @@ WINDOW = {"stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1, "activ
 
 def conv():
     return one_op("CONV_2D", [(1, 6, 6, 8), (12, 3, 3, 8)], WINDOW)
+
+
+def instruction_table_text() -> str:
+    return (boards_dir() / "cost" / f"instructions-{BOARD.cost_table}.toml").read_text()
 
 
 def test_layers_side_by_side_count_what_they_count_alone(tmp_path: Path) -> None:
@@ -51,6 +59,19 @@ def test_a_kernel_that_the_table_lacks_is_simulated(tmp_path: Path, monkeypatch:
     assert list((tmp_path / "mcunas" / "counts").glob("*.json"))
     with pytest.raises(InputError, match="SOFTMAX on mps2-an386: no price for the kernel mn_softmax_s8; add it to"):
         estimate(graph, BOARD, rewrite=False)
+
+
+def test_a_missing_kernel_joins_the_table_and_all_else_stays() -> None:
+    text = instruction_table_text()
+    samples = [Sample((n, 2.0 * n, *(0.0,) * (len(FEATURES) - 2)), 5 * n, 7 * n) for n in range(1, 9)]
+    found = completed(text, {"mn_conv_s4_zz": samples})
+    data, before = tomllib.loads(found), tomllib.loads(text)
+    for what, slope in (("instructions", 5), ("cycles", 7)):
+        line = data[what].pop("mn_conv_s4_zz")
+        assert line.get("macs", 0) + 2 * line.get("outputs", 0) == pytest.approx(slope, rel=1e-3)
+        assert data[what] == before[what]
+    assert data.pop("source") != before.pop("source") and set(data) == set(before)
+    assert completed(text, {}) == text
 
 
 def test_the_layers_to_fit_are_legal_and_of_many_kinds() -> None:
