@@ -34,8 +34,8 @@ def _effectiveness(accuracy: Mapping[str, Any]) -> list[dict[str, Any]]:
     name = accuracy["metric"]
     places = (("float", "float", "as trained, before quantization"), ("int8_host", "int8 on the host", "by tflite-micro"),
               ("int8_board", "int8 on the board", "by the firmware"))
-    rows = [_row(EFFECTIVENESS, f"{name}, {where}", accuracy.get(key), unit_of(name), "measured", f"{name} on test inputs, {how}")
-            for key, where, how in places]
+    rows = [_row(EFFECTIVENESS, f"{name}, {where}", accuracy.get(key), unit_of(name), "measured",
+                 f"{name} on test inputs, {how}") for key, where, how in places]
     others = {n: v for n, v in (accuracy.get("measures") or {}).items() if n != name}
     return rows + [_row(EFFECTIVENESS, n, v, unit_of(n), "measured", f"{n} on the board") for n, v in others.items()]
 

@@ -107,7 +107,8 @@ def _candidates(found: Sequence[Mapping[str, float]], budget: Mapping[str, float
     """Every network that was evaluated, by each resource; those that none beats in both are joined."""
     shown, (factor, words) = [], units.axis(metric)
     for key, name in (("ram_bytes", "RAM"), ("flash_bytes", "flash"), ("latency_us", "latency")):
-        points = sorted((one[key] / budget[key], factor * one["accuracy"]) for one in found if budget.get(key) and one.get(key))
+        points = sorted((one[key] / budget[key], factor * one["accuracy"]) for one in found
+                        if budget.get(key) and one.get(key))
         front = [(x, y) for k, (x, y) in enumerate(points) if all(y > other for _, other in points[:k])]
         if points:
             shown.append(curves.Curve(name, front, points))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -28,13 +28,15 @@ from mcunas.search import search
 from mcunas.search.result import Result
 from mcunas.space.layers import conv_norm
 from mcunas.space.price import graph_of
-from mcunas.tasks import Schedule
+from mcunas.tasks import Schedule, Task
 from tests.bench import nas_contest as contest
 from tests.bench.nas_report import Rows
 
 BOARDS = (contest.M4, contest.M0PLUS)
 SCHEDULE = Schedule(prune_epochs=0, finetune_epochs=12, qat_epochs=2, warmup_epochs=1, batch=64, rate=0.05,
                     epoch_samples=6_000)
+TASK = f"{__name__}:fashion_mnist"
+VALIDATION_IMAGES = 500     # nothing is chosen by them; each is a run of TFLite Micro
 INPUTS = 3          # random ones, in QEMU
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
@@ -54,6 +56,11 @@ class Net(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.layers(x).mean((2, 3)))
+
+
+def fashion_mnist() -> Task:
+    task = contest.fashion_mnist()
+    return replace(task, validation=task.validation[:VALIDATION_IMAGES])
 
 
 def base() -> nn.Module:
@@ -93,9 +100,14 @@ def schedule_for(quick: bool) -> Schedule:
     return replace(SCHEDULE, finetune_epochs=1, qat_epochs=1, epoch_samples=640, measured_images=100) if quick else SCHEDULE
 
 
+def asked(quick: bool) -> dict[str, Any]:
+    """What a row is good for."""
+    return {"quick": quick, "schedule": asdict(schedule_for(quick))}
+
+
 def trained(start: str, seed: int, quick: bool, out: Path, stop: Callable[..., None]) -> Result:
     """A net of this module from scratch, without a budget."""
-    return search(contest.TASK, Board.load(contest.M4), Budget(), "scratch", out, seed, start=f"{__name__}:{start}",
+    return search(TASK, Board.load(contest.M4), Budget(), "scratch", out, seed, start=f"{__name__}:{start}",
                   schedule=schedule_for(quick), progress=stop)
 
 

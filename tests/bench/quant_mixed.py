@@ -56,7 +56,7 @@ def _row(folder: Path, name: str, seed: int, quick: bool, stop: Callable[..., No
     stop()
     out = folder / f"{name}-{seed}"
     arm = "random" if name.startswith("random") else name
-    row = row_of(out, {"quick": quick}, lambda: run(out), arm=arm, allocation=name, seed=seed)
+    row = row_of(out, bench.asked(quick), lambda: run(out), arm=arm, allocation=name, seed=seed)
     if row:
         print(f"{name} {seed}: {row['int8_accuracy']:.4f}, {row['stored_bytes']} B stored, {row['mismatches']} mismatches",
               flush=True)

@@ -31,7 +31,7 @@ from tests.bench import quant_base as bench
 from tests.bench import quant_sparse as sparse
 from tests.bench.kept import ROW, row_of
 from tests.bench.measure import markdown
-from tests.bench.nas_contest import M0PLUS, M4, fashion_mnist
+from tests.bench.nas_contest import M0PLUS, M4
 from tests.bench.nas_report import Rows, of, percent, say
 
 PART = 0.25
@@ -51,7 +51,7 @@ def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., Non
         for name, run in runs.items():
             stop()
             out = folder / f"{name}-{seed}"
-            row = row_of(out, {"quick": quick}, lambda run=run, out=out, seed=seed: run(out, seed), arm=name, seed=seed)
+            row = row_of(out, bench.asked(quick), lambda run=run, out=out, seed=seed: run(out, seed), arm=name, seed=seed)
             if row:
                 print(f"{name} {seed}: {row['int8_accuracy']:.4f}, {row['stored_bytes']} B stored, {row['instructions']}",
                       flush=True)
@@ -65,7 +65,7 @@ def _plain(start: str, precision: Precision, out: Path, seed: int, quick: bool, 
 
 def _unstructured(out: Path, seed: int, quick: bool, stop: Callable[..., None]) -> dict[str, Any]:
     """Magnitude pruning over all layers at once along a cubic ramp, then training with quantization, masks held."""
-    schedule, task = bench.schedule_for(quick), fashion_mnist()
+    schedule, task = bench.schedule_for(quick), bench.fashion_mnist()
     whole = bench.stored_bytes(bench.graph_of(bench.Net(), (28, 28), 1), Board.load(M4))
     torch.manual_seed(seed)
     net, epochs = bench.Net(), schedule.float_epochs

@@ -13,6 +13,7 @@ import pytest
 from mcunas.board import Board
 from mcunas.compiler import compile_graph
 from mcunas.compiler.features import FEATURES
+from mcunas.compiler.lower import candidates
 from mcunas.compiler.tables import instruction_table
 from mcunas.cost import estimate
 from mcunas.cost.fit import Sample, fit_kernel, layers, measured, one_op, together
@@ -22,6 +23,7 @@ from mcunas.device.alone import simulated
 from mcunas.device.profile import profile
 from mcunas.errors import InputError
 from mcunas.graph import verify
+from mcunas.graph.nibbles import with_int4
 from mcunas.paths import boards_dir
 
 BOARD = Board.load("mps2-an386")
@@ -59,6 +61,27 @@ def test_a_kernel_that_the_table_lacks_is_simulated(tmp_path: Path, monkeypatch:
     assert list((tmp_path / "mcunas" / "counts").glob("*.json"))
     with pytest.raises(InputError, match="SOFTMAX on mps2-an386: no price for the kernel mn_softmax_s8; add it to"):
         estimate(graph, BOARD, rewrite=False)
+
+
+@pytest.mark.parametrize("key", Board.cores())
+def test_every_core_prices_int4_weights_by_kernels_of_their_own(key: str) -> None:
+    board, lacking = Board.load(key), set()
+    table = instruction_table(board)
+    for graph in layers(2):
+        calls = [call for found in candidates(graph, graph.ops[0], board.isa).values() for call in found]
+        lacking |= {call.kernel for call in calls if "_s4" in call.kernel} - set(table.per_unit)
+    assert not lacking
+
+
+@pytest.mark.parametrize("key", ["mps2-an386", "mps2-an385-m0plus"])
+def test_the_cycles_of_int4_layers_are_near_those_that_they_take(key: str, tmp_path: Path) -> None:
+    board = Board.load(key)
+    shapes = {"CONV_2D": [(1, 14, 14, 16), (16, 3, 3, 16)], "DEPTHWISE_CONV_2D": [(1, 14, 14, 16), (1, 3, 3, 16)]}
+    for kind, sizes in shapes.items():
+        attrs = WINDOW | ({"depth_multiplier": 1} if kind == "DEPTHWISE_CONV_2D" else {})
+        graph = with_int4(one_op(kind, sizes, attrs), [0])
+        found = profile(build(compile_graph(graph, board, rewrite=False), board, tmp_path / kind)).layers[0]
+        assert estimate(graph, board, rewrite=False).cycles == pytest.approx(found.cycles, rel=0.1)
 
 
 def test_a_missing_kernel_joins_the_table_and_all_else_stays() -> None:
