@@ -119,7 +119,7 @@ def validate(
     from mcunas.device.ports import find_port
     from mcunas.device.proof import prove
     from mcunas.report import content, earlier, update_report
-    from mcunas.tasks.units import written
+    from mcunas.tasks import units
 
     run = earlier(out, model) if out else {}
     same_board = run.get("board", {}).get("key") == Board.load(board).key
@@ -149,7 +149,7 @@ def validate(
         print_quantities(f"{model.name} on {image.board.name}", sections["quantities"])
         print(f"{report.mismatches} of {sections['match']['bytes']} output bytes differ, over {report.inputs} inputs")
         for name in proof.on_board if proof else ():
-            on_host, on_board = (written(name, found[name]) for found in (proof.on_host, proof.on_board))
+            on_host, on_board = (units.written(name, found[name]) for found in (proof.on_host, proof.on_board))
             print(f"{name}: on the host {on_host}, on the board {on_board} ({report.inputs} validation inputs)")
         if where := report.located:
             print(f"the first difference is in op {where.op} {where.kind} ({where.name}) at {where.index}: "

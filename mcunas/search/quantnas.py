@@ -10,6 +10,7 @@ and activations of eight, which are what the kernels multiply; no ADQ, whose dev
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ def choose(run: NasRun) -> Genotype:
 
 def way_of(settings: dict[str, Any], seed: int) -> Way:
     """What convolutions see. Raises InputError for a setting that is not known."""
-    ways = {"noise": lambda: Noise(seed), "direct": Lsq, "none": Plain}
+    ways: dict[str, Callable[[], Way]] = {"noise": lambda: Noise(seed), "direct": Lsq, "none": Plain}
     for name, known in (("by", tuple(ways)), ("placebo", ("", "frozen"))):
         if settings[name] not in known:
             raise InputError(f"quantnas has no {name} {settings[name]!r}", fix=f"use one of {', '.join(map(repr, known))}")
