@@ -81,8 +81,8 @@ def load() -> Task:
     of = tasks.load("fashion-mnist")
     train, validation, test = map(_split, (of.train, of.validation, of.test))
     height, width, depth = of.input_shape
-    schedule = Schedule(prune_epochs=8, finetune_epochs=12, qat_epochs=3, warmup_epochs=1, batch=32, rate=0.2, width_rate=0.02,
-                        weight_decay=1e-5, epoch_samples=12_000, measured_images=1_000)
+    schedule = Schedule(prune_epochs=8, finetune_epochs=12, qat_epochs=3, warmup_epochs=1, batch=32, rate=0.2,
+                        width_rate=0.02, weight_decay=1e-5, epoch_samples=12_000, measured_images=1_000)
     return replace(of, name="super-resolution", classes=depth, train=train, validation=validation, test=test,
                    augment=Augment(), start="upscaler", options={}, schedule=schedule,
                    objective=SuperResolution((height, width)))
