@@ -163,10 +163,11 @@ def _on_table(contests: list[dict[str, Any]]) -> list[str]:
         end = np.array(_regrets(contests, rival, EVALUATIONS)) - np.array(_regrets(contests, "trust", EVALUATIONS))
         lines.append(say(f"and no worse at the end: {100 * mean(_regrets(contests, 'trust', EVALUATIONS)):.2f} against "
                          f"{100 * mean(_regrets(contests, rival, EVALUATIONS)):.2f} points", float(end.mean()) >= 0))
-    moves = [np.diff(c["arms"]["trust"]["lengths"]) for c in contests]
-    grew, shrank = sum((m > 0).any() for m in moves), sum((m < 0).any() for m in moves)
-    lines.append(say(f"the region grows and shrinks (it grew in {grew}, shrank in {shrank} of {len(contests)} seeds)",
-                     grew > 0 and shrank > 0))
+    moves = [np.divide(trace[1:], trace[:-1]) for c in contests if (trace := c["arms"]["trust"]["lengths"])]
+    grew, shrank, anew = (sum(bool(is_so(m).any()) for m in moves)
+                          for is_so in (lambda m: m == 2, lambda m: m == 0.5, lambda m: m > 2))
+    lines.append(say(f"the region grows and shrinks (it grew in {grew}, shrank in {shrank}, began anew in {anew} of "
+                     f"{len(contests)} seeds)", grew > 0 and shrank > 0))
     return lines
 
 

@@ -142,7 +142,7 @@ def test_a_region_doubles_after_successes_halves_after_failures_and_ends_below_o
     assert region.length == min(2 * FIRST, MOST) / 2 and not region.is_spent(4)
     while not region.is_spent(4):
         region = region.after([], 4, 4)
-    assert 1 / 8 <= region.length < 1 / 4
+    assert 1 / 8 <= region.reach < 1 / 4
     assert patience(12, 4) == 3 and patience(2, 1) == 4
 
 

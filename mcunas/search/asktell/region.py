@@ -20,7 +20,7 @@ BETTER = 1e-3               # of the best value, what counts as a success
 
 @dataclass(frozen=True)
 class Region:
-    """length: the most distance; 1 or more lets in everything where weights are 1. best: the largest value since it began.
+    """length: of a side, so that half of it is the most distance from the middle. best: the largest value since it began.
     started: the generation in which it began."""
 
     length: float = FIRST
@@ -42,9 +42,14 @@ class Region:
             return replace(moved, length=moved.length / 2, failures=0)
         return moved
 
+    @property
+    def reach(self) -> float:
+        """The most distance from the best network."""
+        return self.length / 2
+
     def is_spent(self, genes: int) -> bool:
-        """Whether it is shorter than one changed gene."""
-        return self.length < 1 / genes
+        """Whether it does not reach as far as one changed gene."""
+        return self.reach < 1 / genes
 
 
 def patience(genes: int, batch: int) -> int:

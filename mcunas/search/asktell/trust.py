@@ -110,7 +110,7 @@ class TrustRegionSampler(optuna.samplers.BaseSampler):
         if not self.is_global:
             weights = np.clip(model.lengthscales / np.exp(np.log(model.lengthscales).mean()), *WEIGHTS)
             apart = distances(candidates, centre, self.is_ordered, weights)
-            near = candidates[(apart <= region.length) & (apart > 0)]
+            near = candidates[(apart <= region.reach) & (apart > 0)]
             candidates = near if len(near) else candidates
         drawn = model.draw(candidates, int(random.integers(1 << 31)))
         for k in np.argsort(-drawn, kind="stable")[:PRICED]:
