@@ -30,7 +30,7 @@ def accelerate(
     resume: Resume = True,
     json: options.Json = False,
 ) -> None:
-    """Make a trained network fit: cheaper blocks learn what its pieces give, and a program picks what fits and loses least.
+    """Make a trained network fit by exchanging pieces for cheaper blocks.
 
     Example: mcunas accelerate --teacher mine:net --data mine:loaders --board mps2-an386 --latency "5 ms" --out runs/mine
     """

@@ -24,7 +24,7 @@ def explain(
     board: options.Board = "mps2-an386",
     json: options.Json = False,
 ) -> None:
-    """Print what one channel of each group, or an option of a slot, costs.
+    """Print the price of each group's channel, or each slot's option.
 
     A group's channels must stay alike, so they go together. With --space: every option of every slot of a space.
 
