@@ -34,7 +34,7 @@ $(error unknown board '$(BOARD)'$(if $(CLOSE),; did you mean $(CLOSE)?); known: 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-import tools quickstart test test-import style lint lint-c fuzz boards search compile firmware flash run validate compare tune profile calibrate report lock clean
+.PHONY: help setup setup-import tools quickstart test test-import coverage style lint lint-c fuzz boards search compile firmware flash run validate compare tune profile calibrate report lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -91,6 +91,12 @@ test: setup style  ## install and run all tests (under 10 minutes)
 
 test-import: setup setup-import  ## install TensorFlow too, and test what needs it
 	@$(PY) -m pytest -n 2 tests/convert/test_foreign.py tests/convert/test_writer.py $(ARGS)
+
+coverage: setup  ## run all tests once more and list the lines of mcunas/ that none of them runs
+	@$(PY) -m coverage erase
+	@$(PY) -m coverage run -m pytest -n 0 $(ARGS)
+	@$(PY) -m coverage combine -q
+	@$(PY) -m coverage report --fail-under 90
 
 style: setup
 	@$(PY) -m ruff check .

@@ -106,7 +106,7 @@ def finish(gcc: str, work: Path, board: Board, manifest: dict[str, Any], level: 
         run_tool([tool("arm-none-eabi-objcopy"), "-O", form, "firmware.elf", f"firmware.{suffix}"], work)
     version = compiler_version(gcc)
     manifest = {**manifest, "build": _figures(work, board, f"{version} {' '.join(level)}")}
-    (work / sbom.NAME).write_text(sbom.image_sbom(manifest["model"], board.key, work, sources, version))
+    (work / sbom.NAME).write_text(sbom.image_sbom(manifest.get("model", "benchmarks"), board.key, work, sources, version))
     (work / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return manifest
 

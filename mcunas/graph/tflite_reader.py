@@ -22,6 +22,7 @@ from mcunas.graph.verify import verify
 
 _MALFORMED = (struct.error, IndexError, ValueError, TypeError, KeyError, AttributeError, OverflowError,
               UnicodeDecodeError, AssertionError, MemoryError, RecursionError)
+_SHARED_BYTES, _SHARED_TIMES = 16 << 20, 4       # what may be read of a file: this, and its size so many times
 _DTYPES = {"FLOAT32": "float32", "INT32": "int32", "UINT8": "uint8", "INT64": "int64", "BOOL": "bool",
            "INT16": "int16", "INT8": "int8", "INT4": "int4"}
 
@@ -73,11 +74,24 @@ def is_float(path: Path) -> bool:
     return "float32" in kinds and not kinds & {"int8", "uint8", "int16"}
 
 
-def _bounded(count: int, data: bytes) -> range:
-    """A vector cannot have more elements than the file has bytes."""
-    if not 0 <= count <= len(data):
-        raise ValueError("vector length")
-    return range(count)
+class _Meter:
+    """Parts of a file may be shared within it, buffers and vectors too, but not without end: else a small file would fill
+    the memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._most, self._left_bytes = len(data), _SHARED_BYTES + _SHARED_TIMES * len(data)
+
+    def spend(self, size_bytes: int) -> None:
+        self._left_bytes -= size_bytes
+        if self._left_bytes < 0:
+            raise ValueError("shared too often")
+
+    def indices(self, count: int) -> range:
+        """Of a vector, which cannot have more elements than the file has bytes."""
+        if not 0 <= count <= self._most:
+            raise ValueError("vector length")
+        self.spend(4 * count)
+        return range(count)
 
 
 def _read(data: bytes, name: str, label: str) -> Graph:
@@ -90,26 +104,27 @@ def _read(data: bytes, name: str, label: str) -> Graph:
         raise InputError(f"{model.SubgraphsLength()} subgraphs, expected 1 (no control flow)", where=label)
     subgraph = model.Subgraphs(0)
     types = {code: spelled for spelled, code in vars(schema.TensorType).items() if isinstance(code, int)}
-    buffers = _Buffers(model, data)
+    meter = _Meter(data)
+    buffers = _Buffers(model, data, meter)
     tensors = tuple(_tensor(subgraph.Tensors(i), types, buffers, label)
-                    for i in _bounded(subgraph.TensorsLength(), data))
+                    for i in meter.indices(subgraph.TensorsLength()))
     kinds = {code: spelled for spelled, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
     codes = []
-    for i in _bounded(model.OperatorCodesLength(), data):
+    for i in meter.indices(model.OperatorCodesLength()):
         entry = model.OperatorCodes(i)
         kind = kinds.get(max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode()), "?")
         codes.append((entry.CustomCode() or b"?").decode("utf-8", "replace") if kind == "CUSTOM" else kind)
     ops = []
-    for i in _bounded(subgraph.OperatorsLength(), data):
+    for i in meter.indices(subgraph.OperatorsLength()):
         op = subgraph.Operators(i)
-        inputs = tuple(int(op.Inputs(j)) for j in _bounded(op.InputsLength(), data))
-        outputs = tuple(int(op.Outputs(j)) for j in _bounded(op.OutputsLength(), data))
+        inputs = tuple(int(op.Inputs(j)) for j in meter.indices(op.InputsLength()))
+        outputs = tuple(int(op.Outputs(j)) for j in meter.indices(op.OutputsLength()))
         kind = codes[op.OpcodeIndex()]
         if kind not in KINDS:
             tensor = tensors[outputs[0]].name if outputs else "?"
             raise Unsupported(i, kind, tensor, label)
         ops.append(Op(kind, inputs, outputs, _attributes(schema, op, kind, f"{label}: op {i} {kind}")))
-    ends = [tuple(int(get(j)) for j in _bounded(count, data)) for get, count in
+    ends = [tuple(int(get(j)) for j in meter.indices(count)) for get, count in
             ((subgraph.Inputs, subgraph.InputsLength()), (subgraph.Outputs, subgraph.OutputsLength()))]
     return Graph(tensors, tuple(ops), ends[0], ends[1], name)
 
@@ -132,8 +147,8 @@ def _only_floats(graph: Graph, label: str) -> None:
 class _Buffers:
     """Constant data by buffer index, inside the file or behind it (large models use offset and size)."""
 
-    def __init__(self, model: Any, data: bytes) -> None:
-        self._model, self._data = model, data
+    def __init__(self, model: Any, data: bytes, meter: _Meter) -> None:
+        self._model, self._data, self.meter = model, data, meter
 
     def get(self, index: int) -> bytes:
         if not 0 <= index < self._model.BuffersLength():
@@ -143,12 +158,17 @@ class _Buffers:
         if offset > 1:
             if offset + size > len(self._data):
                 raise ValueError("buffer outside the file")
+            self.meter.spend(size)
             return self._data[offset:offset + size]
-        return b"" if buffer.DataIsNone() else buffer.DataAsNumpy().tobytes()
+        if buffer.DataIsNone():
+            return b""
+        self.meter.spend(buffer.DataLength())
+        return buffer.DataAsNumpy().tobytes()
 
 
 def _tensor(raw: Any, types: dict[int, str], buffers: _Buffers, label: str) -> Tensor:
     name = (raw.Name() or b"").decode("utf-8", "replace")
+    buffers.meter.spend(len(name))
     where = f'{label}: tensor "{name}"'
     dtype = _DTYPES.get(types.get(raw.Type(), "?"))
     if dtype is None:
@@ -168,12 +188,13 @@ def _tensor(raw: Any, types: dict[int, str], buffers: _Buffers, label: str) -> T
                  np.frombuffer(content, np.dtype(dtype).newbyteorder("<")).astype(dtype))
         data = array.reshape(shape)
         data.flags.writeable = False
-    return Tensor(name, shape, dtype, _quant(raw.Quantization()), data)
+    return Tensor(name, shape, dtype, _quant(raw.Quantization(), buffers.meter), data)
 
 
-def _quant(raw: Any) -> Quant | None:
+def _quant(raw: Any, meter: _Meter) -> Quant | None:
     if raw is None or raw.ScaleIsNone() or raw.ScaleLength() == 0:
         return None
+    meter.spend(4 * raw.ScaleLength() + (0 if raw.ZeroPointIsNone() else 8 * raw.ZeroPointLength()))
     scale = np.array(raw.ScaleAsNumpy(), np.float32)
     zero = (np.zeros(scale.size, np.int64) if raw.ZeroPointIsNone() or raw.ZeroPointLength() == 0
             else np.array(raw.ZeroPointAsNumpy(), np.int64))

@@ -44,4 +44,4 @@ def stub(body: str = SUM, functions: str = "", arena_bytes: int = ARENA_BYTES, i
     header = ('#include <stdint.h>\n#include "mn_model.h"\n'
               f"#define MN_STUB_ARENA_BYTES {arena_bytes}u\nextern const struct mn_model mn_model_stub;\n")
     source = _MODEL_C.format(body=body, functions=functions, arena_bytes=arena_bytes, input_bytes=input_bytes)
-    return Stub(source, header, {"model": "stub", "arena_bytes": arena_bytes})
+    return Stub(source, header, {"arena_bytes": arena_bytes})

@@ -75,6 +75,65 @@ def test_every_truncation_is_one_clear_error():
             assert "\n" not in str(error)
 
 
+def bomb(tensors: int, name_bytes: int, buffer_bytes: int) -> bytes:
+    """A file whose tensors are all the same one, with one name and one buffer."""
+    import flatbuffers
+    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+
+    b = flatbuffers.Builder(1024)
+    data = b.CreateByteVector(bytes(buffer_bytes))
+    schema.BufferStart(b)
+    schema.BufferAddData(b, data)
+    full = schema.BufferEnd(b)
+    schema.BufferStart(b)
+    empty = schema.BufferEnd(b)
+    schema.ModelStartBuffersVector(b, 2)
+    b.PrependUOffsetTRelative(full)
+    b.PrependUOffsetTRelative(empty)
+    buffers, name = b.EndVector(), b.CreateString("n" * name_bytes)
+    schema.TensorStartShapeVector(b, 1)
+    b.PrependInt32(buffer_bytes)
+    shape = b.EndVector()
+    schema.TensorStart(b)
+    schema.TensorAddShape(b, shape)
+    schema.TensorAddName(b, name)
+    schema.TensorAddType(b, schema.TensorType.INT8)
+    schema.TensorAddBuffer(b, 1)
+    tensor = schema.TensorEnd(b)
+    schema.SubGraphStartTensorsVector(b, tensors)
+    for _ in range(tensors):
+        b.PrependUOffsetTRelative(tensor)
+    vector = b.EndVector()
+    schema.SubGraphStart(b)
+    schema.SubGraphAddTensors(b, vector)
+    subgraph = schema.SubGraphEnd(b)
+    schema.ModelStartSubgraphsVector(b, 1)
+    b.PrependUOffsetTRelative(subgraph)
+    subgraphs = b.EndVector()
+    schema.ModelStart(b)
+    schema.ModelAddVersion(b, 3)
+    schema.ModelAddSubgraphs(b, subgraphs)
+    schema.ModelAddBuffers(b, buffers)
+    b.Finish(schema.ModelEnd(b), b"TFL3")
+    return bytes(b.Output())
+
+
+@pytest.mark.parametrize(("name_bytes", "buffer_bytes"), [(1, 100_000), (100_000, 1)])
+def test_a_small_file_that_shares_without_end_does_not_fill_the_memory(name_bytes: int, buffer_bytes: int) -> None:
+    import tracemalloc
+
+    data = bomb(20_000, name_bytes, buffer_bytes)
+    assert len(data) < 250_000
+    read_tflite(write_tflite(small_graph()))         # imports the schema
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="corrupted"):
+            read_tflite(data)
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20       # of 2 GB
+    finally:
+        tracemalloc.stop()
+
+
 def test_model_names_become_c_identifiers():
     assert [identifier(n) for n in ("KWS ref-model", "96x96", "ünïcode", "")] == ["kws_ref_model", "m96x96",
                                                                                  "n_code", "model"]

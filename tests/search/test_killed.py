@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import resource
@@ -20,16 +19,14 @@ import mcunas
 from mcunas.cli import explain
 from mcunas.search.state import CHECKPOINT
 from mcunas.tasks import Schedule
+from tests import kills
+from tests.kills import FORK
 
 SCHEDULE = Schedule(prune_epochs=5, finetune_epochs=4, qat_epochs=1, warmup_epochs=1, batch=32, width_rate=0.3,
                     teacher_epochs=2)
 BUDGET = mcunas.Budget(ram=1500, flash="9 KiB")
-KILLS = 6               # every second one in the middle of a write
+KILLS = kills.KILLS or 6        # every second one in the middle of a write
 DISK_BYTES = 4096       # of a file, once the disk is full: less than a checkpoint
-
-FORK = multiprocessing.get_context("forkserver")        # its server imports once what all the processes need
-FORK.set_forkserver_preload(["mcunas.search.driver", "mcunas.search.diffprune", "mcunas.search.smcp", "torch._dynamo",
-                             "scipy.optimize"])
 
 
 def net() -> nn.Module:
