@@ -28,7 +28,6 @@ def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., Non
         given = {"parent_from": str(folder / f"adapted-{seed}")}
         for name, settings in (("adapted", {}), ("original", {"sampler": "original", **given}),
                                ("shuffled", {"mapping": "shuffled", **given})):
-            stop()
             row = searched(folder, name, seed, "adapt", {"factors": FACTORS, **settings}, Budget(), STAGES, EVALUATIONS,
                            True, quick, stop)
             rows.extend([row] if row else [])

@@ -27,7 +27,7 @@ from mcunas.space.factored import Factored
 from mcunas.space.price import Prices
 from mcunas.tasks import Schedule
 from mcunas.tasks.test_reads import open_test
-from tests.bench.kept import row_of
+from tests.bench.kept import TimeUp, row_of
 from tests.bench.structure_end import finished
 
 TASK, BOARD, SPACE = "detection-64", "mps2-an386", "boxes"
@@ -64,12 +64,14 @@ def cost_of(factors: tuple, point: tuple) -> tuple[float, float, float]:
 def searched(folder: Path, name: str, seed: int, method: str, settings: dict[str, Any], budget: Budget,
              stages: dict[str, int], evaluations: int, final: bool, quick: bool, stop: Callable[..., None]
              ) -> dict[str, Any] | None:
-    """A search, brought to firmware where it is `final`, as a row that is kept. stages: see `schedule`."""
+    """A search, brought to firmware where it is `final`, as a row that is kept; None for one in error, and once time is up
+    for one that is not done. stages: see `schedule`."""
     out = folder / f"{name}-{seed}"
     plan, own = schedule(stages, evaluations, final, quick)
     settings = {**own, **settings}
 
     def run() -> dict[str, Any]:
+        stop()
         result = search(TASK, Board.load(BOARD), budget, method, out, seed, start=SPACE, options={}, schedule=plan,
                         settings=settings, progress=stop)
         metrics = result.metrics
@@ -79,7 +81,11 @@ def searched(folder: Path, name: str, seed: int, method: str, settings: dict[str
 
     asked = {"method": method, "settings": {k: v for k, v in settings.items() if k != "parent_from"},
              "schedule": asdict(plan), "budget": asdict(budget)}
-    return row_of(out, asked, run, arm=name, seed=seed, board=BOARD)
+    try:
+        return row_of(out, asked, run, arm=name, seed=seed, board=BOARD)
+    except TimeUp:
+        print(f"{out.name}: time is up; start again to go on", flush=True)
+        return None
 
 
 def _on_board(out: Path) -> dict[str, Any]:

@@ -32,7 +32,6 @@ def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., Non
         given = {"parent_from": str(folder / f"nsga2-{seed}")}
 
         def one(name: str, settings: dict, evaluations: int = EVALUATIONS, final: bool = False, seed: int = seed) -> None:
-            stop()
             row = searched(folder, name, seed, "nsga2", {"factors": {k: list(v) for k, v in FACTORS.items()}, **settings},
                            _budget(), STAGES, evaluations, final, quick, stop)
             rows.extend([row] if row else [])
@@ -63,7 +62,8 @@ def report(found: dict[str, Any]) -> tuple[str, dict[str, str]]:
     seeds = sorted({r["seed"] for r in rows})
     arms = {arm: {s: [r for r in rows if r["arm"].startswith(arm) and r["seed"] == s and "candidates" in r["facts"]]
                   for s in seeds} for arm in ARMS[:4]}
-    arms = {arm: {s: r for s, r in of_seed.items() if r} for arm, of_seed in arms.items()}
+    arms = {arm: {s: r for s, r in of_seed.items() if len(r) == (len(WEIGHTS) if arm == "weighted" else 1)}
+            for arm, of_seed in arms.items()}
     lines = [[arm, *(percent([volume(points(r, limits)[:, :axes], count) for r in own.values()])
                      for axes, count in ((4, REPORTED), (4, None), (2, REPORTED))),
               percent([max(c["accuracy"] for row in r for c in row["facts"]["candidates"]) for r in own.values()]),
