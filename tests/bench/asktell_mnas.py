@@ -19,6 +19,7 @@ from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.device.alone import simulated
 from mcunas.search import search
+from mcunas.search.asktell.fitting import FittingSampler
 from mcunas.search.asktell.policy import PolicySampler, Rule
 from mcunas.search.asktell.reward import EXPONENTS, reward
 from mcunas.space import space as spaces
@@ -85,10 +86,10 @@ def _contest(folder: Path, seed: int, stop: Callable[..., None]) -> dict[str, An
 
 
 def sampler_of(arm: str, problem: Any, evaluations: int) -> Any:
-    if arm == "tpe":
-        return lambda seed: optuna.samplers.TPESampler(seed=seed)
-    if arm == "random":
-        return lambda seed: optuna.samplers.RandomSampler(seed=seed)
+    """All arms draw again what is not in the table or known, so that each has as many evaluations as the others."""
+    own = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+    if arm in own:
+        return FittingSampler(problem, lambda seed: own[arm](seed=seed)).seeded
     return PolicySampler(problem, oracle.GENERATION, Rule(generations=evaluations // oracle.GENERATION)).seeded
 
 
@@ -131,14 +132,15 @@ def report(found: dict[str, Any]) -> tuple[str, dict[str, str]]:
     at = [k for k in (20, 30, 40, EVALUATIONS) if k <= len(contests[0]["arms"]["mnas"]["regret"])]
     table_lines = [[arm, *(f"{100 * mean(c['arms'][arm]['regret'][k - 1] for c in contests):.2f}" for k in at),
                     f"{_late(contests, arm, np.median):.2f}", f"{_spread(contests, arm):.3f}",
-                    f"{mean(_best(c, arm, target)[0] for c in contests):.2f}"] for arm in ARMS]
+                    f"{mean(_best(c, arm, target)[0] for c in contests):.2f}",
+                    f"{mean(len(c['arms'][arm]['networks']) for c in contests):.1f}"] for arm in ARMS]
     text = ["# MnasNet: a factorized space and accuracy x (latency / T)^w\n",
             f"On the {found['networks']} networks of asktell-table.json (T: {target:,.0f} cycles, its "
             f"{TARGET_PERCENTILE}th percentile), {len(contests)} seeds, {EVALUATIONS} evaluations in generations of "
             f"{oracle.GENERATION}. Regret: 100 times the best reward of the table less the best found, by the arm's own "
             "exponent. Late: of the second half of the networks that were tried.\n",
             markdown(["arm", *(f"regret after {k}" for k in at), "median cycles / T, late", "spread of log cycles, late",
-                      "cycles / T of the best"], table_lines),
+                      "cycles / T of the best", "networks"], table_lines),
             "## Rewards where twice the latency buys 5 % accuracy\n",
             markdown(["latency / T", "hard", "soft"], [[c, f"{h:.4f}", f"{s:.4f}"] for c, h, s in found["soft"]]),
             *(_trained_table(rows) if rows else ()),

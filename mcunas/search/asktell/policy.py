@@ -17,6 +17,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import rankdata
 
 from mcunas.search.asktell.problem import Problem
 
@@ -29,8 +30,8 @@ DRAWS = 32                  # for a network that fits and is not known
 class Rule:
     """rate: of a step on the logits. entropy: its weight in the objective, falling to 0 over `generations`."""
 
-    rate: float = 1.0
-    entropy: float = 0.3
+    rate: float = 2.0
+    entropy: float = 0.2
     generations: int = 16
 
 
@@ -55,11 +56,13 @@ class Policy:
         return float(-sum((p * np.log(np.maximum(p, 1e-12))).sum() for p in self.probs().values()) / most)
 
     def update(self, points: Sequence[Mapping[str, Any]], rewards: Sequence[float]) -> None:
-        """One generation. Advantages are over the spread of the window's rewards, so that the rate has no unit."""
+        """One generation. Advantages are ranks within the window: the rate has no unit, and one network of next to no reward
+        does not hide what is between the others."""
         picked = np.array([[values.index(p[gene]) for gene, values in self.genes.items()] for p in points])
         self._window.append(_Drawn(picked, np.asarray(rewards, float), self._log_probs(picked)))
         picked, reward, old = (np.concatenate(column) for column in zip(*self._window))
-        advantage = (reward - reward.mean()) / max(float(reward.std()), 1e-9)
+        rank = rankdata(reward)
+        advantage = (rank - rank.mean()) / max(float(rank.std()), 1e-9)
         weight = self.rule.entropy * max(1 - self.updates / self.rule.generations, 0.0)
         for _ in range(STEPS):
             ratio = np.exp(np.clip(self._log_probs(picked) - old, -5, 5))
