@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import time
 from functools import partial
@@ -56,6 +57,8 @@ def left(folder: Path) -> dict[str, bytes]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.name.endswith(".part") and path.name not in ("quantize.pt", "test_reads.json"):
             found[str(path.relative_to(folder))] = path.read_bytes()
+    if "table.toml" in found:           # less the day, and the commit of a checkout that is worked on meanwhile
+        found["table.toml"] = re.sub(rb"(?m)^(date|commit) .*$", b"", found["table.toml"])
     if "quantize.json" in found:
         metrics = json.loads(found["quantize.json"])
         del metrics["ledger"]["cpu_seconds"]
@@ -134,7 +137,7 @@ def test_a_full_disk_is_said_in_a_line_and_leaves_what_was_there(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SystemExit) as leave:
         main([name, str(model), "--board", "mps2-an386", "--out", str(out)])
-    said = [line for line in capsys.readouterr().err.splitlines() if "0/" not in line]      # less the bars
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]     # less the bars
     assert leave.value.code == 2 and len(said) == 1 and "No space left on device" in said[0], said
     now = left(out)
     assert {file: now.get(file, before[file]) for file in before} == before and set(now) <= set(before)
