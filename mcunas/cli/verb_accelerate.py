@@ -32,6 +32,8 @@ def accelerate(
 ) -> None:
     """Make a trained network fit by exchanging pieces for cheaper blocks.
 
+    The blocks learn what the pieces give, and a program picks what fits and loses least.
+
     Example: mcunas accelerate --teacher mine:net --data mine:loaders --board mps2-an386 --latency "5 ms" --out runs/mine
     """
     from mcunas.board import Board
