@@ -29,8 +29,9 @@ from mcunas.space.supernet import Gates
 
 # rate, decay: Adam's on alpha. entropy: weight of the penalty at the end, on the slots' mean. by: "noise", or to compare
 # with it "direct" (rounding to learned steps) or "none" (a search that knows nothing of bits but their price). placebo:
-# "frozen" alpha.
-SETTINGS = {"rate": 0.05, "decay": 0.0, "entropy": 0.05, "by": "noise", "placebo": ""}
+# "frozen" alpha. least_use: of the scarcer of flash and cycles; none, for the first layer with int4 weights brings its
+# kernel, and a network that is filled by code gains nothing.
+SETTINGS = {"rate": 0.2, "decay": 0.0, "entropy": 0.2, "by": "noise", "placebo": "", "least_use": 0.0}
 QUIET = 0.25            # of the search, in which the penalty is zero
 
 

@@ -4,8 +4,9 @@
 Rounding to a grid moves a value evenly by up to half a step, so uniform noise of one step's width stands for it, with the
 same variance and without anything to differentiate: the slope of the weights is that of the convolution, the slope of a
 share says whether the loss bears the noise of its bits. From the paper: noise on the weights of each number of bits and on
-the inputs, one convolution for all bits. Ours: only the noise is detached, so no share of clean weights is needed; steps are
-those of the deployed grids, per output channel; inputs have eight bits, the only ones that the firmware has.
+the inputs, one convolution for all bits. Ours: only the noise is detached, so no share of clean weights is needed; one draw
+serves all bits, each with its own step, which is the same wherever one share is all; steps are those of the deployed grids,
+per output channel; inputs have eight bits, the only ones that the firmware has.
 """
 from __future__ import annotations
 
@@ -44,10 +45,9 @@ class Noise:
         if not conv.training:
             most = max(conv.shares, key=lambda s: float(s[1]))[0]
             return perturbed(weight, one_for_all=False) if most == 4 else weight
+        step = sum(share / (2 ** (bits - 1) - 1) for bits, share in conv.shares)      # of a largest weight of 1
         tops = weight.detach().abs().amax((1, 2, 3), keepdim=True)
-        for bits, share in conv.shares:
-            weight = weight + share * (tops / (2 ** (bits - 1) - 1) * self.like(weight))
-        return weight
+        return weight + self.like(weight) * (tops * step)
 
     def like(self, x: torch.Tensor) -> torch.Tensor:
         """Noise, even in -1/2 to 1/2, of the shape and the memory order of x. Not to be written to."""

@@ -25,6 +25,7 @@ from tests.device.stubs import stub
 
 PER_CHANNEL_BYTES = 2 + 4 + 4 + 1       # how many weights, bias, multiplier, shift
 _GAP = 255
+_INPUT_BYTES = 16       # of the program, which brings the layers' inputs itself
 
 _CODE = """
 #include <string.h>
@@ -134,11 +135,12 @@ def executed(graph: Graph, board: Board, image: np.ndarray) -> tuple[int, bool]:
 
 def _counted(body: str, tables: Sequence[str], arena_bytes: int, board: Board) -> tuple[int, int]:
     """(instructions, the sum that the program left)."""
-    program = stub(body, _CODE + "\n".join(tables), arena_bytes=arena_bytes, input_bytes=16)
+    program = stub(body, _CODE + "\n".join(tables), arena_bytes=arena_bytes, input_bytes=_INPUT_BYTES)
+    program.manifest["inputs"] = [{"name": "in", "shape": [1, _INPUT_BYTES], "dtype": "int8", "bytes": _INPUT_BYTES}]
     with tempfile.TemporaryDirectory() as folder:
         image = build(program, board, folder)           # type: ignore[arg-type]
         with connect(image) as link:
-            count = instructions(link, image, [np.zeros((1, 16), np.int8)])
+            count = instructions(link, image, [np.zeros((1, _INPUT_BYTES), np.int8)])
             link.infer()
             return count, int(np.frombuffer(bytes(link.output()), np.uint32)[0])
 

@@ -19,8 +19,11 @@ from mcunas.device.proof import prove
 from mcunas.errors import InputError
 from mcunas.graph import read_tflite
 from mcunas.quantize.choose import Precision
+from mcunas.search.nas import finals
 from mcunas.search.quantnas import penalty
 from mcunas.search.result import Result
+from mcunas.space import space as spaces
+from mcunas.space.noise import Noise
 from mcunas.tasks import Schedule, Split, Task
 from mcunas.tasks.augment import Augment
 from mcunas.tasks.super_resolution import SuperResolution, halved
@@ -85,6 +88,16 @@ def test_what_is_deployed_has_the_chosen_bits_the_promised_flash_and_the_hosts_p
     assert proof.report.mismatches == 0 and proof.on_board == proof.on_host and proof.on_host["PSNR"] > 5
     with pytest.raises(InputError, match="has chosen the bits"):
         mcunas.quantize(result, resume=False, precision=Precision("auto", flash_bytes=20_000))
+
+
+@pytest.mark.parametrize("option", ["conv3x3", "conv3x3_w4"])
+def test_a_candidate_with_int4_weights_trains_with_their_noise(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(Noise, "like", lambda way, x: seen.append(x.shape) or torch.zeros_like(x))
+    task = replace(pictures(), validation=pictures().validation[:20])
+    genotype = spaces.load("pixels", SPACE, task.input_shape, 1).uniform(option)
+    assert finals.trained(task, genotype, replace(SCHEDULE, epoch_samples=16), 0, 1) > 0
+    assert bool(seen) == (option == "conv3x3_w4")
 
 
 def test_the_entropys_weight_is_zero_at_first_and_whole_at_the_end() -> None:

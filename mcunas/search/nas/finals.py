@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 
-from mcunas.search.nas.derive import derive, likely
+from mcunas.search.nas.derive import LEAST_USE, derive, likely
 from mcunas.search.nas.run import NasRun, faster, sgd
 from mcunas.space import Genotype
 from mcunas.space.bit_conv import opened
@@ -35,7 +35,7 @@ Probabilities = Mapping[str, Mapping[str, float]]       # slot -> option -> prob
 def of_supernet(run: NasRun, net: Supernet, probs: Probabilities) -> Genotype:
     """The best of the likely networks that the supernet ranks first; `derive` where there is no last stage. Resumes."""
     if not run.finalists:
-        return derive(run, probs)
+        return derive(run, probs, run.settings.get("least_use", LEAST_USE))
     return best(run, lambda count: ranked(run, net, likely(run, probs, run.settings["candidates"]))[:count])
 
 
