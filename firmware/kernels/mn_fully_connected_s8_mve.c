@@ -100,6 +100,7 @@ void mn_fully_connected_s8_mve(const struct mn_fully_connected_s8_mve *p, const 
       if (whole > 0) {
         blocks(&job);
       }
+      // cppcheck-suppress uninitvar  // as many are copied as the loop has written
       memcpy(u + whole, rest, (size_t)(outputs - whole));
       mn_clamp_mve(u, outputs, p->low, p->high);
     }

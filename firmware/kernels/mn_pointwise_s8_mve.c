@@ -127,6 +127,7 @@ void mn_pointwise_s8_mve(const struct mn_pointwise_s8_mve *p, const int8_t *in, 
       if (whole > 0) {
         blocks(&run);
       }
+      // cppcheck-suppress uninitvar  // as many are copied as the loop has written
       memcpy(u + whole, rest, (size_t)(outputs - whole));
       x += rows.step * p->in_step;     // group is 1 or the whole row
       u += rows.step * p->out_step;
