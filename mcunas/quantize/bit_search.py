@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrize
 
-from mcunas.quantize.int4 import best_magnitude
 from mcunas.quantize.nncf_ranges import weight_quantizer
 from mcunas.quantize.precision import Layer
 from mcunas.quantize.qat import FakeQuantized
 from mcunas.quantize.sensitivity import Loss
+from mcunas.space.int4 import best_magnitude
 
 RATE = 0.5                  # of logits; plain descent, for their gradients' sizes tell the layers apart
 START = 2.0                 # of a logit: 0.88 int8

@@ -21,8 +21,8 @@ from mcunas.graph.to_int8 import fixed_quants, scale_classes, to_int8
 from mcunas.graph.torch_lower import Lowered, lower
 from mcunas.quantize import nncf_ranges as nq
 from mcunas.quantize.fold import fold
-from mcunas.quantize.int4 import best_magnitude
 from mcunas.space.bits import marks
+from mcunas.space.int4 import best_magnitude
 
 # Ops that only move or select values: their output is on the grid already.
 _MOVES = ("PAD", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "MAXIMUM",

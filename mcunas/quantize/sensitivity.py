@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mcunas.quantize.int4 import perturbed
+from mcunas.space.int4 import perturbed
 
 PROBES = 30
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]       # (outputs, labels) -> scalar

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import torch
 
-from mcunas.quantize.int4 import perturbed
 from mcunas.space.bit_conv import BitConv
+from mcunas.space.int4 import perturbed
 
 SMALLEST_POOL = 1 << 16     # values
 

@@ -16,11 +16,11 @@ from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph import read_tflite, write_tflite
 from mcunas.quantize.bit_search import by_gradient
 from mcunas.quantize.choose import Precision
-from mcunas.quantize.int4 import best_magnitude, perturbed
 from mcunas.quantize.model import run_tflite
 from mcunas.quantize.precision import Layer, allocate, flash_of, layers_of
 from mcunas.quantize.qat import FakeQuantized
 from mcunas.quantize.sensitivity import by_loss, hessian_traces
+from mcunas.space.int4 import best_magnitude, perturbed
 
 BOARD = Board.load("mps2-an386")
 

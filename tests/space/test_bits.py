@@ -8,13 +8,13 @@ from torch import nn
 
 from mcunas.board import Board
 from mcunas.errors import InputError
-from mcunas.quantize.int4 import perturbed
 from mcunas.space import sampling
 from mcunas.space import space as spaces
 from mcunas.space.bit_choice import BitNet
 from mcunas.space.bit_conv import Plain, opened
 from mcunas.space.bits import marks
 from mcunas.space.blocks import Context, build
+from mcunas.space.int4 import perturbed
 from mcunas.space.lsq import Lsq
 from mcunas.space.noise import Noise
 from mcunas.space.price import Prices
