@@ -21,6 +21,7 @@ static inline void mn_staircase(const int32_t *words, int32_t signs, const uint3
   const uint32_t fine = (uint32_t)words[2] & 0x1fffu, coarse = (uint32_t)words[3] >> 5;
 
   for (int32_t i = 0; i < count; i++) {
+    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): callers have a sum for each of `count`
     uint32_t a = acc[i] - origin, value;
 
     if (a > reach) {
