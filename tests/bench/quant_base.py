@@ -22,6 +22,7 @@ from mcunas.cost import estimate
 from mcunas.device import validate
 from mcunas.device.alone import simulated
 from mcunas.graph import Graph, read_tflite
+from mcunas.graph.nibbles import with_int4
 from mcunas.quantize import quantize
 from mcunas.quantize.choose import Precision
 from mcunas.search import search
@@ -73,23 +74,26 @@ def stored_bytes(graph: Graph, board: Board) -> int:
 
 
 @cache
-def share_for(part: float) -> float:
-    """The widest net, by hundredths, whose int8 tables are at most this part of the whole net's."""
+def share_for(part: float, is_int4: bool = False) -> float:
+    """The widest net, by hundredths, whose tables, with int8 weights or int4, are at most this part of the whole net's in
+    int8."""
     board = Board.load(contest.M4)
 
-    def stored(share: float) -> int:
-        return stored_bytes(graph_of(Net(share), (28, 28), 1), board)
+    def stored(share: float, is_int4: bool) -> int:
+        graph = graph_of(Net(share), (28, 28), 1)
+        short = [i for i, op in enumerate(graph.ops) if op.kind in WEIGHTED and is_int4]
+        return stored_bytes(with_int4(graph, short), board)
 
-    limit = part * stored(1.0)
-    return next(share for n in range(100, 0, -1) if stored(share := n / 100) <= limit)
+    limit = part * stored(1.0, False)
+    return next(share for n in range(100, 0, -1) if stored(share := n / 100, is_int4) <= limit)
 
 
 def narrowed_60() -> nn.Module:
     return Net(share_for(0.6))
 
 
-def narrowed_50() -> nn.Module:
-    return Net(share_for(0.5))
+def narrowed_25_int4() -> nn.Module:
+    return Net(share_for(0.25, is_int4=True))
 
 
 def narrowed_25() -> nn.Module:

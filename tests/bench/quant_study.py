@@ -2,9 +2,9 @@
 """What turns into speed (pruning-methods.md section 5, A8; Roth et al., arXiv 2001.03048): a net at a quarter of its bytes.
 
 Structured: a narrower net in int8. Unstructured: the whole net with the smallest weights gone, stored with the places of
-those that are left and computed by plain C that skips the others (quant_sparse.py). int4: half the bytes by narrowing, half
-again by the weights. All train for the same epochs; bytes are those that are stored, places included; instructions are
-those that QEMU executes, of the layers with weights for the sparse net and of the whole model for the others.
+those that are left and computed by plain C that skips the others (quant_sparse.py). int4: as many bytes, by less
+narrowing and half the bits. All train for the same epochs; bytes are those that are stored, places included; instructions
+are those that QEMU executes, of the layers with weights for the sparse net and of the whole model for the others.
 """
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.bench.nas_report import Rows, of, percent, say
 PART = 0.25
 RAMP = (0.25, 0.75)         # of the float epochs, between which weights go
 NOTES = {"dense": "int8, all of it", "structured": "int8, a narrower net, from scratch",
-         "unstructured": "int8, the smallest weights gone", "int4": "int4, a net of half the int8 bytes"}
+         "unstructured": "int8, the smallest weights gone", "int4": "int4, a net of twice the structured one's weights"}
 Masks = list[tuple[nn.Parameter, torch.Tensor]]
 
 
@@ -45,7 +45,7 @@ def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., Non
     runs: dict[str, Callable[[Path, int], dict[str, Any]]] = {
         "dense": lambda out, seed: _plain("base", Precision(), out, seed, quick, stop),
         "structured": lambda out, seed: _plain("narrowed_25", Precision(), out, seed, quick, stop),
-        "int4": lambda out, seed: _plain("narrowed_50", Precision("int4"), out, seed, quick, stop),
+        "int4": lambda out, seed: _plain("narrowed_25_int4", Precision("int4"), out, seed, quick, stop),
         "unstructured": lambda out, seed: _unstructured(out, seed, quick, stop)}
     for seed in seeds:
         for name, run in runs.items():
@@ -75,7 +75,7 @@ def _unstructured(out: Path, seed: int, quick: bool, stop: Callable[..., None]) 
     masks: Masks = [(w, torch.ones_like(w)) for w in weights]
     for epoch in range(epochs):
         stop()
-        done = min(max((epoch / epochs - RAMP[0]) / (RAMP[1] - RAMP[0]), 0.0), 1.0)
+        done = min(max(((epoch + 1) / epochs - RAMP[0]) / (RAMP[1] - RAMP[0]), 0.0), 1.0)
         masks = _smallest_gone(weights, density + (1 - density) * (1 - done) ** 3)
         train_epoch(net, optimizer, _held(batches(task, schedule, seed, epoch), masks),
                     lambda step, epoch=epoch: cosine((epoch + step / steps) / epochs, schedule.rate))
@@ -177,7 +177,7 @@ def _expected(rows: Rows) -> list[str]:
         lines += [say(f"structured takes {faster['structured']:.2f} times fewer instructions than dense on {core} (>= 2.5)",
                       faster["structured"] >= 2.5),
                   say(f"unstructured {faster['unstructured']:.2f} times (<= 1.2)", faster["unstructured"] <= 1.2),
-                  f"- int4 of half the channels' bytes: {faster['int4']:.2f} times"]
+                  f"- int4 of the same bytes: {faster['int4']:.2f} times"]
     for name in ("structured", "unstructured", "int4"):
         share = _share(own[name], own["dense"], lambda r: r["stored_bytes"])
         lines.append(say(f"{name} stores {share:.1%} of the dense bytes (<= {PART:.0%}, and a hundredth)",
