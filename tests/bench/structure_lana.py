@@ -65,7 +65,7 @@ class Arm:
 ARMS = {
     "teacher": Arm(None, shares=(1.0,), note="as it is, fine-tuned alike"),
     "scaled": Arm(None, note="the teacher by one width multiplier, fine-tuned alike"),
-    "lana": Arm(note="scored around the teacher and half-way, best of 8 solutions"),
+    "lana": Arm(note="scored around the teacher and half-way, best of 8 solutions of each"),
     "lot": Arm({"choice": "lot"}, note="best of 8 random choices that use 0.85 to 1 of the budget"),
     "straight": Arm({"rounds": 1}, False, note="scores around the teacher only"),
     "greed": Arm({"choice": "greed"}, False, note="exchanges by loss per excess"),

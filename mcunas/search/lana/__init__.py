@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # blocks: names of the candidates, None = all that there are. narrow: narrower ones too. epochs, rate: of each candidate's
 # training. score_images: for the scores; judged_images: for the choice between solutions. overlap: most cells, as a share,
-# that two solutions have in common. rounds: 1 = straight to the budget. finetune_share: of the schedule's rate.
+# that two solutions of a round have in common. rounds: 1 = straight to the budget. finetune_share: of the schedule's rate.
 # choice: "program", or what stands beside it in tables: "lot", "greed", "placebo" (a program with shuffled scores).
 # library: a folder for the trained candidates, which searches for other budgets and boards then find.
 SETTINGS = {"blocks": None, "narrow": True, "epochs": 2, "rate": 0.003, "score_images": 768, "judged_images": 2048,

@@ -101,9 +101,8 @@ class Assembler:
         return scores, way
 
     def _all_proposed(self, rounds: list[list[np.ndarray]]) -> tuple[list[Chosen], dict[str, Any]]:
-        """What each round's scores propose, as many in all as solutions are asked for; equals once."""
-        share = -(-self.run.settings["solutions"] // len(rounds))
-        found = [self._proposed(scores, share) for scores in rounds]
+        """What each round's scores propose, as many solutions each as are asked for; equals once."""
+        found = [self._proposed(scores, self.run.settings["solutions"]) for scores in rounds]
         facts = {name: sum(f[name] for _, f in found) for name in found[0][1]}
         return list(dict.fromkeys(choice for choices, _ in found for choice in choices)), facts
 
