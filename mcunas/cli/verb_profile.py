@@ -54,11 +54,10 @@ def profile(
 def _steps(image: Image, port: str, probe: str | None, seed: int, title: str, json: bool) -> None:
     """A table of the schedule's steps, as the board's timer saw them."""
     from mcunas.device.flash import flash
-    from mcunas.device.ports import find_port
+    from mcunas.device.ports import port_of
     from mcunas.device.step_times import step_times
 
-    name = find_port(image.board, probe) if port == "usb" else port
-    found = step_times(image, seed, name, lambda other: flash(other, probe=probe))
+    found = step_times(image, seed, port_of(image.board, port, probe), lambda other: flash(other, probe=probe))
     if json:
         print_json([one.to_json() for one in found])
         return

@@ -116,7 +116,7 @@ def validate(
     from mcunas.board import Board
     from mcunas.budget import Budget
     from mcunas.device.flash import flash as put_into
-    from mcunas.device.ports import find_port
+    from mcunas.device.ports import port_of
     from mcunas.device.proof import prove
     from mcunas.report import content, earlier, update_report
     from mcunas.tasks import units
@@ -130,7 +130,7 @@ def validate(
             of, decoder = (None, None) if task is None else _task_and_decoder(task, model)
             image = api.build(model, board, folder, budget=limits, optimize=optimize.value, tuned=tuned, decoder=decoder)
         with working(f"running {inputs} inputs on {image.board.name}"):
-            found = find_port(image.board, probe) if port == "usb" else port
+            found = port_of(image.board, port, probe)
             proof = None if of is None else prove(image, of, of.validation[:inputs], port=found)
             report = proof.report if proof else device.validate(
                 image, n_random=inputs, seed=seed, port=found, flash=lambda other: put_into(other, probe=probe))

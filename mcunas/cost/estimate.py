@@ -178,6 +178,17 @@ def layer_work(graph: Graph, op_index: int, calls: Sequence[KernelCall], board: 
     return priced._replace(whole=simulator(graph.alone(op_index), board, calls[0].kernel))
 
 
+def layer_cycles(program: Program, board: Board) -> list[float | None]:
+    """Of every op's calls, one each, by the core's table; None where there is none, or it lacks the kernel."""
+    def of(index: int) -> float | None:
+        try:
+            return layer_work(program.graph, index, program.calls[index], board, instruction_table(board)).whole[1]
+        except InputError:
+            return None
+
+    return [of(index) for index in range(len(program.calls))]
+
+
 def remembering(simulator: Simulator) -> Simulator:
     """A simulator that is asked once for each layer: it builds firmware, and networks that are alike share layers."""
     known: dict[tuple[str, str, str], tuple[int, int]] = {}

@@ -19,6 +19,11 @@ def usb_id(port: Any) -> str:
     return f"{port.vid:04x}:{port.pid:04x}"
 
 
+def port_of(board: Board, asked: str | None, serial: str | None = None) -> str | None:
+    """The port that is asked for, where "usb" is that of `board`'s console. serial: see `find_port`. Raises InputError."""
+    return find_port(board, serial) if asked == "usb" else asked
+
+
 def find_port(board: Board, serial: str | None = None) -> str:
     """The device of `board`'s console. serial: of the probe that carries it, or its beginning. Raises InputError."""
     ports = usb_ports()

@@ -57,16 +57,11 @@ def _cycles(image: Image, ticks: int, port: str | None) -> int:
 
 def _modelled(image: Image) -> list[int | None]:
     """Cycles of every step by the core's table, as the price of its layers in one call each."""
-    from mcunas.compiler.tables import instruction_table
-    from mcunas.cost.estimate import layer_work
+    from mcunas.cost.estimate import layer_cycles
     from mcunas.device.locate import recompiled
 
-    program = recompiled(image).plan.program
-    found: list[int | None] = [0] * (1 + max(layer["step"] for layer in image.manifest["layers"]))
-    for k, layer in enumerate(image.manifest["layers"]):
-        try:
-            cycles = layer_work(program.graph, k, program.calls[k], image.board, instruction_table(image.board)).whole[1]
-            found[layer["step"]] = None if found[layer["step"]] is None else round(found[layer["step"]] + cycles)
-        except InputError:          # no table, or none for this kernel
-            found[layer["step"]] = None
-    return found
+    steps: dict[int, list[float | None]] = {}
+    layers = image.manifest["layers"]
+    for layer, cycles in zip(layers, layer_cycles(recompiled(image).plan.program, image.board), strict=True):
+        steps.setdefault(layer["step"], []).append(cycles)
+    return [None if None in steps[step] else round(sum(c for c in steps[step] if c is not None)) for step in sorted(steps)]

@@ -174,11 +174,9 @@ def _layer(layer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _priced(manifest: Mapping[str, Any], final: Compiled, board: Board) -> list[dict[str, Any]]:
-    """The layers with cycles of one call each, by the core's table, and the flash of their tables. Raises InputError."""
-    from mcunas.compiler.tables import instruction_table
-    from mcunas.cost.estimate import layer_work
+    """The layers with cycles of one call each, by the core's table, and the flash of their tables."""
+    from mcunas.cost.estimate import layer_cycles
 
-    program, table = final.plan.program, instruction_table(board)
     return [{**_layer(layer), "flash_bytes": layer["weights_bytes"] + layer["bias_bytes"] + layer["table_bytes"],
-             "cycles": round(layer_work(program.graph, k, program.calls[k], board, table).whole[1])}
-            for k, layer in enumerate(manifest["layers"])]
+             "cycles": None if cycles is None else round(cycles)}
+            for layer, cycles in zip(manifest["layers"], layer_cycles(final.plan.program, board), strict=True)]

@@ -11,16 +11,15 @@ that batch norms see single paths; an entropy penalty that grows in the second h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
-from mcunas.errors import InputError
 from mcunas.search.nas import finals
 from mcunas.search.nas.alternate import alternate
-from mcunas.search.nas.figures import by_epochs, progress
+from mcunas.search.nas.figures import by_epochs, entropies, progress
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
+from mcunas.search.settings import demand_words
 from mcunas.space import Genotype, sampling
 from mcunas.space.supernet import Gates
 
@@ -35,15 +34,9 @@ PRODUCT = (0.2, 0.6)        # alpha, beta of the paper's loss, on kilocycles: th
 
 def choose(run: NasRun) -> Genotype:
     """Train the supernet and its alpha; the best of its likely networks. Resumes where `run` stands."""
-    _demand(run.settings)
+    demand_words("fbnet", run.settings, loss=("hinge", "product"), placebo=("", "frozen", "shuffled"))
     shared = Shared(run, run.settings["rate"], run.settings["decay"])
     return by_epochs(run, shared, lambda: _epoch(run, shared))
-
-
-def _demand(settings: dict[str, Any]) -> None:
-    for name, known in (("loss", ("hinge", "product")), ("placebo", ("", "frozen", "shuffled"))):
-        if settings[name] not in known:
-            raise InputError(f"fbnet has no {name} {settings[name]!r}", fix=f"use one of {', '.join(map(repr, known))}")
 
 
 def temperature(run: NasRun, at: float) -> float:
@@ -68,7 +61,7 @@ def cost(run: NasRun, shared: Shared, gates: Gates, at: float) -> torch.Tensor:
         return factor * torch.log(shared.expected(gates).cycles / 1e3) ** power
     probs = shared.net.probs()
     known = _shuffled(run, probs) if run.settings["placebo"] == "shuffled" else probs
-    entropy = sum(-(p * p.clamp(min=1e-12).log()).sum() for p in probs.values()) / len(probs)
+    entropy = sum(entropies(probs.values())) / len(probs)
     return shared.hinge(run.prices.expected(known, shared.net.names()), at) + penalty(run, at) * entropy
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from mcunas.errors import InputError
 from mcunas.search.nas.alternate import alternate
-from mcunas.search.nas.figures import by_epochs, progress
+from mcunas.search.nas.figures import by_epochs, entropies, progress
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
+from mcunas.search.settings import demand_words
 from mcunas.space import Genotype, sampling
 from mcunas.space.bit_choice import BitNet
 from mcunas.space.bit_conv import Plain, Way
@@ -46,9 +46,7 @@ def choose(run: NasRun) -> Genotype:
 def way_of(settings: dict[str, Any], seed: int) -> Way:
     """What convolutions see. Raises InputError for a setting that is not known."""
     ways: dict[str, Callable[[], Way]] = {"noise": lambda: Noise(seed), "direct": Lsq, "none": Plain}
-    for name, known in (("by", tuple(ways)), ("placebo", ("", "frozen"))):
-        if settings[name] not in known:
-            raise InputError(f"quantnas has no {name} {settings[name]!r}", fix=f"use one of {', '.join(map(repr, known))}")
+    demand_words("quantnas", settings, by=ways, placebo=("", "frozen"))
     return ways[settings["by"]]()
 
 
@@ -62,7 +60,7 @@ def _epoch(run: NasRun, shared: Shared, way: Way) -> None:
 def cost(shared: Shared, gates: Gates, at: float) -> torch.Tensor:
     """What is added to the task's loss at progress `at`: the budget's hinge, and the entropy of the choices."""
     probs = {name: gate.weights for name, gate in gates.items()}
-    entropy = sum(-(p * p.clamp(min=1e-12).log()).sum() for p in probs.values()) / len(probs)
+    entropy = sum(entropies(probs.values())) / len(probs)
     return shared.hinge(shared.expected(gates), at) + penalty(shared, at) * entropy
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mcunas.errors import InputError, did_you_mean
@@ -26,6 +27,13 @@ def settings_of(method: str, asked: dict[str, Any]) -> dict[str, Any]:
             raise InputError(f"the setting {name} of method {method!r} cannot be {asked[name]!r}: it must be {wrong}",
                              fix=f"the default is {known[name]!r}")
     return json.loads(json.dumps({**known, **asked}))
+
+
+def demand_words(method: str, settings: Mapping[str, Any], **known: Iterable[str]) -> None:
+    """known: setting -> words that it may be. Raises InputError for another one."""
+    for name, words in known.items():
+        if settings[name] not in words:
+            raise InputError(f"{method} has no {name} {settings[name]!r}", fix=f"use one of {', '.join(map(repr, words))}")
 
 
 def _wrong(value: Any, default: Any) -> str:

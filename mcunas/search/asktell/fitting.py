@@ -4,6 +4,7 @@ that a trial need not be spent on either. Where few networks of a space fit, non
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 import optuna
@@ -12,7 +13,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mcunas.search.asktell.problem import Problem
 
-DRAWS = 32          # for one trial; where none of them fits, the last one
 APART = 7_919       # between the seeds of two draws of a trial
 
 
@@ -33,12 +33,8 @@ class FittingSampler(optuna.samplers.BaseSampler):
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
                         ) -> dict[str, Any]:
         known = {t.user_attrs.get("key") for t in study.get_trials(deepcopy=False)}
-        for draw in range(DRAWS):
-            params = self._drawn(self.sampler_of(self.seed + APART * draw), study, trial, search_space)
-            genotype = self.problem.genotype(self.problem.point(params))
-            if genotype.key not in known and self.problem.violation(self.problem.price(genotype)) <= 0:
-                break
-        return params
+        drawn = (self._drawn(self.sampler_of(self.seed + APART * draw), study, trial, search_space) for draw in count())
+        return self.problem.params(self.problem.unseen(map(self.problem.point, drawn), known))
 
     def _drawn(self, sampler: optuna.samplers.BaseSampler, study: optuna.Study, trial: FrozenTrial,
                search_space: dict[str, BaseDistribution]) -> dict[str, Any]:

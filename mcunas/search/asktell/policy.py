@@ -9,7 +9,7 @@ logits are a function of the study: they are replayed from its trials, so that n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,7 +23,6 @@ from mcunas.search.asktell.problem import Problem
 
 STEPS, CLIP = 4, 0.5        # of PPO, on the window
 WINDOW = 4                  # generations: what was drawn a little ago still says something
-DRAWS = 32                  # for a network that fits and is not known
 
 
 @dataclass(frozen=True)
@@ -114,25 +113,14 @@ class PolicySampler(optuna.samplers.BaseSampler):
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
                         ) -> dict[str, Any]:
-        """A draw that fits and is not in the study; where none is found in DRAWS, the last one."""
+        """A draw that fits and is not in the study (Problem.unseen)."""
         trials = study.get_trials(deepcopy=False)
         policy = self.policy(trials, trial.number // self.generation)
-        known = {t.user_attrs.get("key") for t in trials}
-        return self.problem.params(unseen(self.problem, known, np.random.default_rng(self.seed), policy.draw))
+        known, random = {t.user_attrs.get("key") for t in trials}, np.random.default_rng(self.seed)
+        return self.problem.params(self.problem.unseen(iter(lambda: policy.draw(random), None), known))
 
     def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: BaseDistribution) -> Any:
         raise AssertionError(f"{name} is no gene of the problem")
-
-
-def unseen(problem: Problem, known: set[str | None], random: np.random.Generator,
-           draw: Callable[[np.random.Generator], dict[str, Any]]) -> dict[str, Any]:
-    """The first draw that fits and whose network is not known; where none is found in DRAWS, the last one."""
-    for _ in range(DRAWS):
-        point = draw(random)
-        genotype = problem.genotype(point)
-        if genotype.key not in known and problem.violation(problem.price(genotype)) <= 0:
-            break
-    return point
 
 
 def _softmax(x: np.ndarray) -> np.ndarray:

@@ -2,8 +2,9 @@
 """What is searched: genes, what they mean as a Genotype, exact prices before any training, and what is wanted of figures."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mcunas.space import Genotype
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Figures = Mapping[str, float]
+DRAWS = 32          # for one trial, of which none fits or is new
 
 
 def _free(figures: Figures) -> float:
@@ -45,6 +47,15 @@ class Problem:
         """Of a trial's parameters."""
         return {gene: values[params[gene]] if gene in self.genes.ordered else params[gene]
                 for gene, values in self.genes.options.items()}
+
+    def unseen(self, points: Iterable[Point], known: Collection[str | None]) -> Point:
+        """The first point that fits and whose network's key is not known; where there is none in DRAWS, the last of them.
+        points: one or more."""
+        for point in islice(points, DRAWS):
+            genotype = self.genotype(point)
+            if genotype.key not in known and self.violation(self.price(genotype)) <= 0:
+                break
+        return point
 
     def params(self, point: Point) -> dict[str, Any]:
         """As a trial holds the point."""

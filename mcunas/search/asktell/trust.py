@@ -9,6 +9,7 @@ replayed from the study. After TuRBO (arXiv 1910.01739), which TRADE's search bu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from mcunas.search.asktell.policy import unseen
 from mcunas.search.asktell.problem import Problem
 from mcunas.search.asktell.region import Region, distances
 
@@ -86,13 +86,11 @@ class TrustRegionSampler(optuna.samplers.BaseSampler):
         cube = np.random.default_rng([self.study_seed, region.started])
         columns = {gene: values[int(cube.permutation(count)[(number - region.started * self.generation) % count]
                                     * len(values) / count)] for gene, values in self.genes.options.items()}
-        tried = iter([columns])
 
-        def draw(by: np.random.Generator) -> dict[str, Any]:
-            return next(tried, None) or {gene: values[int(by.integers(len(values)))]
-                                         for gene, values in self.genes.options.items()}
+        def by_lot() -> dict[str, Any]:
+            return {gene: values[int(random.integers(len(values)))] for gene, values in self.genes.options.items()}
 
-        return unseen(self.problem, known, random, draw)
+        return dict(self.problem.unseen(chain([columns], iter(by_lot, None)), known))
 
     def _promising(self, trials: Sequence[FrozenTrial], generation: int, region: Region, known: set,
                    random: np.random.Generator) -> dict[str, Any]:

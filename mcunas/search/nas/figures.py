@@ -47,12 +47,17 @@ def probabilities(net: Supernet, tau: float = 1.0) -> dict[str, dict[str, float]
             for name, block in net.choices().items()}
 
 
+def entropies(probs: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    """Of each slot's probabilities (N,)."""
+    return [-(p * p.clamp(min=1e-12).log()).sum() for p in probs]
+
+
 def undecided(probs: Iterable[torch.Tensor], at: float) -> torch.Tensor:
     """Mean entropy of the slots' probabilities (N,), weighed from 0 at half of the search to 1 at its end: for alpha's loss.
 
     Without it the expectation can meet the budget while the most probable network is far below.
     """
-    found = [-(p * p.clamp(min=1e-12).log()).sum() for p in probs]
+    found = entropies(probs)
     return max(2 * at - 1, 0.0) * sum(found) / len(found)
 
 
