@@ -4,11 +4,6 @@ manual's sequence of register writes in order, the console's baud rate, an infer
 """
 from __future__ import annotations
 
-import re
-import zipfile
-from pathlib import Path
-from xml.etree import ElementTree
-
 import pytest
 
 pytest.importorskip("unicorn", reason="unicorn is not installed")
@@ -16,7 +11,6 @@ pytest.importorskip("unicorn", reason="unicorn is not installed")
 from mcunas.board import Board
 from mcunas.device.build import Image
 from mcunas.device.random_input import random_bytes
-from mcunas.paths import firmware_dir
 from tests.boards.chip_model import Chip
 from tests.boards.sequences import ANSWERS, RESET, RESET_MHZ, SEQUENCES
 from tests.device.stubs import INPUT_BYTES, stub
@@ -81,34 +75,3 @@ def test_a_clock_that_does_not_start_is_said_over_a_working_console(family: str,
     target = Chip(image_of(key, images, tmp_path_factory), (), RESET.get(family))
     target.boot()
     assert f"core_hz={RESET_MHZ[family]}000000," in target.ask("board")[0]
-
-
-_DEFINE = re.compile(r"#define ([A-Z0-9]+)_(\w+) REG32\((0x[0-9A-F]{8})u\)")
-# Vendor data that comes with pyOCD -> the families whose chips it describes, or is close enough kin of to be compared.
-SVD = {"STM32F41x.svd": "stm32f4", "STM32L4x5.svd": "stm32l4", "nrf51.svd": "nrf51", "nrf52840.svd": "nrf52"}
-# Of the newer L4+ only.
-NOT_THERE = {"stm32l4": {"PWR_CR5"}}
-
-
-@pytest.mark.parametrize(("file", "family"), SVD.items())
-def test_register_addresses_are_the_vendors(file: str, family: str) -> None:
-    pyocd = pytest.importorskip("pyocd", reason="pyocd, which carries the SVD files, is not installed")
-    with zipfile.ZipFile(Path(pyocd.__file__).parent / "debug/svd/svd_data.zip") as archive:
-        registers = _registers(archive.read(file))
-    text = (firmware_dir() / "platform" / family / "chip.c").read_text()
-    ours = {f"{p}_{r}": int(a, 16) for p, r, a in _DEFINE.findall(text)}
-    assert len(ours) >= 2
-    for name in ours.keys() - NOT_THERE.get(family, set()):
-        assert registers.get(name) == ours[name], f"{name}: {ours[name]:#x}"
-
-
-def _registers(svd: bytes) -> dict[str, int]:
-    """PERIPHERAL_REGISTER -> address, with derived peripherals."""
-    found: dict[str, int] = {}
-    peripherals = {p.findtext("name"): p for p in ElementTree.fromstring(svd).iter("peripheral")}
-    for name, peripheral in peripherals.items():
-        origin = peripherals.get(peripheral.get("derivedFrom"), peripheral)
-        base = int(peripheral.findtext("baseAddress"), 0)
-        for register in [*peripheral.iter("register"), *origin.iter("register")]:
-            found.setdefault(f"{name}_{register.findtext('name')}", base + int(register.findtext("addressOffset"), 0))
-    return found
