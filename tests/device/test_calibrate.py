@@ -6,10 +6,7 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -23,14 +20,13 @@ from mcunas.compiler import compile_graph
 from mcunas.cost.benches import benches
 from mcunas.device import serial_port
 from mcunas.device.bench_code import benchmarks
-from mcunas.device.build import Image
 from mcunas.device.calibrate import Calibrated, build_benchmarks, calibrate
 from mcunas.errors import CheckFailed, InputError
 from mcunas.graph import write_tflite
 from mcunas.paths import boards_dir
 from mcunas.timing import Timing
 from tests.device.stubs import stub
-from tests.device.target import built
+from tests.device.target import built, on_a_port
 from tests.small_models import dense
 
 # What costs nothing where every instruction takes one cycle, whatever it moves and wherever it goes.
@@ -85,21 +81,6 @@ def test_a_table_of_another_core_is_refused(tmp_path: Path) -> None:
     shutil.copy(boards_dir() / "cost/cortex-m4.toml", board.calibration_path)
     with pytest.raises(InputError, match="was measured on a cortex-m4, the board has a cortex-m0; calibrate again"):
         assert board.cycle_model
-
-
-@contextmanager
-def on_a_port(image: Image) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The firmware in QEMU behind a pseudo-terminal: to the host a serial port like any other. And the process."""
-    emulate = image.board.emulate
-    command = ["qemu-system-arm", "-machine", emulate.qemu, "-icount", f"shift={emulate.icount_shift}", "-display", "none",
-               "-monitor", "none", "-serial", "pty", "-kernel", str(image.elf)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        yield re.search(r"/dev/\S+", process.stdout.readline())[0], process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def test_a_port_is_measured_with_the_cores_own_counter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from mcunas.device.step_times import step_times
 from mcunas.device.target import ATTEMPTS, check_board
 from mcunas.errors import CheckFailed, InputError
 from tests.device.faulty import FaultyLine, change, lose, repeat
+from tests.device.target import on_a_port
 from tests.small_models import dense
 
 validating = import_module("mcunas.device.validate")      # the package has a function of that name
@@ -148,8 +149,6 @@ def test_every_step_has_its_ticks(image) -> None:
 
 def test_a_board_on_a_serial_port_is_validated_like_one_in_the_emulator(image) -> None:
     """QEMU behind a pseudo-terminal: to the host a port like any other; then its cable is pulled."""
-    from tests.device.test_calibrate import on_a_port
-
     with on_a_port(image) as (port, process):
         report = device.validate(image, n_random=3, port=port)
         assert report.passed and report.retries == () and report.measured.instructions is None
