@@ -2,7 +2,8 @@
 """export: models with their kernels as a self-contained folder or zip for another build system.
 
 The C is the one that `mcunas build` links. Several models share their kernels and live in one image; the caller gives each
-its arena. Nothing in the folder refers to mcunas or to this machine.
+its arena; where that is divided between memories, arenas.py says how the other parts get there. Nothing in the folder
+refers to mcunas or to this machine.
 """
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from pathlib import Path
 
 from mcunas.atomic import write_file, write_files
 from mcunas.board import Board
-from mcunas.compiler import Compiled
+from mcunas.compiler import OPTIMIZE, Compiled
+from mcunas.device.export.arenas import SCRIPT, SOURCE, Part, parts, script, source
 from mcunas.errors import InputError, did_you_mean
 from mcunas.paths import firmware_dir
 
@@ -35,8 +37,18 @@ class Bundle:
     sources: dict[str, str]
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """Of the arenas that lie in several memories."""
+        return tuple(part for model in self.models for part in parts(model, self.board))
+
+    @property
     def flags(self) -> tuple[str, ...]:
         return self.board.cflags
+
+    @property
+    def level(self) -> str:
+        """Of the compiler's optimization: what the models were planned for."""
+        return OPTIMIZE[self.models[0].optimize][0]
 
     @property
     def manifest(self) -> str:
@@ -46,11 +58,14 @@ class Bundle:
 def export(models: Sequence[Compiled], board: Board, form: str, out: Path) -> tuple[str, ...]:
     """Write `models` to folder `out`, or to the file if it ends with .zip; the names of what was written.
 
-    form: of FORMS. Raises InputError (unknown form, two models of one name, an arena in several memories).
+    form: of FORMS. Raises InputError (unknown form, two models of one name, a model that is named like a kernel).
     """
     if form not in FORMS:
         raise InputError(f"unknown form {form!r}", "export", did_you_mean(form, FORMS))
-    files = _form(form)(bundle(models, board))
+    whole = bundle(models, board)
+    files = _form(form)(whole)
+    if whole.parts:
+        files[("extras/" if form in ("arduino", "platformio") else "") + SCRIPT] = script(whole.parts)
     if out.suffix != ".zip":
         for name, text in files.items():
             write_files((out / name).parent, {Path(name).name: text})
@@ -69,18 +84,21 @@ def bundle(models: Sequence[Compiled], board: Board) -> Bundle:
     for model in models:
         if ids.count(model.model_id) > 1:
             raise InputError(f"two models are named {model.model_id!r}", "export", "rename one of the files")
-        if sum(size > 0 for size in model.plan.region_bytes) > 1:
-            raise InputError("its arena lies in several memories of the board", model.graph.name,
-                             "export it for a board with one, or give a smaller --ram")
     kernels = firmware_dir() / "kernels"
     sources = {f"{name}.c": (kernels / f"{name}.c").read_text() for name in sorted({k for m in models for k in m.kernels})}
     headers: dict[str, str] = {}
     _collect(kernels, [*sources.values(), '#include "mn_model.h"', '#include "mn_kernels.h"'], headers)
     for model in models:
         name = model.model_id
+        if f"{name}.c" in sources or f"{name}.h" in headers or f"{name}.c" == SOURCE:
+            raise InputError(f"a model is named {name!r}, like a file of the kernels'", "export", "rename its file")
         sources[f"{name}.c"] = model.model_c.replace('#include "model.h"', f'#include "{name}.h"')
         headers[f"{name}.h"] = model.model_h
-    return Bundle(ids[0] if len(ids) == 1 else "mcunas_models", board, tuple(models), dict(sorted(headers.items())), sources)
+    name = ids[0] if len(ids) == 1 else "mcunas_models"
+    found = Bundle(name, board, tuple(models), dict(sorted(headers.items())), sources)
+    if found.parts:
+        sources[SOURCE] = source(found.parts)
+    return found
 
 
 def _collect(folder: Path, texts: Sequence[str], found: dict[str, str]) -> None:

@@ -58,7 +58,7 @@ def platformio(bundle: Bundle) -> dict[str, str]:
     library = {"name": bundle.name, "version": VERSION, "description": "Int8 neural networks as plain C.",
                "license": "Apache-2.0", "frameworks": "*", "platforms": "*",
                "headers": [f"{model.model_id}.h" for model in bundle.models],
-               "build": {"srcDir": "src", "includeDir": "include", "flags": ["-std=gnu11", "-O3"]},
+               "build": {"srcDir": "src", "includeDir": "include", "flags": ["-std=gnu11", bundle.level]},
                "examples": [{"name": "Infer", "base": "examples/Infer", "files": ["Infer.ino"]}]}
     return {
         "library.json": json.dumps(library, indent=2) + "\n", "examples/Infer/Infer.ino": _sketch(bundle),

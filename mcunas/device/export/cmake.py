@@ -13,7 +13,7 @@ add_library({name} STATIC
 {sources})
 target_include_directories({name} PUBLIC include)
 target_compile_features({name} PUBLIC c_std_11)
-target_compile_options({name} PRIVATE -O3 -ffunction-sections -fdata-sections)
+target_compile_options({name} PRIVATE {level} -ffunction-sections -fdata-sections)
 
 if(PROJECT_IS_TOP_LEVEL OR CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
   add_library({name}_example OBJECT example/main.c)
@@ -43,9 +43,10 @@ _USE = """\
 def files(bundle: Bundle) -> dict[str, str]:
     """Path -> text."""
     name = bundle.name
+    sources = "".join(f"  src/{s}\n" for s in bundle.sources)
     calls = "".join(f"  sum += run_{model.model_id}();\n" for model in bundle.models)
     return {
-        "CMakeLists.txt": _LISTS.format(name=name, version=VERSION, sources="".join(f"  src/{s}\n" for s in bundle.sources)),
+        "CMakeLists.txt": _LISTS.format(name=name, version=VERSION, level=bundle.level, sources=sources),
         "cmake/arm-none-eabi.cmake": _TOOLCHAIN.format(flags=" ".join(bundle.flags)),
         "example/main.c": example(bundle) + _MAIN.format(calls=calls),
         "README.md": readme(bundle, _USE.format(name=name)), "LICENSE.txt": LICENSE, "manifest.json": bundle.manifest,

@@ -19,13 +19,23 @@ config {symbol}
 \thelp
 \t  Int8 neural networks as plain C: {models}.
 """
+_SECTION = """\
+
+config {symbol}
+\tstring "Section of {part.array}"
+\tdefault "{part.section}"
+\tdepends on {parent}
+\thelp
+\t  {part.size_bytes} bytes that were planned for the memory {part.memory}: the name of the section
+\t  that your board has for it, as of a zephyr,memory-region.
+"""
 _LISTS = """\
 if(CONFIG_{symbol})
   zephyr_library_named({name})
   zephyr_library_sources(
 {sources}  )
-  zephyr_library_compile_options(-O3)
-  zephyr_include_directories(${{CMAKE_CURRENT_SOURCE_DIR}}/../include)
+  zephyr_library_compile_options({level})
+{sections}  zephyr_include_directories(${{CMAKE_CURRENT_SOURCE_DIR}}/../include)
 endif()
 """
 _SAMPLE_LISTS = """\
@@ -49,11 +59,15 @@ def files(bundle: Bundle) -> dict[str, str]:
     name, symbol = bundle.name, f"MCUNAS_{bundle.name.upper()}"
     ids = [model.model_id for model in bundle.models]
     sources = "".join(f"    ../src/{s}\n" for s in bundle.sources)
+    own = [part for part in bundle.parts if not part.is_home]
     calls = "".join(f'  printk("{i}: %d\\n", run_{i}());\n' for i in ids)
     return {
         "zephyr/module.yml": _MODULE.format(name=name),
-        "zephyr/Kconfig": _KCONFIG.format(symbol=symbol, name=name, models=", ".join(ids)),
-        "zephyr/CMakeLists.txt": _LISTS.format(symbol=symbol, name=name, sources=sources),
+        "zephyr/Kconfig": _KCONFIG.format(symbol=symbol, name=name, models=", ".join(ids)) + "".join(
+            _SECTION.format(symbol=f"MCUNAS_{part.macro}", parent=symbol, part=part) for part in own),
+        "zephyr/CMakeLists.txt": _LISTS.format(
+            symbol=symbol, name=name, sources=sources, level=bundle.level, sections="".join(
+                f'  zephyr_library_compile_definitions({part.macro}="${{CONFIG_MCUNAS_{part.macro}}}")\n' for part in own)),
         "samples/infer/CMakeLists.txt": _SAMPLE_LISTS.format(name=name),
         "samples/infer/prj.conf": f"CONFIG_{symbol}=y\nCONFIG_PRINTK=y\n",
         "samples/infer/sample.yaml": f"sample:\n  name: {name}\ntests:\n  {name}.infer:\n    build_only: true\n",
