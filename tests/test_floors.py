@@ -17,7 +17,7 @@ ROOMS = ("errors", "named", "paths", "atomic", "timing", "record",     # what ev
          "api", "report", "cli")
 FACTS = {"__version__"}         # of the package itself, for whoever asks
 # Programs that write boards/cost: they run on a core what the tables then price. Only tests import them.
-PROGRAMS = {"cost/fit.py", "cost/fit_missing.py", "cost/measure_code.py"}
+PROGRAMS = {"cost/fit.py", "cost/fit_missing.py", "cost/measure_code.py", "cost/measure_missing.py"}
 ROOT = Path(mcunas.__file__).parent
 
 

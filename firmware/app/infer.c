@@ -60,7 +60,9 @@ static void put_value(const struct mn_tensor *tensor, uint32_t at) {
     memcpy(&value, bytes + at, sizeof value);
     put_scaled(1, value);
   } else {
-    const int32_t q = tensor->dtype == MN_INT8 ? (int8_t)bytes[at] : bytes[at];
+    int32_t q = tensor->dtype == MN_INT8 ? (int8_t)bytes[at] : bytes[at];
+    if (tensor->dtype == MN_INT16)
+      q = (int16_t)(bytes[at] | bytes[at + 1] << 8);
     put_scaled(q - tensor->zero_point, tensor->scale);
   }
 }
@@ -68,7 +70,7 @@ static void put_value(const struct mn_tensor *tensor, uint32_t at) {
 __attribute__((weak)) void put_results(void) {
   for (uint32_t i = 0; i < app_model->outputs; i++) {
     const struct mn_tensor *tensor = &app_model->output[i];
-    const uint32_t item = tensor->dtype == MN_FLOAT32 ? 4u : 1u;
+    const uint32_t item = tensor->dtype == MN_FLOAT32 ? 4u : tensor->dtype == MN_INT16 ? 2u : 1u;
     for (uint32_t at = 0; at < tensor->bytes; at += item) {
       if (i || at)
         put_char(',');

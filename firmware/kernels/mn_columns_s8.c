@@ -5,12 +5,12 @@
 #include "mn_rows.h"
 #include "mn_tensor.h"
 
-void mn_columns_s8(const struct mn_columns_s8 *p, const int8_t *in, int8_t *out, int32_t from, int32_t to)
+void mn_columns_s8(const struct mn_columns_s8 *p, const void *in, void *out, int32_t from, int32_t to)
 {
   const struct mn_span rows = mn_span(from, to);
 
   for (int32_t y = rows.first; y != rows.end; y += rows.step) {
-    memmove(out + mn_slot(y, p->out_ring) * p->row_out, in + mn_slot(y, p->in_ring) * p->row_in + p->offset,
-            (uint32_t)p->row_out);
+    memmove((int8_t *)out + mn_slot(y, p->out_ring) * p->row_out,
+            (const int8_t *)in + mn_slot(y, p->in_ring) * p->row_in + p->offset, (uint32_t)p->row_out);
   }
 }

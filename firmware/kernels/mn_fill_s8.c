@@ -3,7 +3,7 @@
 
 #include "mn_tensor.h"
 
-void mn_fill_s8(const struct mn_fill_s8 *p, int8_t *out)
+void mn_fill_s8(const struct mn_fill_s8 *p, void *out)
 {
   memset(out, (int)p->value, (uint32_t)p->count);
 }

@@ -7,6 +7,7 @@
 #include "mn_nn_dsp.h"
 #include "mn_nn_mve.h"
 #include "mn_nn_scalar.h"
+#include "mn_nn_s16.h"
 #include "mn_tensor.h"
 
 #endif

@@ -17,7 +17,7 @@ extern "C" {
 #define MN_ARENA_ALIGN 16
 #define MN_MAX_RANK 6
 
-enum mn_dtype { MN_INT8 = 0, MN_UINT8 = 1, MN_FLOAT32 = 2 };
+enum mn_dtype { MN_INT8 = 0, MN_UINT8 = 1, MN_FLOAT32 = 2, MN_INT16 = 3 };
 
 struct mn_tensor {
   const char *name;

@@ -37,7 +37,7 @@ static inline int32_t mn_slot(int32_t row, int32_t ring)
   return (int32_t)((uint32_t)row % (uint32_t)ring);
 }
 
-// Input rows that a window reads, as bytes: the first, from each to the next, and back by `ring` before row `wrap`.
+// Input rows that a window reads, as values: the first, from each to the next, and back by `ring` before row `wrap`.
 struct mn_lines {
   int32_t first, step, ring;
   int32_t wrap;               // -1: none

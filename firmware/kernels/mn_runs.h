@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inputs and weights of an inner product, as runs of bytes.
+// Inputs and weights of an inner product, as runs of values.
 #ifndef MN_RUNS_H
 #define MN_RUNS_H
 
@@ -7,7 +7,7 @@
 
 #include "mn_inline.h"
 
-// `count` runs of `length` bytes each; run i starts at x + i * x_step and at w + i * w_step.
+// `count` runs of `length` values each; run i starts at x + i * x_step and at w + i * w_step.
 struct mn_runs {
   int32_t count, length, x_step, w_step;
 };

@@ -18,7 +18,7 @@
 // where it has one row for all. Downwards, the elements of each innermost loop come last to first.
 struct mn_pair {
   uint16_t ring0, ring1, out_ring;
-  int32_t row0, row1, row_out;          // bytes
+  int32_t row0, row1, row_out;          // values
   int32_t count, step0, step1;
   int32_t depth;
   const int32_t *loops;
@@ -78,43 +78,42 @@ struct mn_dequantize_s8_f32 {
 };
 void mn_dequantize_s8_f32(const struct mn_dequantize_s8_f32 *p, const int8_t *in, float *out);
 
-// Copies bytes between two differently laid out tensors. Offsets and steps in bytes; step_in may be negative.
+// Copies bytes between two differently laid out tensors, of values of any size. Offsets and steps in bytes; step_in may be negative.
 struct mn_copy_s8 {
   int32_t offset_in, offset_out;
   int32_t count, step_in, step_out;
   int32_t depth;
   const int32_t *loops;
 };
-void mn_copy_s8(const struct mn_copy_s8 *p, const int8_t *in, int8_t *out);
+void mn_copy_s8(const struct mn_copy_s8 *p, const void *in, void *out);
 
 // out = `row_out` bytes of each row of `row_in`, from `offset` on.
 struct mn_columns_s8 {
   uint16_t in_ring, out_ring;
   int32_t row_in, row_out, offset;
 };
-void mn_columns_s8(const struct mn_columns_s8 *p, const int8_t *in, int8_t *out, int32_t from, int32_t to);
+void mn_columns_s8(const struct mn_columns_s8 *p, const void *in, void *out, int32_t from, int32_t to);
 
 // Each row of `row0` bytes with one of `row1` bytes behind it.
 struct mn_beside_s8 {
   uint16_t ring0, ring1, out_ring;
   int32_t row0, row1;
 };
-void mn_beside_s8(const struct mn_beside_s8 *p, const int8_t *in0, const int8_t *in1, int8_t *out, int32_t from,
-                  int32_t to);
+void mn_beside_s8(const struct mn_beside_s8 *p, const void *in0, const void *in1, void *out, int32_t from, int32_t to);
 
 // out = value for `count` bytes. The input is not read.
 struct mn_fill_s8 {
   int32_t value;
   int32_t count;
 };
-void mn_fill_s8(const struct mn_fill_s8 *p, int8_t *out);
+void mn_fill_s8(const struct mn_fill_s8 *p, void *out);
 
 // out[n][y][x] = in[n][rows[y]][columns[x]], `depth` bytes each.
 struct mn_resize_nearest_s8 {
   int32_t batches, in_h, in_w, out_h, out_w, depth;
   const uint16_t *rows, *columns;
 };
-void mn_resize_nearest_s8(const struct mn_resize_nearest_s8 *p, const int8_t *in, int8_t *out);
+void mn_resize_nearest_s8(const struct mn_resize_nearest_s8 *p, const void *in, void *out);
 
 // Bilinear interpolation at position max(0, i * step + start) of each axis, in 1/1024 pixel; rounds half away from zero.
 struct mn_resize_bilinear_s8 {

@@ -151,6 +151,9 @@ class Work(NamedTuple):
     whole: tuple[float, float]
     per_call: tuple[float, float]
 
+    def twice(self) -> Work:
+        return Work((2 * self.whole[0], 2 * self.whole[1]), (2 * self.per_call[0], 2 * self.per_call[1]))
+
 
 def op_work(op: Op, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...], calls: Sequence[KernelCall],
             table: InstructionTable) -> Work:
@@ -170,6 +173,8 @@ def layer_work(graph: Graph, op_index: int, calls: Sequence[KernelCall], board: 
     """
     op = graph.ops[op_index]
     priced = op_work(op, shapes_of(graph, op), graph.tensors[op.outputs[0]].shape, calls, table)
+    if calls and graph.tensors[op.outputs[0]].dtype == "int16" and calls[0].kernel.endswith("_s8"):
+        priced = priced.twice()             # kernels that move bytes, two for a value
     if not calls or calls[0].kernel in table.per_unit:
         return priced
     if simulator is None:

@@ -12,7 +12,7 @@ import argparse
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +29,11 @@ from mcunas.graph.ir import Graph, Op, Quant, Tensor
 from mcunas.graph.nibbles import with_int4
 from mcunas.graph.shapes import infer
 from mcunas.graph.spec import KINDS
+from mcunas.graph.to_int16 import in_int16
 from mcunas.paths import boards_dir
 
 AT_ONCE = 24                # layers in one firmware
+_IN_INT16 = ("ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")     # and some of _WEIGHTED: those that have kernels for it
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 HOLD_OUT = 4                # every so many layers
 MOST_MACS = 500_000       # of a layer: what an emulated small core does in a second
@@ -70,11 +72,25 @@ def one_op(kind: str, shapes: list[tuple[int, ...]], attrs: dict, constants: dic
 
 
 def layers(count: int = 48) -> Iterator[Graph]:
-    """Layers of small networks, those with weights once more with int4 weights."""
-    for graph in int8_layers(count):
+    """Layers of small networks, those with weights once more with int4 weights, some once more on int16 activations."""
+    for n, graph in enumerate(int8_layers(count)):
         yield graph
-        if graph.ops[0].kind in _WEIGHTED:
+        weighted = graph.ops[0].kind in _WEIGHTED
+        if weighted:
             yield with_int4(graph, [0])
+        if graph.ops[0].kind in _IN_INT16 or (weighted and n % 7 in (0, 2, 5)):
+            yield in_int16(graph)
+        if graph.ops[0].kind == "ADD":
+            yield from _conversions(graph.tensors[graph.inputs[0]].shape)
+
+
+def _conversions(shape: tuple[int, ...]) -> Iterator[Graph]:
+    """QUANTIZE to, from and within int16."""
+    given = one_op("QUANTIZE", [shape], {})
+    wide = (replace(given.tensors[0], dtype="int16", quant=Quant.of(0.0002)),
+            replace(given.tensors[1], dtype="int16", quant=Quant.of(0.0003)))
+    for tensors in ((given.tensors[0], wide[1]), (wide[0], given.tensors[1]), wide):
+        yield given.with_(tensors=tensors)
 
 
 def int8_layers(count: int) -> Iterator[Graph]:
@@ -171,18 +187,35 @@ class Sample:
     cycles: int
 
 
+def batches(graphs: Sequence[Graph], ram_bytes: int) -> Iterator[list[Graph]]:
+    """Layers for one firmware each: at most AT_ONCE, whose inputs and outputs lie in RAM together; without those that are
+    too large even alone."""
+    batch, left = [], ram_bytes
+    for graph in graphs:
+        taken = sum(graph.tensors[t].size_bytes + 4 for t in (*graph.inputs, *graph.outputs))
+        if taken > ram_bytes:
+            continue
+        if len(batch) == AT_ONCE or taken > left:
+            yield batch
+            batch, left = [], ram_bytes
+        batch.append(graph)
+        left -= taken
+    if batch:
+        yield batch
+
+
 def measured(graphs: Sequence[Graph], board: Board, folder: Path) -> dict[str, list[Sample]]:
     """kernel -> the layers that it computed, with every variant that a layer has. Raises ToolMissing, InputError."""
     from mcunas.device import build
     from mcunas.device.profile import profile
 
     rows: dict[str, list[Sample]] = defaultdict(list)
-    for start in range(0, len(graphs), AT_ONCE):
-        graph = together(graphs[start:start + AT_ONCE])
+    for batch in batches(graphs, board.ram_bytes):
+        graph = together(batch)
         ways = [candidates(graph, op, board.isa) for op in graph.ops]
         for turn in range(max(map(len, ways))):
             picked = {i: list(found)[turn] for i, found in enumerate(ways) if turn < len(found)}
-            part = together([graphs[start + i] for i in picked])
+            part = together([batch[i] for i in picked])
             choice = Choice({k: v for k, v in enumerate(picked.values()) if len(ways[list(picked)[k]]) > 1})
             try:
                 found = profile(build(compile_graph(part, board, rewrite=False, choice=choice), board, folder))

@@ -61,10 +61,10 @@ def _libraries(kernel: str, board: Board, goal: str, folder: Path) -> dict[str, 
     own = [str(firmware_dir() / "platform" / f"{SMALL_LIBRARY}.c")] if "-Os" in OPTIMIZE[goal] else []
     _run(PREFIX + "gcc", *board.cflags, "-nostartfiles", "-Wl,--gc-sections", f"-Wl,-e,{kernel}", "-Wl,-Map=linked.map",
          "object.o", *own, "-o", "linked.elf", cwd=folder)
-    return _members((folder / "linked.map").read_text())
+    return linked_members((folder / "linked.map").read_text())
 
 
-def _members(linker_map: str) -> dict[str, int]:
+def linked_members(linker_map: str) -> dict[str, int]:
     """Library member -> bytes of flash that the linker kept of it."""
     kept = linker_map.partition("Linker script and memory map")[2]
     found: dict[str, int] = {}
@@ -136,7 +136,7 @@ def _overheads(board: Board, goal: str, sizes: Sizes, folder: Path) -> tuple[dic
         except DoesNotFit:                                  # a small board measures the small ones
             continue
         image = build(compiled, board, folder / "image")
-        linked = _members((image.folder / "firmware.map").read_text())
+        linked = linked_members((image.folder / "firmware.map").read_text())
         own = set(linked) if own is None else own           # the first network's only kernel needs no library
         schedule = compiled.plan.schedule
         calls = [call for found in schedule.program.calls for call in found]
@@ -154,13 +154,19 @@ def _overheads(board: Board, goal: str, sizes: Sizes, folder: Path) -> tuple[dic
     return dict(zip(("firmware", "call", "stream", "stage", "further"), (round(float(v)) for v in found))), own or set()
 
 
+def size_of(source: Path, board: Board, goal: str, folder: Path) -> tuple[int, dict[str, int], int] | None:
+    """Of a kernel; None for one of another instruction set."""
+    code = _flash_bytes(source, board, goal, folder)
+    if not code:
+        return None
+    return code, _libraries(source.stem, board, goal, folder), _params_bytes(source.stem, board, goal, folder)
+
+
 def _sizes(board: Board, goal: str, folder: Path) -> Sizes:
     sizes: Sizes = {}
     for source in sorted((firmware_dir() / "kernels").glob("*.c")):
-        code = _flash_bytes(source, board, goal, folder)
-        if code:                            # else a kernel for another instruction set
-            sizes[source.stem] = (code, _libraries(source.stem, board, goal, folder),
-                                  _params_bytes(source.stem, board, goal, folder))
+        if found := size_of(source, board, goal, folder):
+            sizes[source.stem] = found
     usual_code, usual_params = (int(np.median([s[i] for s in sizes.values()])) for i in (0, 2))
     return sizes | {tables.DEFAULT: (usual_code, {}, usual_params)}
 
@@ -193,9 +199,13 @@ def _section(section: str, board: Board, sizes: Sizes, found: dict[str, int], ow
     lines += [f"{board.key} = {found['firmware']}"] if found else []
     lines += ["", f"[{section}.members]", *(f"{m} = {n}" for m, n in sorted(members.items())), "", f"[{section}.kernels]"]
     for kernel, (code, needed, params) in sizes.items():
-        names = ", ".join(f'"{m}"' for m in needed if m not in own)
-        lines.append(f"{kernel} = {{ code = {code}, params = {params}, members = [{names}] }}")
+        lines.append(kernel_line(kernel, code, {m: n for m, n in needed.items() if m not in own}, params))
     return "\n".join(lines) + "\n"
+
+
+def kernel_line(kernel: str, code: int, members: dict[str, int], params: int) -> str:
+    names = ", ".join(f'"{m}"' for m in members)
+    return f"{kernel} = {{ code = {code}, params = {params}, members = [{names}] }}"
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ def random_bytes(seed: int, count: int) -> np.ndarray:
 
 
 def random_inputs(seed: int, tensors: Sequence[tuple[tuple[int, ...], str]]) -> list[np.ndarray]:
-    """One array per (shape NHWC, dtype "int8" | "uint8" | "float32")."""
-    sizes = [int(np.prod(shape)) for shape, _ in tensors]
+    """One array per (shape NHWC, dtype "int8" | "uint8" | "int16" | "float32")."""
+    sizes = [int(np.prod(shape)) * (2 if dtype == "int16" else 1) for shape, dtype in tensors]
     stream = random_bytes(seed, sum(sizes))
     arrays, at = [], 0
     for (shape, dtype), size in zip(tensors, sizes):
@@ -34,6 +34,6 @@ def random_inputs(seed: int, tensors: Sequence[tuple[tuple[int, ...], str]]) -> 
         if dtype == "float32":
             array = drawn.view(np.int8).astype(np.float32) * np.float32(1 / 32)
         else:
-            array = drawn.view(dtype)
+            array = np.ascontiguousarray(drawn).view(np.dtype(dtype).newbyteorder("<")).astype(dtype)
         arrays.append(array.reshape(shape))
     return arrays

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 INT8_MIN, INT8_MAX = -128, 127
+WIDE_REACH = 1 << 47            # beyond it an int64 accumulator is not scaled
 _INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
 
 
@@ -64,16 +65,35 @@ def scale_int32(x: np.ndarray, mantissa: np.ndarray | int, shift: np.ndarray | i
     return rounding_shift_right(doubling_high_multiply(wrap32(np.asarray(x, np.int64) << left), mantissa), right)
 
 
+def scale_int64(x: np.ndarray, mantissa: np.ndarray | int, shift: np.ndarray | int) -> np.ndarray:
+    """x, |x| < WIDE_REACH, times the real multiplier (mantissa, shift), shift -31..7, as TFLite scales the sums of
+    int16 x int8: by 15 bits of the mantissa, rounded once, ties up; modulo 2^32."""
+    short = short_multiplier(mantissa)
+    right = 15 - np.asarray(shift, np.int64)
+    return wrap32((np.asarray(x, np.int64) * short + (np.int64(1) << (right - 1))) >> right)
+
+
+def short_multiplier(mantissa: np.ndarray | int) -> np.ndarray:
+    """The mantissa in 15 bits."""
+    whole = np.asarray(mantissa, np.int64)
+    return np.where(whole < 0x7FFF0000, (whole + (1 << 15)) >> 16, 0x7FFF)
+
+
 def clamp_int8(x: np.ndarray, low: int = INT8_MIN, high: int = INT8_MAX) -> np.ndarray:
     return np.clip(x, low, high).astype(np.int8)
 
 
-def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
-    """int8 clamp limits of a fused activation. TFLite: CalculateActivationRangeQuantized."""
+def saturated(x: np.ndarray, dtype: str) -> np.ndarray:
+    """x limited to what the integer type holds."""
+    return np.clip(x, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+
+
+def activation_range(activation: str, scale: float, zero_point: int, dtype: str = "int8") -> tuple[int, int]:
+    """Clamp limits of a fused activation on int8 or int16. TFLite: CalculateActivationRangeQuantized."""
     def quantize(real: float) -> int:
         return zero_point + _round_half_away(np.float32(real) / np.float32(scale))
 
-    low, high = INT8_MIN, INT8_MAX
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     if activation in ("RELU", "RELU6"):
         low = max(low, quantize(0.0))
     if activation == "RELU6":

@@ -18,13 +18,13 @@ from mcunas.graph import fixed_functions
 from mcunas.graph.arithmetic import activation_range, quantize_multiplier, rounding_shift_right, scale_int32
 from mcunas.graph.ir import Graph, Op, Quant
 
-SUM_SHIFT = 20                  # ADD and SUB work on (q - zero point) * 2^20
+SUM_SHIFT, WIDE_SUM_SHIFT = 20, 15      # ADD and SUB work on (q - zero point) * 2^20; int16: * 2^15
 _INT16_MIN, _INT16_MAX = -(1 << 15), (1 << 15) - 1
 
 
 @dataclass(frozen=True)
 class SumParams:
-    """ADD and SUB: out = zero_out + scale(scale(d0) +- scale(d1)), d = (q - zero) * 2^20; then limited to low..high.
+    """ADD and SUB: out = zero_out + scale(scale(d0) +- scale(d1)), d = (q - zero) * 2^left; then limited to low..high.
 
     Each scale is a (mantissa, shift) pair with shift <= 0.
     """
@@ -37,6 +37,16 @@ class SumParams:
     scale_out: tuple[int, int]
     low: int
     high: int
+    left: int = SUM_SHIFT
+
+
+@dataclass(frozen=True)
+class RescaleParams:
+    """QUANTIZE between int8 and int16: out = zero_out + scale(q - zero_in), limited to what the output's type holds."""
+
+    zero_in: int
+    zero_out: int
+    scale: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -64,12 +74,20 @@ def _quants(graph: Graph, op: Op) -> list[tuple[np.float32, int]]:
 def sum_params(graph: Graph, op: Op) -> SumParams:
     """Raises ValueError when TFLite Micro cannot represent the scales (it wants every multiplier below 1)."""
     (s0, z0), (s1, z1), (s_out, z_out) = _quants(graph, op)
-    twice = 2 * float(max(s0, s1))
+    twice, dtype = 2 * float(max(s0, s1)), graph.tensors[op.outputs[0]].dtype
+    left = WIDE_SUM_SHIFT if dtype == "int16" else SUM_SHIFT
     first, second, out = (quantize_multiplier(r) for r in (
-        float(s0) / twice, float(s1) / twice, twice / ((1 << SUM_SHIFT) * float(s_out))))
+        float(s0) / twice, float(s1) / twice, twice / ((1 << left) * float(s_out))))
     if any(shift > 0 for _, shift in (first, second, out)):
         raise ValueError(f"the output scale {s_out:g} is too small for inputs of scale {s0:g} and {s1:g}")
-    return SumParams(z0, z1, z_out, first, second, out, *activation_range(op.attrs["activation"], float(s_out), z_out))
+    low, high = activation_range(op.attrs["activation"], float(s_out), z_out, dtype)
+    return SumParams(z0, z1, z_out, first, second, out, low, high, left)
+
+
+def rescale_params(graph: Graph, op: Op) -> RescaleParams:
+    """Raises ValueError when the scaled value leaves int32."""
+    (s_in, z_in), (s_out, z_out) = _quants(graph, op)
+    return RescaleParams(z_in, z_out, _rescale(float(s_in) / float(s_out), graph.tensors[op.inputs[0]].dtype))
 
 
 def product_params(graph: Graph, op: Op) -> ProductParams:
@@ -92,9 +110,9 @@ def unary_table(graph: Graph, op: Op) -> np.ndarray:
     return np.clip(_UNARY[op.kind](graph, op, q), limits.min, limits.max).astype(result.dtype)
 
 
-def _rescale(scale: float) -> tuple[int, int]:
+def _rescale(scale: float, dtype: str = "int8") -> tuple[int, int]:
     found = quantize_multiplier(scale)
-    if found[1] > 23:           # |q - zero point| < 2^8
+    if found[1] > (15 if dtype == "int16" else 23):         # |q - zero point| <= 2^15, < 2^8
         raise ValueError(f"a ratio of scales of {scale:g} is too large")
     return found
 

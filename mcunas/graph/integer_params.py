@@ -20,7 +20,7 @@ from mcunas.graph.shapes import axis_padding, window
 
 @dataclass(frozen=True, eq=False)
 class Requant:
-    """Scaling of an int32 accumulator to the int8 output of a layer with weights.
+    """Scaling of the accumulator to the output of a layer with weights: int32 to int8, or int64 to int16.
 
     multiplier, shift: int64 (C,) per output channel or (1,) for all. low, high: clamp limits of the activation.
     """
@@ -81,7 +81,7 @@ def requant(graph: Graph, op: Op) -> Requant:
     output_scale, output_zero = graph.tensors[op.outputs[0]].quant.per_tensor
     scales = graph.tensors[op.inputs[1]].quant.scale
     pairs = [quantize_multiplier(input_scale * float(s) / output_scale) for s in scales]
-    low, high = activation_range(op.attrs["activation"], output_scale, output_zero)
+    low, high = activation_range(op.attrs["activation"], output_scale, output_zero, graph.tensors[op.outputs[0]].dtype)
     return Requant(np.array([m for m, _ in pairs], np.int64), np.array([s for _, s in pairs], np.int64),
                    input_zero, output_zero, low, high)
 
@@ -99,7 +99,8 @@ def sliding_window(graph: Graph, op: Op) -> Window:
 
 def pool_range(graph: Graph, op: Op) -> tuple[int, int]:
     """Clamp limits of a pool's fused activation."""
-    return activation_range(op.attrs["activation"], *graph.tensors[op.outputs[0]].quant.per_tensor)
+    result = graph.tensors[op.outputs[0]]
+    return activation_range(op.attrs["activation"], *result.quant.per_tensor, result.dtype)
 
 
 def softmax(graph: Graph, op: Op) -> SoftmaxParams:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from mcunas.graph import integer_params, limits_tensor
+from mcunas.graph.arithmetic import WIDE_REACH
 from mcunas.graph.ir import Graph, Op
 
 _MAX_SHIFT = 30                  # a left shift by 31 overflows the constant that TFLite Micro multiplies by
+_MAX_WIDE_SHIFT = 7              # of the int64 sums of layers on int16 activations
 _MAX_SOFTMAX_DEPTH = 4095        # the Q12.19 sum of more exponentials can leave int32
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 
@@ -20,7 +22,11 @@ def check(graph: Graph, op: Op) -> None:
     if op.attrs.get("activation", "NONE") in ("RELU6", "RELU_N1_TO_1"):
         _activation(op.attrs["activation"], graph.tensors[op.outputs[0]].quant.per_tensor[0])
     if op.kind in _WEIGHTED:
-        _multipliers(integer_params.requant(graph, op).shift)
+        p = integer_params.requant(graph, op)
+        if graph.tensors[op.outputs[0]].dtype == "int16":
+            _wide_sums(graph, op, p)
+        else:
+            _multipliers(p.shift)
     if op.kind == "DEPTHWISE_CONV_2D" and len(op.inputs) == 3 and op.inputs[2] < 0:
         raise ValueError("TFLite Micro crashes on an empty bias input here; leave the third input out")
     if op.kind == "FULLY_CONNECTED" and graph.tensors[op.inputs[1]].dtype == "int4":
@@ -43,6 +49,16 @@ def _activation(activation: str, scale: float) -> None:
 def _multipliers(shift: np.ndarray) -> None:
     if (shift > _MAX_SHIFT).any():
         raise ValueError(f"the input's (and weights') scale is more than 2^{_MAX_SHIFT} times the output's")
+
+
+def _wide_sums(graph: Graph, op: Op, p: integer_params.Requant) -> None:
+    if (p.shift > _MAX_WIDE_SHIFT).any():
+        raise ValueError(f"the input's (and weights') scale is more than 2^{_MAX_WIDE_SHIFT} times the output's")
+    weights = np.abs(graph.tensors[op.inputs[1]].data.astype(np.int64))
+    sums = weights.sum(axis=(0, 1, 2) if op.kind == "DEPTHWISE_CONV_2D" else tuple(range(1, weights.ndim)))
+    bias = graph.tensors[integer_params.bias_input(op)].data
+    if (bias <= -WIDE_REACH).any() or (bias >= WIDE_REACH).any() or (np.abs(bias) + (sums << 15) >= WIDE_REACH).any():
+        raise ValueError("a sum of products and bias may leave 48 bits, beyond which TFLite Micro's result is undefined")
 
 
 def _one_scale(graph: Graph, op: Op) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mcunas.graph.elementwise_params import product_params, sum_params, unary_table
+from mcunas.graph.elementwise_params import product_params, rescale_params, sum_params, unary_table
 from mcunas.graph.ir import Graph, Op
 from mcunas.graph.resize_params import bilinear_axis
 from mcunas.graph.shapes import squeezed_axes
@@ -39,6 +39,13 @@ def check(graph: Graph, op: Op) -> None:
 def _unary(graph: Graph, op: Op) -> None:
     if graph.tensors[op.inputs[0]].dtype != "float32":
         unary_table(graph, op)
+
+
+def _quantize(graph: Graph, op: Op) -> None:
+    if "int16" in {graph.tensors[t].dtype for t in (op.inputs[0], op.outputs[0])}:
+        rescale_params(graph, op)
+    else:
+        _unary(graph, op)
 
 
 def _relu6(graph: Graph, op: Op) -> None:
@@ -93,7 +100,7 @@ def _squeeze(graph: Graph, op: Op) -> None:
 
 
 _CHECKS: dict[str, Callable[[Graph, Op], object]] = {
-    "ADD": sum_params, "SUB": sum_params, "MUL": product_params, "RELU6": _relu6, "QUANTIZE": _unary, "RELU": _unary,
+    "ADD": sum_params, "SUB": sum_params, "MUL": product_params, "RELU6": _relu6, "QUANTIZE": _quantize, "RELU": _unary,
     "LEAKY_RELU": _unary, "HARD_SWISH": _unary, "LOGISTIC": _unary, "TANH": _unary, "CONCATENATION": _concatenation,
     "RESIZE_BILINEAR": _bilinear, "RESIZE_NEAREST_NEIGHBOR": _nearest, "STRIDED_SLICE": _strided_slice,
     "EXPAND_DIMS": _expand_dims, "SQUEEZE": _squeeze,

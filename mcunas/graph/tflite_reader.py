@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reader for int8 .tflite files through TFLite Micro's own schema module (shipped in the tflite-micro wheel).
+"""Reader for .tflite files of int8, or with int16 activations, through TFLite Micro's own schema module (shipped in its
+wheel).
 
 The flatbuffers runtime does not verify a file, so everything read here is bounded and a malformed file of any kind
 ends as one InputError.
@@ -130,7 +131,7 @@ def _read(data: bytes, name: str, label: str) -> Graph:
 
 
 def _only_int8(graph: Graph, label: str) -> None:
-    if graph.ops and not any(t.dtype == "int8" for t in graph.tensors):
+    if graph.ops and not any(t.dtype in ("int8", "int16") for t in graph.tensors):
         kinds = sorted({t.dtype for t in graph.tensors if not t.is_const})
         raise InputError(f"the model is {' and '.join(kinds)}, not int8", where=label,
                          fix="quantize it to int8 first: mcunas import MODEL --representative DATA.npz")

@@ -75,6 +75,7 @@ def _verify_tensor(tensor: Tensor, name: str) -> None:
     if not quant.is_per_tensor:
         _require(0 <= quant.axis < len(tensor.shape) and tensor.shape[quant.axis] == quant.scale.size,
                  f"{quant.scale.size} scales do not fit axis {quant.axis} of {tensor.shape}", where)
+    _require(tensor.dtype != "int16" or bool((quant.zero_point == 0).all()), "an int16 tensor has a zero point of 0", where)
     limits = {"int8": (-128, 127), "uint8": (0, 255), "int4": (nibbles.LOW, nibbles.HIGH)}.get(tensor.dtype)
     if limits:
         _require(bool(((quant.zero_point >= limits[0]) & (quant.zero_point <= limits[1])).all()),
@@ -135,10 +136,12 @@ def _verify_types(graph: Graph, op: Op, where: str) -> None:
     for t in data:
         for out in op.outputs:
             pair = (tensors[t].dtype, tensors[out].dtype)
-            _require(pair in spec.dtypes, f'"{tensors[t].name}" is {pair[0]} and the output {pair[1]}', where,
-                     "quantize the model to int8 throughout (float32 only at its borders)")
+            fix = ("put a QUANTIZE between int8 and int16" if set(pair) == {"int8", "int16"} else
+                   "this op has no kernel for int16: QUANTIZE its input to int8" if "int16" in pair else
+                   "quantize the model to int8 throughout (float32 only at its borders)")
+            _require(pair in spec.dtypes, f'"{tensors[t].name}" is {pair[0]} and the output {pair[1]}', where, fix)
     for t in (*data, *op.outputs):
-        if tensors[t].dtype in ("int8", "uint8"):
+        if tensors[t].dtype in ("int8", "uint8", "int16"):
             _require(tensors[t].quant is not None and tensors[t].quant.is_per_tensor,
                      f'tensor "{tensors[t].name}" needs one scale and zero point', where)
     if spec.same_quant:
@@ -154,17 +157,19 @@ def _verify_types(graph: Graph, op: Op, where: str) -> None:
 
 
 def _verify_weights(graph: Graph, op: Op, where: str) -> None:
-    weights = graph.tensors[op.inputs[1]]
-    possible = ("int8",) if op.kind == "TRANSPOSE_CONV" else ("int8", "int4")
+    weights, wide = graph.tensors[op.inputs[1]], graph.tensors[op.outputs[0]].dtype == "int16"
+    possible = ("int8",) if wide or op.kind == "TRANSPOSE_CONV" else ("int8", "int4")
     _require(weights.dtype in possible, f"weights are {weights.dtype}, not {' or '.join(possible)}", where,
              "quantize the model to int8")
     quant = weights.quant
     axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0
     _require(quant is not None and (quant.zero_point == 0).all(), "weights need a scale and zero point 0", where)
     _require(quant.is_per_tensor or quant.axis == axis, f"weights must be quantized along axis {axis}", where)
-    position = 3 if op.kind == "TRANSPOSE_CONV" else 2
-    if len(op.inputs) > position and op.inputs[position] >= 0:
+    position, wanted = (3 if op.kind == "TRANSPOSE_CONV" else 2), "int64" if wide else "int32"
+    has_bias = len(op.inputs) > position and op.inputs[position] >= 0
+    _require(has_bias or not wide, "a layer on int16 activations needs an int64 bias", where, "give it one of zeros")
+    if has_bias:
         bias = graph.tensors[op.inputs[position]]
         outputs = weights.shape[axis]
-        _require(bias.dtype == "int32" and bias.shape == (outputs,),
-                 f"bias is {bias.dtype} {bias.shape}, not int32 ({outputs},)", where)
+        _require(bias.dtype == wanted and bias.shape == (outputs,),
+                 f"bias is {bias.dtype} {bias.shape}, not {wanted} ({outputs},)", where)

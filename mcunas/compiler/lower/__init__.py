@@ -110,22 +110,24 @@ Lowering = Callable[[Graph, Op], "list[KernelCall] | None"]
 _LOWERINGS: dict[tuple[str, str], Lowering] = {}
 
 
-def lowers(*kinds: str, isa: str = "scalar") -> Callable[[Lowering], Lowering]:
+def lowers(*kinds: str, isa: str = "scalar", of_any_size: bool = False) -> Callable[[Lowering], Lowering]:
     """Register a lowering for op kinds. An op may become several calls (CONCATENATION) or none (RESHAPE).
 
-    "CONV_2D int4" is a kind of its own here: the layer with int4 weights.
+    "CONV_2D int4" is a kind of its own here: the layer with int4 weights; "CONV_2D int16": on int16 activations.
+    of_any_size: it serves int16 activations as well.
 
     A lowering for "dsp" or "mve" may return None: the next plainer one then takes the op.
     """
     def register(function: Lowering) -> Lowering:
-        _LOWERINGS.update({(kind, isa): function for kind in kinds})
+        for kind in (*kinds, *(f"{kind} int16" for kind in kinds if of_any_size)):
+            _LOWERINGS[kind, isa] = function
         return function
     return register
 
 
 def _kind(graph: Graph, op: Op) -> str:
-    packed = any(t >= 0 and graph.tensors[t].dtype == "int4" for t in op.inputs)
-    return f"{op.kind} int4" if packed else op.kind
+    dtypes = {graph.tensors[t].dtype for t in (*op.inputs, *op.outputs) if t >= 0}
+    return op.kind + next((f" {dtype}" for dtype in ("int16", "int4") if dtype in dtypes), "")
 
 
 def candidates(graph: Graph, op: Op, isa: str) -> dict[str, list[KernelCall]]:
@@ -153,4 +155,16 @@ def lower(graph: Graph, op: Op, isa: str = "scalar", variant: str | None = None)
     raise KeyError(f"{kind} has no lowering {variant or isa!r}")
 
 
-from mcunas.compiler.lower import convolution, dsp, dsp_simple, elementwise, int4, movement, mve, pooling, resize, scalar  # noqa: E402,F401  registration
+from mcunas.compiler.lower import (  # noqa: E402,F401  registration
+    convolution,
+    dsp,
+    dsp_simple,
+    elementwise,
+    int4,
+    int16,
+    movement,
+    mve,
+    pooling,
+    resize,
+    scalar,
+)

@@ -14,30 +14,31 @@ from mcunas.graph.elementwise_params import product_params, sum_params, unary_ta
 from mcunas.graph.ir import Graph, Op
 
 
-def _rows(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+def row_of(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
     """(rows, shape of a row): an image's rows; anything else counts as one row."""
     if len(shape) == 4 and shape[0] == 1 and shape[1] <= UINT16_MAX:
         return shape[1], shape[2:]
     return 1, shape
 
 
-def _binary(graph: Graph, op: Op, kernel: str, params: dict) -> list[KernelCall]:
+def binary(graph: Graph, op: Op, kernel: str, params: dict, item_bytes: int = 1) -> list[KernelCall]:
+    """A kernel with a `pair` among its members, whose two operands' values have item_bytes."""
     out = graph.tensors[op.outputs[0]].shape
-    count, row = _rows(out)
+    count, row = row_of(out)
     pair, steps, inputs = {}, [], []
     for k, t in enumerate(op.inputs):
         shape = (1,) * (len(out) - len(graph.tensors[t].shape)) + graph.tensors[t].shape
         own = shape[len(out) - len(row):]
         rows = 1 if count == 1 else shape[1]
         steps.append([s if d > 1 else 0 for s, d in zip(dense_steps(own), own)])
-        inputs.append(RowInput(rows, prod(own), f"pair.ring{k}", stride=int(rows == count)))
+        inputs.append(RowInput(rows, prod(own) * item_bytes, f"pair.ring{k}", stride=int(rows == count)))
         pair |= {f"ring{k}": rows, f"row{k}": prod(own)}
     pair |= {"out_ring": count, "row_out": prod(row), **loop_params(merged(row, *steps), ("step0", "step1"))}
     # Outer loops inside a row run upwards in any case.
-    over = Overlap(0, prod(row) if pair["depth"] else 0)
+    over = Overlap(0, prod(row) * item_bytes if pair["depth"] else 0)
     overlaps = tuple(over if graph.tensors[t].elements == prod(out) else Overlap() for t in op.inputs)
     params = params | {f"pair.{name}": value for name, value in pair.items()}
-    whole = Rows(count, prod(row), tuple(inputs), "pair.out_ring")
+    whole = Rows(count, prod(row) * item_bytes, tuple(inputs), "pair.out_ring")
     return [KernelCall(kernel, params, op.inputs, op.outputs, rows=whole, overlap=overlaps)]
 
 
@@ -49,26 +50,26 @@ def _sum(graph: Graph, op: Op) -> list[KernelCall]:
               "negate": 0 if op.kind == "ADD" else -1}
     for name, (mantissa, shift) in scales.items():
         params |= {f"mantissa{name}": mantissa, f"shift{name}": -shift}
-    return _binary(graph, op, "mn_add_s8", params)
+    return binary(graph, op, "mn_add_s8", params)
 
 
 @lowers("MUL")
 def _product(graph: Graph, op: Op) -> list[KernelCall]:
     p = product_params(graph, op)
-    return _binary(graph, op, "mn_mul_s8", {
+    return binary(graph, op, "mn_mul_s8", {
         "zero0": p.zero0, "zero1": p.zero1, "zero_out": p.zero_out, "low": p.low, "high": p.high,
         "mantissa": p.scale_out[0], "shift": p.scale_out[1]})
 
 
 @lowers("MAXIMUM", "MINIMUM")
 def _extreme(graph: Graph, op: Op) -> list[KernelCall]:
-    return _binary(graph, op, "mn_minmax_s8", {"maximum": int(op.kind == "MAXIMUM")})
+    return binary(graph, op, "mn_minmax_s8", {"maximum": int(op.kind == "MAXIMUM")})
 
 
 @lowers("LOGISTIC", "TANH", "RELU", "RELU6", "HARD_SWISH", "LEAKY_RELU")
 def _unary(graph: Graph, op: Op) -> list[KernelCall]:
     table = Table("uint8_t", unary_table(graph, op).view(np.uint8), "table")
-    count, row = _rows(graph.tensors[op.outputs[0]].shape)
+    count, row = row_of(graph.tensors[op.outputs[0]].shape)
     params: dict[str, Any] = {"in_ring": count, "out_ring": count, "count": prod(row), "table": table}
     rows = Rows(count, prod(row), (RowInput(count, prod(row), "in_ring"),))
     return [KernelCall("mn_lut_s8", params, op.inputs, op.outputs, rows=rows, overlap=(Overlap(0, 0),))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, lowers
-from mcunas.compiler.lower.elementwise import _rows as image_rows
+from mcunas.compiler.lower.elementwise import row_of
 from mcunas.compiler.lower.linear_form import linear_form
 from mcunas.graph.elementwise_params import sum_params
 from mcunas.graph.ir import Graph, Op
@@ -18,7 +18,7 @@ def _sum(graph: Graph, op: Op) -> list[KernelCall] | None:
     form = linear_form(p, 1 if op.kind == "ADD" else -1)
     if form is None or any(graph.tensors[t].shape != shape for t in op.inputs) or p.low > p.high:
         return None
-    height, row = image_rows(shape)
+    height, row = row_of(shape)
     count = prod(row)
     params = {"ring0": height, "ring1": height, "out_ring": height, "count": count, "factor0": form[0],
               "factor1": form[1], "constant": form[2], "shift": form[3], "low": p.low, "high": p.high}

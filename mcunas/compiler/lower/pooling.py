@@ -34,23 +34,25 @@ def mean(graph: Graph, op: Op) -> list[KernelCall]:
     Means are computed in the order of their first values and never lie behind them, so the output may start where the
     input does.
     """
-    p, shape = integer_params.mean(graph, op), graph.tensors[op.inputs[0]].shape
+    p = integer_params.mean(graph, op)
     if p.count > _MAX_MEAN_COUNT:
         raise InputError(f"a mean over {p.count} values, the kernel takes up to {_MAX_MEAN_COUNT}", where="MEAN")
-    loops: dict[bool, list[tuple[int, int]]] = {False: [], True: []}
+    params = {**mean_loops(graph, op, p.axes), "offset": -p.input_zero_point * p.count, "multiplier": p.multiplier,
+              "shift": p.shift, "output_zero_point": p.output_zero_point}
+    return [KernelCall("mn_mean_s8", params, (op.inputs[0],), op.outputs, macs=graph.tensors[op.inputs[0]].elements,
+                       overlap=(Overlap(0),))]
+
+
+def mean_loops(graph: Graph, op: Op, reduced_axes: tuple[int, ...]) -> dict[str, Any]:
+    """The members of a mean's struct that say what is summed."""
+    shape, loops = graph.tensors[op.inputs[0]].shape, {False: [], True: []}
     axes = [a for a in range(len(shape)) if shape[a] > 1]
-    for reduced, run in groupby(axes, lambda a: a in p.axes):
+    for reduced, run in groupby(axes, lambda a: a in reduced_axes):
         members = list(run)
         loops[reduced].append((prod(shape[a] for a in members), prod(shape[members[-1] + 1:])))
     keep, reduce = ([(1, 0)] * (_LOOPS - len(found)) + found for found in (loops[False], loops[True]))
-    params: dict[str, Any] = {
-        "keep": tuple(n for n, _ in keep), "keep_stride": tuple(s for _, s in keep),
-        "reduce": tuple(n for n, _ in reduce), "reduce_stride": tuple(s for _, s in reduce),
-        "offset": -p.input_zero_point * p.count, "multiplier": p.multiplier, "shift": p.shift,
-        "output_zero_point": p.output_zero_point,
-    }
-    return [KernelCall("mn_mean_s8", params, (op.inputs[0],), op.outputs, macs=prod(shape),
-                       overlap=(Overlap(0),))]
+    return {"keep": tuple(n for n, _ in keep), "keep_stride": tuple(s for _, s in keep),
+            "reduce": tuple(n for n, _ in reduce), "reduce_stride": tuple(s for _, s in reduce)}
 
 
 @lowers("SOFTMAX")

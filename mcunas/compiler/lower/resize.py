@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Table, lowers
-from mcunas.graph.ir import Graph, Op
+from mcunas.graph.ir import ITEM_BYTES, Graph, Op
 from mcunas.graph.resize_params import bilinear_axis, nearest_sources
 
 
@@ -17,11 +17,12 @@ def _sizes(graph: Graph, op: Op) -> dict[str, Any]:
     return {"batches": n, "in_h": in_h, "in_w": in_w, "out_h": out_h, "out_w": out_w, "depth": depth}
 
 
-@lowers("RESIZE_NEAREST_NEIGHBOR")
+@lowers("RESIZE_NEAREST_NEIGHBOR", of_any_size=True)
 def _nearest(graph: Graph, op: Op) -> list[KernelCall]:
     sizes = _sizes(graph, op)
     rows, columns = (nearest_sources(op, sizes[f"in_{a}"], sizes[f"out_{a}"]).astype(np.uint16) for a in "hw")
     tables = {"rows": Table("uint16_t", rows, "table"), "columns": Table("uint16_t", columns, "table")}
+    sizes["depth"] *= ITEM_BYTES[graph.tensors[op.outputs[0]].dtype]         # it copies bytes
     return [KernelCall("mn_resize_nearest_s8", sizes | tables, op.inputs[:1], op.outputs)]
 
 

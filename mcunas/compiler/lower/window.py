@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mcunas.compiler.lower import KernelCall, RowInput, Rows
+from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows
 from mcunas.compiler.lower.overlap import window_overlap
 from mcunas.compiler.lower.steps import Shape, steppable
 from mcunas.errors import InputError
 from mcunas.graph.integer_params import Window
-from mcunas.graph.ir import Graph, Op
+from mcunas.graph.ir import ITEM_BYTES, Graph, Op
 
 UINT16_MAX, _INT32_MAX = (1 << 16) - 1, (1 << 31) - 1
 
@@ -46,11 +46,13 @@ def image_calls(graph: Graph, op: Op, kernel: str, params: dict, win: Window, ma
     x, y = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
     params = {**params, **window_fields(graph, op, win),
               **halfwords(graph, op, in_ring=x[1], out_ring=y[1], in_h=x[1], in_w=x[2], out_w=y[2])}
-    reach = (win.kernel[0] - 1) * win.dilation[0] + 1
+    reach, item = (win.kernel[0] - 1) * win.dilation[0] + 1, ITEM_BYTES[graph.tensors[op.inputs[0]].dtype]
 
     def at(xs: Shape, ys: Shape) -> KernelCall:
-        rows = Rows(y[1], y[2] * ys[3], (RowInput(x[1], x[2] * xs[3], "in_ring", win.stride[0], win.pad[0], reach),))
-        overlap = (window_overlap(xs, ys, win, by_channel and (xs, ys) == (x, y)),) if x[0] == 1 else ()
+        rows = Rows(y[1], y[2] * ys[3] * item, (RowInput(x[1], x[2] * xs[3] * item, "in_ring", win.stride[0], win.pad[0],
+                                                         reach),))
+        over = window_overlap(xs, ys, win, by_channel and (xs, ys) == (x, y))
+        overlap = (Overlap(over.input_above * item, over.output_above * item),) if x[0] == 1 else ()
         steps = halfwords(graph, op, in_step=xs[3], out_step=ys[3]) if has_steps else {}
         return KernelCall(kernel, params | steps, op.inputs[:1], op.outputs, macs=macs // x[0], rows=rows, overlap=overlap,
                           images=x[0])

@@ -12,6 +12,8 @@ A channel is dead when its value is known beforehand and every reader can do wit
    class; a class is *kept* when any of its channels is needed, or belongs to a graph input or output, or to an op
    whose channels cannot be taken out one by one.
 
+Layers on int16 activations keep all their channels: `ranges` knows bytes only.
+
 With a grain above 1 some stay, so that a tensor's count is a multiple of it where it had as many: kernels that take four
 channels at a time need more cycles for 15 than for 16.
 
@@ -54,7 +56,7 @@ def _without_dead_channels(graph: Graph, grain: int) -> Graph:
     ranges = channel_ranges(graph)
     layers = {i: _layer(graph, op, ranges) for i, op in enumerate(graph.ops) if op.kind in WEIGHTED}
     needed = _needed(graph, layers)
-    kept = _kept(graph, needed, grain)
+    kept = _kept(graph, layers, needed, grain)
     if grain == 1 and all(mask.all() for mask in kept.values()):
         return graph
     after = cut(graph, layers, needed, kept)
@@ -64,7 +66,7 @@ def _without_dead_channels(graph: Graph, grain: int) -> Graph:
 def _layer(graph: Graph, op: Op, ranges: dict) -> Layer | None:
     """What a layer with weights needs of its input; None for those whose channels cannot be told apart."""
     weights = tap_weights(graph, op)
-    if weights is None:
+    if weights is None or data_input(op) not in ranges:
         return None
     p, (low, high), out = requant(graph, op), ranges[data_input(op)], ranges[op.outputs[0]]
     constant = out[0] == out[1]
@@ -109,15 +111,16 @@ def _needed(graph: Graph, layers: dict[int, Layer | None]) -> dict[int, np.ndarr
     return needed
 
 
-def _kept(graph: Graph, needed: dict[int, np.ndarray], grain: int) -> dict[int, np.ndarray]:
+def _kept(graph: Graph, layers: dict[int, Layer | None], needed: dict[int, np.ndarray], grain: int) -> dict[int, np.ndarray]:
     """Tensor index -> bool (C,): the channels that stay. None of a tensor whose readers all do without it."""
     classes = _Classes(graph)
     pinned = {*graph.inputs, *graph.outputs}
-    for op in graph.ops:
+    for index, op in enumerate(graph.ops):
+        if op.kind in WEIGHTED and layers[index] is None:
+            pinned.update((data_input(op), op.outputs[0]))
         if op.kind in DENSE:
-            if tap_weights(graph, op) is None:
-                pinned.update((data_input(op), op.outputs[0]))
-        elif (found := links(graph, op)) is None:
+            continue
+        if (found := links(graph, op)) is None:
             pinned.update((*op.outputs, *(op.inputs[i] for i in data_positions(op))))
         else:
             for link in found:

@@ -39,7 +39,8 @@ def folded_ops(graph: Graph) -> tuple[Op, ...]:
         if amounts[[0, 3]].any():
             continue
         ranges = ranges or channel_ranges(graph)
-        never_below = bool((ranges[pad.inputs[0]][0] >= graph.tensors[result].quant.per_tensor[1]).all())
+        never_below = pad.inputs[0] in ranges and bool(
+            (ranges[pad.inputs[0]][0] >= graph.tensors[result].quant.per_tensor[1]).all())
         folded = {r: _folded(graph, pad, graph.ops[r], amounts.tolist()[1:3], never_below)
                   for r in readers.get(result, [])}
         if folded and all(op is not None for op in folded.values()):

@@ -28,21 +28,22 @@ def channel_ranges(graph: Graph) -> dict[int, Range]:
     """Tensor index -> its range, for every tensor of 8 bits that carries values (activations and constant operands)."""
     found: dict[int, Range] = {}
     for t in graph.inputs:
-        _set(graph, found, t, _any(graph.tensors[t]))
+        if _has_bytes(graph.tensors[t]):
+            found[t] = _any(graph.tensors[t])
     for op in graph.ops:
         for position in data_positions(op):
             t = op.inputs[position]
-            if graph.tensors[t].is_const and t not in found:
+            if graph.tensors[t].is_const and t not in found and _has_bytes(graph.tensors[t]):
                 data = graph.tensors[t].data.astype(np.int64).reshape(-1, channels(graph.tensors[t]))
-                _set(graph, found, t, (data.min(axis=0), data.max(axis=0)))
+                found[t] = data.min(axis=0), data.max(axis=0)
         for t in op.outputs:
-            _set(graph, found, t, _transfer(graph, op, t, found))
+            if _has_bytes(graph.tensors[t]):
+                found[t] = _transfer(graph, op, t, found)
     return found
 
 
-def _set(graph: Graph, found: dict[int, Range], t: int, value: Range) -> None:
-    if graph.tensors[t].dtype in ("int8", "uint8"):
-        found[t] = value
+def _has_bytes(tensor: Tensor) -> bool:
+    return tensor.dtype in ("int8", "uint8")
 
 
 def _any(tensor: Tensor) -> Range:

@@ -2,24 +2,26 @@
 """Reference of the layers with weights: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, TRANSPOSE_CONV.
 
 Products are summed tap by tap in float64 (exact below 2^53), wrapped to int32 as TFLite Micro's accumulator is, and
-scaled with double rounding. Padding counts as the input's zero point, so it adds nothing.
+scaled with double rounding; on int16 activations its accumulator is int64 and scaling rounds once. Padding counts as the
+input's zero point, so it adds nothing.
 """
 from __future__ import annotations
 
 import numpy as np
 
-from mcunas.graph.arithmetic import clamp_int8, scale_int32, wrap32
+from mcunas.graph.arithmetic import scale_int32, scale_int64, wrap32
 from mcunas.graph.integer_params import requant, sliding_window
 from mcunas.graph.ir import Graph, Op
 from mcunas.graph.reference import Values, executes
 
 
 def _finish(graph: Graph, op: Op, total: np.ndarray, bias: np.ndarray | None) -> list[np.ndarray]:
-    """Accumulators (float64, channels last) to the int8 output."""
-    p = requant(graph, op)
-    acc = wrap32(total.astype(np.int64) + (0 if bias is None else bias.astype(np.int64)))
-    scaled = wrap32(scale_int32(acc, p.multiplier, p.shift) + p.output_zero_point)
-    return [clamp_int8(scaled, p.low, p.high)]
+    """Accumulators (float64, channels last) to the output."""
+    p, dtype = requant(graph, op), graph.tensors[op.outputs[0]].dtype
+    acc = total.astype(np.int64) + (0 if bias is None else bias.astype(np.int64))
+    scaled = (scale_int64(acc, p.multiplier, p.shift) if dtype == "int16" else
+              wrap32(scale_int32(wrap32(acc), p.multiplier, p.shift) + p.output_zero_point))
+    return [np.clip(scaled, p.low, p.high).astype(dtype)]
 
 
 def _centred(graph: Graph, tensor: int, x: np.ndarray) -> np.ndarray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcunas.graph.arithmetic import clamp_int8, scale_int32
-from mcunas.graph.elementwise_params import SUM_SHIFT, product_params, sum_params, unary_table
+from mcunas.graph.arithmetic import clamp_int8, saturated, scale_int32
+from mcunas.graph.elementwise_params import product_params, rescale_params, sum_params, unary_table
 from mcunas.graph.ir import Graph, Op
 from mcunas.graph.reference import Values, executes
 
@@ -13,10 +13,11 @@ from mcunas.graph.reference import Values, executes
 @executes("ADD", "SUB")
 def _sum(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
     p = sum_params(graph, op)
-    a = scale_int32((inputs[0].astype(np.int64) - p.zero0) << SUM_SHIFT, *p.scale0)
-    b = scale_int32((inputs[1].astype(np.int64) - p.zero1) << SUM_SHIFT, *p.scale1)
+    a = scale_int32((inputs[0].astype(np.int64) - p.zero0) << p.left, *p.scale0)
+    b = scale_int32((inputs[1].astype(np.int64) - p.zero1) << p.left, *p.scale1)
     total = a + b if op.kind == "ADD" else a - b
-    return [clamp_int8(scale_int32(total, *p.scale_out) + p.zero_out, p.low, p.high)]
+    out = np.clip(scale_int32(total, *p.scale_out) + p.zero_out, p.low, p.high)
+    return [out.astype(graph.tensors[op.outputs[0]].dtype)]
 
 
 @executes("MUL")
@@ -39,6 +40,10 @@ def _unary(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
 @executes("QUANTIZE")
 def _quantize(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
     """float32 values beyond int32 saturate and NaN becomes the zero point, as on Arm (in C both are undefined)."""
+    result = graph.tensors[op.outputs[0]].dtype
+    if "int16" in (str(inputs[0].dtype), result):
+        p = rescale_params(graph, op)
+        return [saturated(scale_int32(inputs[0].astype(np.int64) - p.zero_in, *p.scale) + p.zero_out, result)]
     if inputs[0].dtype != np.float32:
         return _unary(graph, op, inputs)
     quant = graph.tensors[op.outputs[0]].quant

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcunas.graph.arithmetic import clamp_int8, scale_int32, wrap32
+from mcunas.graph.arithmetic import saturated, scale_int32, wrap32
 from mcunas.graph.integer_params import mean as mean_params
 from mcunas.graph.integer_params import pool_range, sliding_window
 from mcunas.graph.ir import Graph, Op
@@ -31,7 +31,7 @@ def average_pool_2d(graph: Graph, op: Op, values: Values) -> list[np.ndarray]:
         count, total = seen.shape[1] * seen.shape[2], seen.sum(axis=(1, 2))
         magnitude = (np.abs(total) + count // 2) // count
         out[:, oy, ox] = np.where(total > 0, magnitude, -magnitude)
-    return [clamp_int8(out, *pool_range(graph, op))]
+    return [np.clip(out, *pool_range(graph, op)).astype(values[0].dtype)]
 
 
 @executes("MAX_POOL_2D")
@@ -39,11 +39,12 @@ def max_pool_2d(graph: Graph, op: Op, values: Values) -> list[np.ndarray]:
     out = np.empty(graph.tensors[op.outputs[0]].shape, np.int64)
     for oy, ox, seen in _windows(graph, op, values[0]):
         out[:, oy, ox] = seen.max(axis=(1, 2))
-    return [clamp_int8(out, *pool_range(graph, op))]
+    return [np.clip(out, *pool_range(graph, op)).astype(values[0].dtype)]
 
 
 @executes("MEAN")
 def mean(graph: Graph, op: Op, values: Values) -> list[np.ndarray]:
     p = mean_params(graph, op)
     total = wrap32(values[0].sum(axis=p.axes, dtype=np.int64) - p.count * p.input_zero_point)
-    return [clamp_int8(wrap32(scale_int32(total, p.multiplier, p.shift) + p.output_zero_point))]
+    scaled = wrap32(scale_int32(total, p.multiplier, p.shift) + p.output_zero_point)
+    return [saturated(scaled, graph.tensors[op.outputs[0]].dtype)]

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ops on int16 activations: the ops of other strategies on wider values, and QUANTIZE to, from and between them."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from mcunas.graph import Graph, Op, Quant, Tensor
+from mcunas.graph.integer_params import bias_input
+from mcunas.graph.spec import KINDS
+from tests.kernels.bundle import Case
+from tests.kernels.strategies import CASES, _legal
+from tests.kernels.strategies_tensor import ELEMENTWISE, MOVEMENT, RESIZE
+
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_SEEDS = st.integers(0, 2 ** 32 - 1)
+
+
+@st.composite
+def _values(draw, shape: tuple[int, ...]) -> np.ndarray:
+    rng = np.random.default_rng(draw(_SEEDS))
+    return {0: rng.choice([-32768, 32767], shape), 1: np.full(shape, rng.choice([-32768, 32767]))}.get(
+        draw(st.integers(0, 7)), rng.integers(-32768, 32768, shape)).astype(np.int16)
+
+
+@st.composite
+def as_int16(draw, cases: SearchStrategy[Case]) -> Case:
+    """The same op: scales 256 times finer, zero points 0; a layer's bias int64, now and then near 47 bits."""
+    graph, _ = draw(cases)
+    op, tensors = graph.ops[0], list(graph.tensors)
+    weights = op.inputs[1] if op.kind in WEIGHTED else -1
+    for t, tensor in enumerate(tensors):
+        if tensor.dtype == "int8" and t != weights:
+            quant = Quant.of(float(tensor.quant.scale[0] / np.float32(256)))
+            tensors[t] = replace(tensor, dtype="int16", quant=quant,
+                                 data=draw(_values(tensor.shape)) if tensor.is_const else None)
+    if op.kind in WEIGHTED:
+        scale, channels = tensors[weights].quant.scale, tensors[weights].shape[3 if op.kind == WEIGHTED[1] else 0]
+        reach = draw(st.sampled_from([0, *[1 << 20] * 6, 1 << 34, 1 << 46]))
+        data = np.random.default_rng(draw(_SEEDS)).integers(-reach, reach, channels, endpoint=True)
+        quant = Quant((tensors[op.inputs[0]].quant.scale * scale).astype(np.float32), np.zeros(scale.size, np.int64))
+        bias = Tensor("b", data.shape, "int64", quant, data)
+        if bias_input(op) >= 0:
+            tensors[bias_input(op)] = bias
+        else:
+            tensors.append(bias)
+            op = replace(op, inputs=(*op.inputs[:2], len(tensors) - 1))
+    wide = _legal(graph.with_(tensors=tuple(tensors), ops=(op,)))
+    return wide, [draw(_values(wide.tensors[t].shape)) for t in wide.inputs]
+
+
+@st.composite
+def requantize(draw, source: str, result: str) -> Case:
+    """QUANTIZE from one to the other, at ratios of scales around that of their ranges, or anything."""
+    shape = draw(st.sampled_from([(7,), (1, 5, 4, 3), (2, 3, 1, 9), (1, 40)]))
+    scale, usual = draw(st.floats(2.0 ** -12, 16.0, width=32)), {"int8": 1.0, "int16": 256.0}
+    ratio = usual[source] / usual[result] * draw(st.one_of(st.floats(0.25, 4.0), st.sampled_from([0.5, 1.0, 2.0]),
+                                                           st.floats(2.0 ** -14, 2.0 ** 20)))
+    tensors = tuple(Tensor(name, shape, dtype, Quant.of(s, draw(st.integers(-128, 127)) if dtype == "int8" else 0))
+                    for name, dtype, s in (("x", source, scale), ("y", result, float(np.float32(scale * ratio)))))
+    graph = _legal(Graph(tensors, (Op("QUANTIZE", (0,), (1,)),), (0,), (1,)))
+    if source == "int16":
+        return graph, [draw(_values(shape))]
+    return graph, [np.random.default_rng(draw(_SEEDS)).integers(-128, 128, shape).astype(np.int8)]
+
+
+_OTHERS = {**CASES, **ELEMENTWISE, **MOVEMENT, **RESIZE}
+KINDS_OF_INT16 = {kind: as_int16(_OTHERS[kind]) for kind, spec in KINDS.items()
+                  if kind in _OTHERS and ("int16", "int16") in spec.dtypes and kind != "QUANTIZE"}
+KINDS_OF_INT16 |= {f"QUANTIZE {a} {b}": requantize(a, b) for a, b in (("int8", "int16"), ("int16", "int8"),
+                                                                     ("int16", "int16"))}

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ops on int16 activations (16x8): reference, TFLite Micro, and the kernels, byte for byte."""
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcunas.board import Board
+from mcunas.compiler import compile_graph
+from mcunas.cost.measure_code import chain
+from mcunas.device.build import build
+from mcunas.device.host import build_host
+from mcunas.device.run import run
+from mcunas.errors import InputError
+from mcunas.graph import Graph, Op, Quant, Tensor, read_tflite, reference, verify, write_tflite
+from mcunas.graph.to_int16 import can_be_int16, widened
+from tests.kernels.agreement import c_differences
+from tests.kernels.bundle import Case, bundle, draw
+from tests.kernels.int16_strategies import KINDS_OF_INT16
+from tests.kernels.rows_program import RowsProgram
+from tests.kernels.strategies_graph import small_graph
+from tests.oracle import differences
+
+_KINDS = pytest.mark.parametrize("kind", sorted(KINDS_OF_INT16))
+
+
+def _all(count: int, number: int) -> Case:
+    return bundle([case for kind in sorted(KINDS_OF_INT16) for case in draw(KINDS_OF_INT16[kind], count, number)])
+
+
+@_KINDS
+@settings(max_examples=100)
+@given(st.data())
+def test_reference_equals_tflite_micro(kind, data):
+    graph, inputs = data.draw(KINDS_OF_INT16[kind])
+    assert differences(read_tflite(write_tflite(graph)), inputs) == []
+
+
+def test_c_equals_reference(tmp_path):
+    assert c_differences(_all(15, 0), tmp_path) == []
+
+
+def test_pieces_give_the_whole_layer(tmp_path):
+    """Any cut of rows, both directions, ring buffers, over the input."""
+    program = RowsProgram(seed=16)
+    for kind in sorted(KINDS_OF_INT16):
+        for case in draw(KINDS_OF_INT16[kind], 8, 7):
+            program.add(case, "scalar")
+    assert len([kernel for kernel in program.kernels if "_s16" in kernel]) >= 8 and program.run(tmp_path) == []
+
+
+@pytest.mark.skipif(shutil.which("qemu-system-arm") is None or shutil.which("arm-none-eabi-gcc") is None,
+                    reason="needs qemu-system-arm and arm-none-eabi-gcc")
+@pytest.mark.parametrize("key", ["mps2-an385-m0plus", "mps2-an386"])
+def test_firmware_equals_the_reference(key, tmp_path):
+    """All kinds of ops in one firmware, on the emulated core."""
+    graph, inputs = _all(3, 40)
+    board, expected = Board.load(key), reference.run(graph, inputs)
+    found = run(build(compile_graph(graph, board, rewrite=False), board, tmp_path), inputs)
+    assert [graph.where(k) for k, t in enumerate(graph.outputs) if found[k].tobytes() != expected[t].tobytes()] == []
+
+
+def _networks(count: int, number: int) -> list[Case]:
+    """Networks of which every second class of tensors that can be is int16."""
+    found = []
+    for graph, inputs in draw(small_graph(), count, number):
+        some = list(can_be_int16(graph))[len(found) % 2::2]
+        scales = {root: graph.tensors[root].quant.per_tensor[0] / 100 for root in some}
+        found.append((widened(graph, scales), inputs))
+    assert sum(op.kind == "QUANTIZE" for graph, _ in found for op in graph.ops) > count
+    return found
+
+
+def test_widened_networks_equal_tflite_micro():
+    assert [differences(graph, inputs) for graph, inputs in _networks(24, 5)] == [[]] * 24
+
+
+def test_widened_networks_equal_the_reference_after_all_passes(tmp_path):
+    """Over their inputs, among int8 layers that other kernels compute."""
+    graph, inputs = bundle(_networks(40, 31))
+    expected, compiled = reference.run(graph, inputs), compile_graph(graph, Board.load("mps2-an386"), "ram")
+    found, _ = build_host(compiled, tmp_path).run(inputs)
+    wrong = [k for k, t in enumerate(graph.outputs) if found[k].tobytes() != expected[t].tobytes()]
+    assert wrong == [] and any("_s16" in kernel for kernel in compiled.kernels)
+
+
+def test_int16_layers_are_streamed_row_by_row(tmp_path):
+    graph = chain(("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "CONV_2D", "FULLY_CONNECTED"), 24, (4, 12))
+    graph = widened(graph, {t: 0.05 / 128 for t in can_be_int16(graph)})
+    inputs = [np.random.default_rng(0).integers(-128, 128, graph.tensors[0].shape).astype(np.int8)]
+    compiled = compile_graph(graph, Board.load("mps2-an386"), "ram")
+    streamed = {graph.ops[i].kind for step in compiled.plan.schedule.steps if step.stream for i in step.ops}
+    assert {"CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D"} <= streamed
+    found, _ = build_host(compiled, tmp_path).run(inputs)
+    assert found[0].tobytes() == reference.run(graph, inputs)[graph.outputs[0]].tobytes()
+
+
+def _layer(**changes):
+    """A fully connected layer on int16, with some of its tensors replaced."""
+    one = Quant.of(0.01)
+    tensors = {"x": Tensor("x", (1, 4), "int16", one), "w": Tensor("w", (2, 4), "int8", one, np.ones((2, 4), np.int8)),
+               "b": Tensor("b", (2,), "int64", Quant.of(0.0001), np.zeros(2, np.int64)),
+               "y": Tensor("y", (1, 2), "int16", one)}
+    op = Op("FULLY_CONNECTED", (0, 1, 2), (3,), {"activation": "NONE", "keep_dims": False})
+    return Graph(tuple((tensors | changes).values()), (op,), (0,), (3,))
+
+
+_INT4 = Tensor("w", (2, 4), "int4", Quant.of(0.01), np.ones((2, 4), np.int8))
+
+
+@pytest.mark.parametrize(("graph", "reason"), [
+    (_layer(y=Tensor("y", (1, 2), "int8", Quant.of(0.01))), "put a QUANTIZE between"),
+    (_layer(x=Tensor("x", (1, 4), "int16", Quant.of(0.01, 3))), "zero point of 0"),
+    (_layer(w=_INT4), "weights are int4, not int8"),
+    (_layer(b=Tensor("b", (2,), "int32", Quant.of(0.0001), np.zeros(2, np.int32))), "not int64"),
+    (_layer(b=Tensor("b", (2,), "int64", Quant.of(0.0001), np.full(2, 1 << 47))), "48 bits"),
+    (_layer(y=Tensor("y", (1, 2), "int16", Quant.of(1e-7))), "2\\^7"),
+])
+def test_what_the_kernels_cannot_do_is_refused(graph, reason):
+    assert verify(_layer())
+    with pytest.raises(InputError, match=reason):
+        verify(graph)
