@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcunas.board import Board
 from mcunas.budget import Budget
+from mcunas.quantize.choose import Precision
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -46,7 +47,7 @@ class Plan:
     blocks_from: Path | None = None
     cluster: str | None = None
     storage: str | None = None
-    precision: str = "int8"
+    precision: Precision = Precision()
 
     def command(self) -> str:
         """The command line that runs this again."""
@@ -56,7 +57,8 @@ class Plan:
         for name, value in self.settings.items():
             words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
         words += ["--blocks-from", str(self.blocks_from)] if self.blocks_from else []
-        words += ["--precision", self.precision] if self.precision != "int8" else []
+        words += ["--precision", self.precision.mode] if self.precision.mode != "int8" else []
+        words += ["--activations", self.precision.activations] if self.precision.activations else []
         for name, limit, unit in (("ram", self.budget.ram_bytes, ""), ("flash", self.budget.flash_bytes, ""),
                                   ("latency", self.budget.latency_us, " us")):
             words += [f"--{name}", f"{limit:g}{unit}" if unit else str(limit)] if limit else []

@@ -12,7 +12,7 @@ import typer
 from mcunas.cli import options
 from mcunas.cli.output import print_json, print_quantities
 from mcunas.errors import CheckFailed, InputError
-from mcunas.quantize.choose import MODES, WAYS
+from mcunas.quantize.choose import ACTIVATIONS, MODES, WAYS
 from mcunas.search.methods import METHODS
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run
 Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Continue what the folder holds, or start anew.")]
 Bits = Annotated[str, typer.Option("--precision", metavar="|".join(MODES), help=(
     "Of the weights; auto: int8, and int4 in as many layers as the flash asks for."))]
+Activations = Annotated[str, typer.Option("--activations", metavar="|".join(ACTIVATIONS), show_default=False, help=(
+    "What they are rounded to; auto: int16 where int8 costs too much. By default auto with --precision auto, else int8."))]
 By = Annotated[str, typer.Option("--by", metavar="|".join(WAYS), help="What tells --precision auto the layers for int4.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The same road with very little training (about a minute).")]
 
@@ -46,6 +48,7 @@ def search(
     cluster: options.Cluster = None,
     storage: options.Storage = None,
     precision: Bits = "int8",
+    activations: Activations = "",
     seed: options.Seed = 0,
     smoke: Smoke = False,
     resume: Resume = True,
@@ -60,13 +63,14 @@ def search(
     from mcunas.board import Board
     from mcunas.budget import Budget
     from mcunas.cli.road import Plan
+    from mcunas.quantize.choose import Precision
 
     chosen = Board.load(board)
     budget = Budget(ram, flash, latency)
     budget.for_board(chosen)
     travel_and_show(Plan(data or task, chosen, budget, method, out, seed, smoke, resume, start=model,
                          settings=settings_of(settings or ()), jobs=jobs, blocks_from=blocks_from, cluster=cluster,
-                         storage=storage, precision=precision), json)
+                         storage=storage, precision=Precision(precision, activations=activations)), json)
 
 
 def quickstart(
@@ -91,6 +95,7 @@ def quickstart(
 def quantize(
     folder: Folder,
     precision: Bits = "int8",
+    activations: Activations = "",
     by: By = "hessian",
     flash: options.Flash = None,
     resume: Resume = True,
@@ -108,7 +113,7 @@ def quantize(
     from mcunas.tasks.units import written
 
     with ProgressBars() as bars:
-        asked = Precision(precision, by, Budget(flash=flash).flash_bytes)
+        asked = Precision(precision, by, Budget(flash=flash).flash_bytes, activations=activations)
         model = quantize_result(Result.load(folder), progress=bars, resume=resume, precision=asked)
     if json:
         print_json(model.metrics)

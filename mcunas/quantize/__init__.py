@@ -17,8 +17,8 @@ def quantize(result: Result, progress: Progress | None = None, resume: bool = Tr
              precision: Precision | str = "int8") -> QuantizedModel:
     """Fold batch norm, train with quantization in the loop, hand the learned scales to an int8 Graph.
 
-    precision: of the weights. "int8", "int4", or "auto": int8 where the flash allows it; mcunas.quantize.choose.Precision
-    says more of how.
+    precision: "int8", "int4" weights, or "auto": int4 weights where the flash is short, int16 activations where int8 costs
+    too much; mcunas.quantize.choose.Precision says more of how.
     Writes model.tflite and quantize.json into the search's folder; resumes an interrupted training epoch by epoch and
     returns a finished one as it is. Raises InputError, DoesNotFit.
     """

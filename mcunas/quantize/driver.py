@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mcunas import tasks
 from mcunas.atomic import own_folder, write_file
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph import read_tflite
-from mcunas.quantize.choose import Precision, bits_of
+from mcunas.quantize.choose import Precision, bits_of, wide_of
 from mcunas.quantize.model import QuantizedModel, measures
 from mcunas.quantize.precision import flash_bytes_of
 from mcunas.quantize.qat import FakeQuantized
@@ -45,7 +46,9 @@ def run_quantize(result: Any, progress: Any, resume: bool, precision: Precision)
     quantized = FakeQuantized(result.model, images, task.input_quant, task.name)
     bits, facts = bits_of(precision, quantized, result, task)
     if not precision.is_plain:
-        quantized = FakeQuantized(result.model, images, task.input_quant, task.name, bits)
+        fresh = partial(FakeQuantized, result.model, images, task.input_quant, task.name, bits)
+        wide, more = wide_of(precision, fresh, bits, result, task)
+        quantized, facts = fresh(wide), facts | more
     weights, ranges = quantized.parameters()
     optimizer = torch.optim.Adam([{"params": weights, "share": 1.0}, {"params": ranges, "share": 1.0}], lr=schedule.qat_rate)
     epoch, samples, spent = 0, 0, 0.0

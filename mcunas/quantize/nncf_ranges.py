@@ -115,6 +115,15 @@ def weight_quantizer(magnitude: torch.Tensor, rank: int, axis: int, bits: int = 
     return quantizer
 
 
+def wide_quantizer(low: float, high: float) -> SymmetricQuantizer:
+    """NNCF's learnable int16 quantizer for a whole tensor: levels -32767..32767, zero at zero."""
+    quantizer = SymmetricQuantizer(PTQuantizerSpec(16, QuantizationScheme.SYMMETRIC, True, narrow_range=True,
+                                                   half_range=False, scale_shape=(1,), logarithm_scale=True))
+    with torch.no_grad():
+        quantizer._scale_param_storage.fill_(max(abs(low), abs(high), 1e-6)).log_()
+    return quantizer
+
+
 def activation_quant(quantizer: AsymmetricQuantizer) -> tuple[float, int]:
     """(scale, zero point) on int8 of what was learned."""
     _, _, scale, zero_point = quantizer.get_parameters_for_torch_fq()       # on uint8

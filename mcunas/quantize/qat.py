@@ -2,22 +2,26 @@
 """Quantization-aware training on the deployed graph's own edges, and the exact hand-over of what was learned.
 
 The folded network is lowered first; a quantizer then sits behind exactly those fx nodes that are tensors of the int8
-Graph, one per class of tensors that must share a scale. NNCF places and initialises; what it leaves out (the logits, for
-one) gets its quantizer here. Input and softmax-like outputs have fixed scales and do not learn.
+Graph, one per class of tensors that must share a scale, of 8 bits or of 16 (graph/to_int16.py). NNCF places and
+initialises; what it leaves out (the logits, for one) gets its quantizer here. Input and softmax-like outputs have fixed
+scales and do not learn.
 """
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx, nn
 from torch.nn.utils import parametrize
 
+from mcunas.errors import InputError
 from mcunas.graph.from_torch import calibrate
 from mcunas.graph.ir import Graph
 from mcunas.graph.to_int8 import fixed_quants, scale_classes, to_int8
+from mcunas.graph.to_int16 import STEPS, can_be_int16, widened
 from mcunas.graph.torch_lower import Lowered, lower
 from mcunas.quantize import nncf_ranges as nq
 from mcunas.quantize.fold import fold
@@ -70,17 +74,19 @@ class FakeQuantized:
 
     net: a float network in evaluation mode; images: calibration (N, C, H, W); input_quant: the deployed input's. bits:
     module path of the folded network -> 4 for the layers whose weights are int4; the others are int8. None: as the network
-    itself says (space/bits.py).
+    itself says (space/bits.py). wide: names of the Graph's tensors that are int16, with all that share their scales. Raises
+    InputError for others than `can_be_wide`.
     """
 
     def __init__(self, net: nn.Module, images: torch.Tensor, input_quant: tuple[float, int], name: str = "model",
-                 bits: Mapping[str, int] | None = None) -> None:
+                 bits: Mapping[str, int] | None = None, wide: Collection[str] = ()) -> None:
         self.name, self.example, self.input_quant = name, images[:1], input_quant
         self.folded = fold(net, self.example)
         self.bits = marks(self.folded) if bits is None else dict(bits)
         self.lowered = lower(self.folded, self.example, name)
         self.classes = scale_classes(self.lowered.graph)
         self.fixed = fixed_quants(self.lowered.graph, input_quant)
+        self.wide = self._roots(wide)
         self.module = flatten_names(self.lowered.traced)
         ranges, magnitudes = nq.place(flatten_names(self.lowered.traced), images)
         self.quantizers = self._activation_quantizers(images, ranges)
@@ -88,6 +94,20 @@ class FakeQuantized:
         self._insert()
         self._quantize_weights(magnitudes)
         self.train()
+
+    @property
+    def can_be_wide(self) -> dict[str, int]:
+        """Name of a tensor that can be int16 -> its class."""
+        short = [w for w, (path, _) in self.lowered.weight_of.items() if self.bits.get(path) == 4]
+        graph = self.lowered.graph
+        return {graph.tensors[root].name: root for root in can_be_int16(graph, short) if root not in self.fixed}
+
+    def _roots(self, names: Collection[str]) -> frozenset[int]:
+        known = self.can_be_wide
+        for name in sorted(set(names) - set(known)):
+            raise InputError(f'the output "{name}" cannot be int16', self.name,
+                             f"choose of {', '.join(known)}" if known else "leave its activations int8")
+        return frozenset(known[name] for name in names)
 
     def _activation_quantizers(self, images: torch.Tensor, ranges: dict[str, tuple[float, float]]) -> dict[int, nn.Module]:
         """class -> quantizer, from NNCF's ranges, or from the data where NNCF placed none."""
@@ -101,7 +121,7 @@ class FakeQuantized:
                 low, high = scale * (-128 - zero_point), scale * (127 - zero_point)
             else:
                 low, high = min(r[0] for r in found), max(r[1] for r in found)
-            quantizers[root] = nq.activation_quantizer(low, high)
+            quantizers[root] = (nq.wide_quantizer if root in self.wide else nq.activation_quantizer)(low, high)
             if root in self.fixed:
                 quantizers[root].disable_gradients()
         return quantizers
@@ -160,7 +180,7 @@ class FakeQuantized:
                 parameter.copy_(state[name])
 
     def export(self) -> Graph:
-        """The int8 Graph with exactly the learned scales and the weights that training saw."""
+        """The Graph with exactly the learned scales and the weights that training saw: int8, int16 in `wide`."""
         deployed, scales = copy.deepcopy(self.folded), {}
         with torch.no_grad():
             for path, name in self.weighted.items():
@@ -170,7 +190,12 @@ class FakeQuantized:
                     layer.bias.copy_(source.bias)
                 scales[path] = nq.weight_scale(source.parametrizations.weight[0]).numpy()
         lowered: Lowered = lower(deployed, self.example, self.name)
-        learned = {root: self.fixed.get(root) or nq.activation_quant(q) for root, q in self.quantizers.items()}
-        return to_int8(lowered, {t: learned[root] for t, root in self.classes.items()}, scales, bits=self.bits)
+        wide = {root: float(nq.weight_scale(self.quantizers[root])) for root in self.wide}
+        learned = {root: self.fixed.get(root) or ((STEPS * wide[root], 0) if root in wide else nq.activation_quant(q))
+                   for root, q in self.quantizers.items()}
+        graph = to_int8(lowered, {t: learned[root] for t, root in self.classes.items()}, scales, not wide, self.bits)
+        if not wide:
+            return graph
+        return widened(graph, wide, {b: lowered.graph.tensors[b].data.astype(np.float64) for b in lowered.bias_of})
 
 
