@@ -24,7 +24,7 @@ from mcunas.tasks import Task
 
 # sampler: "tpe", "random", "nsga2"; "original" for the pre-trained backbone as it is.
 FACTORS = {"op": ("ds", "mb2", "mb3", "mb4"), "kernel": (3, 5), "width": (0.5, 0.75, 1.0, 1.25, 1.5)}
-SETTINGS = {**SHARED, "parent_share": 0.25, "warmed_share": 0.25, "sampler": "tpe",
+SETTINGS = {**SHARED, "parent_share": 0.25, "warmed_share": 0.25, "sampler": "tpe", "finalists": 5,
             "factors": {k: list(v) for k, v in FACTORS.items()}}
 NARROWS = PARALLEL = True
 ORIGINAL = {"op": "mb3", "kernel": 3, "layers": 2, "width": 1.0}
@@ -42,9 +42,9 @@ def choose(run: NasRun) -> Genotype:
     run.facts["original"] = limit
     found = original
     if run.settings["sampler"] != "original":
-        found = best(candidates(run, factored, warmed, run.settings["sampler"], Wanted(
-            ("maximize",), lambda f: (f["accuracy"],),
-            lambda f: max(f["use"], f["cycles"] / limit["cycles"], f["ram_bytes"] / limit["ram_bytes"]) - 1))) or original
+        wanted = Wanted(("maximize",), lambda f: (f["accuracy"],),
+                        lambda f: max(f["use"], f["cycles"] / limit["cycles"], f["ram_bytes"] / limit["ram_bytes"]) - 1)
+        found = best(run, candidates(run, factored, warmed, run.settings["sampler"], wanted), warmed) or original
     if run.settings["mapping"] != "scratch":
         run.begun = warmed(found)
     return found

@@ -40,9 +40,10 @@ from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train
 # steps: batches on which a candidate is trained. rate: share of the schedule's learning rate that they begin with.
 # scored_images: of the validation split. mapping: "mapped", or the placebos "shuffled" (scales and statistics only) and
 # "scratch". population: trials that are asked for at once. parent_from: folder of another search with the same parent. A
-# method's `factors` are what a stage's genes may be (space/factored.py).
+# method's `factors` are what a stage's genes may be (space/factored.py). finalists: of the candidates, how many are looked at
+# again after `longer` times the steps; 0 = none.
 SETTINGS = {"steps": 50, "rate": 0.5, "scored_images": 300, "parent_share": 0.4, "mapping": "mapped", "population": 10,
-            "parent_from": ""}
+            "parent_from": "", "finalists": 0, "longer": 4}
 MAPPINGS = ("mapped", "shuffled", "scratch")
 SAMPLERS = ("nsga2", "random", "tpe")
 STAGES = {"parent": 700_000, "warmed": 750_000}     # of the parent's training -> its random stream, far from other ones
@@ -134,27 +135,36 @@ def stage_epochs(run: NasRun, stage: str) -> int:
 
 
 def evaluations(run: NasRun) -> int:
-    """Candidates that the samples suffice for, at least two."""
+    """Candidates that the samples suffice for, at least two; a finalist takes `longer` of them."""
     left = run.search_epochs - sum(stage_epochs(run, stage) for stage in STAGES)
-    return max(left * steps_per_epoch(run.task, run.schedule) // run.settings["steps"], 2)
+    count = left * steps_per_epoch(run.task, run.schedule) // run.settings["steps"]
+    return max(count - run.settings["finalists"] * run.settings["longer"], 2)
 
 
 def candidates(run: NasRun, factored: Factored, inherited: Inherited, sampler: str, wanted: Wanted) -> list[Seen]:
     """Evaluated candidates, all of which fit, in the order of their trials; the study lies in the run's folder."""
     problem = Problem(factored.genes, factored.genotype, lambda g: prices_of(run, g), wanted.values, wanted.directions,
                       wanted.violation)
-    settings = run.settings
-    short = replace(run.schedule, epoch_samples=settings["steps"] * run.schedule.batch,
-                    rate=run.schedule.rate * settings["rate"])
-    kind = "scratch" if settings["mapping"] == "scratch" else "remapped"
-    evaluator = ByTraining(run.task, short, weights=inherited)
+    settings, evaluator = run.settings, evaluator_of(run, inherited)
     if not run.notes.get("searching"):
         forget(run.out)         # of a search that was not to be resumed
         run.notes |= {"searching": True}
         run.save()
     asked = FittingSampler(problem, sampler_of(sampler, settings["population"]))
-    return asked_and_told(run, problem, asked.seeded, evaluator, Fidelity(kind, 1, settings["scored_images"]),
-                          settings["population"], evaluations(run))
+    return asked_and_told(run, problem, asked.seeded, evaluator, fidelity(run), settings["population"], evaluations(run))
+
+
+def evaluator_of(run: NasRun, inherited: Inherited) -> ByTraining:
+    """An epoch of its training is a candidate's steps."""
+    return ByTraining(run.task, replace(run.schedule, epoch_samples=run.settings["steps"] * run.schedule.batch,
+                                        rate=run.schedule.rate * run.settings["rate"]), weights=inherited)
+
+
+def fidelity(run: NasRun, epochs: int = 1, images: int | None = None) -> Fidelity:
+    """images: of the validation split; None: as many as for a candidate."""
+    return Fidelity("scratch" if run.settings["mapping"] == "scratch" else "remapped", epochs,
+                    images or run.settings["scored_images"])
+
 
 
 def sampler_of(name: str, population: int) -> Callable[[int], optuna.samplers.BaseSampler]:
@@ -171,9 +181,25 @@ def prices_of(run: NasRun, genotype: Genotype) -> dict[str, float]:
             "use": max(usage(cost, run.budget).values())}
 
 
-def best(nets: list[Seen]) -> Genotype | None:
-    """Of the front of metric and cycles the one with the best metric; None where no candidate fits."""
-    return front(nets)[-1].genotype if nets else None
+def best(run: NasRun, nets: list[Seen], inherited: Inherited) -> Genotype | None:
+    """Of the front of metric and cycles the one with the best metric; None where no candidate fits.
+
+    With finalists, successive halving (nas-methods.md, paper 14): after a few steps what is like the parent is ahead, so
+    the candidates with the best metric begin anew and train longer, and the whole validation split chooses. Resumes.
+    """
+    if not nets or not run.settings["finalists"]:
+        return front(nets)[-1].genotype if nets else None
+    known = {n.genotype.key: n for n in sorted(nets, key=lambda n: -n.figures["accuracy"])}
+    found = list(known.values())[:run.settings["finalists"]]
+    evaluator, last = evaluator_of(run, inherited), fidelity(run, run.settings["longer"], len(run.task.validation))
+    while len(tried := run.notes.get("tried", [])) < len(found):
+        started = time.process_time()
+        figures = evaluator(found[len(tried)].genotype, last, run.seed)
+        run.notes = {**run.notes, "tried": [*tried, figures["accuracy"]]}
+        run.end_epoch("finals", started, {"validation": figures["accuracy"]}, int(figures["samples"]),
+                      total=len(found))
+    run.facts["finalists"] = [{"key": n.genotype.key, "validation": v} for n, v in zip(found, tried)]
+    return found[max(range(len(found)), key=tried.__getitem__)].genotype
 
 
 def in_every_stage(factored: Factored, of: Mapping[str, Any]) -> Point:

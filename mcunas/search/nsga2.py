@@ -31,7 +31,7 @@ def choose(run: NasRun) -> Genotype:
     inherited = parent(run, seed, run.task)
     sampler, found = run.settings["sampler"], None
     if sampler != "scaled":
-        found = best(candidates(run, factored, inherited, sampler, wanted(run)))
+        found = best(run, candidates(run, factored, inherited, sampler, wanted(run)), inherited)
     found = found or scaled(run, factored)
     if run.settings["mapping"] != "scratch":
         run.begun = inherited(found)

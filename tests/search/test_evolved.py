@@ -80,3 +80,12 @@ def test_unknown_settings_are_told(tmp_path: Path) -> None:
         _search(tmp_path, "adapt", sampler="scaled")
     with pytest.raises(InputError, match="adapt needs a task that shows the items of another one"):
         mcunas.search("digits", BOARD, Budget(), method="adapt", out=tmp_path, schedule=SHORT, settings=SMALL)
+
+
+def test_finalists_train_longer_and_the_best_of_them_is_taken(tmp_path: Path) -> None:
+    result = _search(tmp_path, "adapt", sampler="random", finalists=2, longer=3, steps=1)
+    facts = result.metrics["facts"]
+    first = sorted((c["accuracy"] for c in facts["candidates"]), reverse=True)
+    keys = {c["key"]: c["accuracy"] for c in facts["candidates"]}
+    assert sorted((keys[f["key"]] for f in facts["finalists"]), reverse=True) == first[:2]
+    assert result.genotype.key == max(facts["finalists"], key=lambda f: f["validation"])["key"]

@@ -21,15 +21,15 @@ from scipy.stats import rankdata
 
 from mcunas.search.asktell.problem import Problem
 
-STEPS, CLIP = 4, 0.5        # of PPO, on the window
-WINDOW = 4                  # generations: what was drawn a little ago still says something
+STEPS, CLIP = 6, 0.5        # of PPO, on the window
+WINDOW = 8                  # generations: what was drawn a little ago still says something
 
 
 @dataclass(frozen=True)
 class Rule:
     """rate: of a step on the logits. entropy: its weight in the objective, falling to 0 over `generations`."""
 
-    rate: float = 2.0
+    rate: float = 3.0
     entropy: float = 0.2
     generations: int = 16
 
