@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ from torch.nn.utils import parametrize
 
 from mcunas.errors import InputError
 from mcunas.graph.from_torch import calibrate
-from mcunas.graph.ir import Graph
+from mcunas.graph.ir import Graph, Op
 from mcunas.graph.to_int8 import fixed_quants, scale_classes, to_int8
 from mcunas.graph.to_int16 import STEPS, can_be_int16, widened
 from mcunas.graph.torch_lower import Lowered, lower
 from mcunas.quantize import nncf_ranges as nq
 from mcunas.quantize.fold import fold
+from mcunas.quantize.rounding import RoundsStored, RoundsTwice
 from mcunas.space.bits import marks
 from mcunas.space.int4 import best_magnitude
 
@@ -91,8 +93,8 @@ class FakeQuantized:
         ranges, magnitudes = nq.place(flatten_names(self.lowered.traced), images)
         self.quantizers = self._activation_quantizers(images, ranges)
         self.from_nncf = sorted(set(ranges) & set(self.lowered.node_of.values()))
-        self._insert()
         self._quantize_weights(magnitudes)
+        self._insert()
         self.train()
 
     @property
@@ -130,16 +132,55 @@ class FakeQuantized:
         nodes = {n.name: n for n in self.module.graph.nodes}
         producers = self.lowered.graph.producer()
         for tensor, root in self.classes.items():
-            if tensor in producers and self.lowered.graph.ops[producers[tensor]].kind in _MOVES:
+            op = self.lowered.graph.ops[producers[tensor]] if tensor in producers else None
+            if op and op.kind in _MOVES:
                 continue
-            name, node = f"quantizer_{root}", nodes[self.lowered.node_of[tensor]]
-            if not hasattr(self.module, name):
-                self.module.add_module(name, self.quantizers[root])
-            with self.module.graph.inserting_after(node):
-                new = self.module.graph.call_module(name, (node,))
-            node.replace_all_uses_with(new)
-            new.args = (node,)
+            node = nodes[self.lowered.node_of[tensor]]
+            if op and not self.wide & {root, *(self.classes.get(t) for t in op.inputs)}:       # int16 is rounded once
+                node = self._rounded(nodes, node, op, root)
+            self._after(node, f"quantizer_{root}", self.quantizers[root])
         self.module.recompile()
+
+    def _after(self, node: fx.Node, name: str, module: nn.Module) -> fx.Node:
+        """A call of the module, which gets what `node` gives, between it and all that used it."""
+        if not hasattr(self.module, name):
+            self.module.add_module(name, module)
+        with self.module.graph.inserting_after(node):
+            new = self.module.graph.call_module(name, (node,))
+        node.replace_all_uses_with(new)
+        new.args = (node,)
+        return new
+
+    def _rounded(self, nodes: Mapping[str, fx.Node], node: fx.Node, op: Op, root: int) -> fx.Node:
+        """How the op rounds goes behind it, in front of a ReLU that it took in, where that is not to nearest. nodes: by
+        name; node: the last one of the op. Returns the last one."""
+        name, graph = f"rounding_{op.outputs[0]}", self.lowered.graph
+        if op.kind == "AVERAGE_POOL_2D":
+            return self._after(node, name, RoundsStored(lambda: self._quant(root)))
+        if op.kind == "MEAN":
+            count = prod(graph.tensors[op.inputs[0]].shape) // prod(graph.tensors[op.outputs[0]].shape)
+            return self._after(node, name, RoundsTwice(lambda: self._steps(op.inputs[0], root), count))
+        path = self.lowered.weight_of.get(op.inputs[1], ("",))[0] if len(op.inputs) > 1 else ""
+        if path not in self.weighted:
+            return node
+        behind, given = nodes[self.weighted[path]], op.inputs[2 if op.kind == "TRANSPOSE_CONV" else 0]
+        new = self._after(behind, name, RoundsTwice(lambda: self._steps(given, root, path)))
+        return new if node is behind else node
+
+    def _steps(self, given: int, root: int, path: str = "") -> tuple[torch.Tensor, torch.Tensor | None, float]:
+        """Of RoundsTwice. given: the op's input; root: its output's class; path: of a layer."""
+        step, scale = torch.tensor([self._quant(self.classes[given])[0]], dtype=torch.float64), self._quant(root)[0]
+        if not path:
+            return step, None, scale
+        layer = self.module.get_submodule(self.weighted[path])
+        bias = None if layer.bias is None else layer.bias.detach().double()
+        return step * nq.weight_scale(layer.parametrizations.weight[0]).flatten().double(), bias, scale
+
+    def _quant(self, root: int) -> tuple[float, int]:
+        """(scale, zero point on int8) of a class; of a wide one what int8 would have."""
+        if root in self.wide:
+            return STEPS * float(nq.weight_scale(self.quantizers[root])), 0
+        return self.fixed.get(root) or nq.activation_quant(self.quantizers[root])
 
     def _quantize_weights(self, magnitudes: dict[str, torch.Tensor]) -> None:
         self.weighted = {}          # module path in the folded network -> flat name
@@ -190,12 +231,9 @@ class FakeQuantized:
                     layer.bias.copy_(source.bias)
                 scales[path] = nq.weight_scale(source.parametrizations.weight[0]).numpy()
         lowered: Lowered = lower(deployed, self.example, self.name)
-        wide = {root: float(nq.weight_scale(self.quantizers[root])) for root in self.wide}
-        learned = {root: self.fixed.get(root) or ((STEPS * wide[root], 0) if root in wide else nq.activation_quant(q))
-                   for root, q in self.quantizers.items()}
+        learned = {root: self._quant(root) for root in self.quantizers}
+        wide = {root: learned[root][0] / STEPS for root in self.wide}
         graph = to_int8(lowered, {t: learned[root] for t, root in self.classes.items()}, scales, not wide, self.bits)
         if not wide:
             return graph
         return widened(graph, wide, {b: lowered.graph.tensors[b].data.astype(np.float64) for b in lowered.bias_of})
-
-

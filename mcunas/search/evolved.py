@@ -40,7 +40,7 @@ from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train
 # steps: batches on which a candidate is trained. rate: share of the schedule's learning rate that they begin with.
 # scored_images: of the validation split. mapping: "mapped", or the placebos "shuffled" (scales and statistics only) and
 # "scratch". population: trials that are asked for at once. parent_from: folder of another search with the same parent. A
-# method's `factors` are what a stage's genes may be (space/factored.py). finalists: of the candidates, how many are looked at
+# method's `factors` are what a stage's genes may be (space/factored.py). finalists: how many of the candidates are looked at
 # again after `longer` times the steps; 0 = none.
 SETTINGS = {"steps": 50, "rate": 0.5, "scored_images": 300, "parent_share": 0.4, "mapping": "mapped", "population": 10,
             "parent_from": "", "finalists": 0, "longer": 4}

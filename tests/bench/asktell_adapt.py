@@ -48,9 +48,9 @@ def report(found: dict[str, Any]) -> tuple[str, dict[str, str]]:
     nets = [f"- {arm} {seed}: {' '.join(g['choices'].values())} {list(g['widths'].values())}" for arm, seed, g in genes]
     text = ["# A classification backbone adapted to detection\n",
             f"{TASK}; the backbone is trained on single items of Fashion-MNIST, then for {STAGES['warmed']} epochs as the "
-            f"original detector; {EVALUATIONS} candidates, none of which takes more cycles or RAM than the original, the best "
-            f"{FINALISTS} again with {LONGER} times the steps; every "
-            "end is trained alike, quantized, and run in QEMU.\n",
+            f"original detector; {EVALUATIONS} candidates, none of which takes more cycles or RAM than the original, the "
+            f"best {FINALISTS} again with {LONGER} times the steps; all ends are trained alike, quantized, and run in "
+            "QEMU.\n",
             markdown(["arm", "int8 mAP", "per seed", "validation mAP, float", "int8 mAP50, streamed images", "cycles",
                       "RAM", "flash", "CPU s", "what it is"], lines), "\n".join(nets) + "\n",
             "## Expectations\n", "\n".join([*_expected(rows), *on_board(rows)]) + "\n",
