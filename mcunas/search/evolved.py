@@ -41,9 +41,9 @@ from mcunas.tasks.training import batches, cosine, score, steps_per_epoch, train
 # scored_images: of the validation split. mapping: "mapped", or the placebos "shuffled" (scales and statistics only) and
 # "scratch". population: trials that are asked for at once. parent_from: folder of another search with the same parent. A
 # method's `factors` are what a stage's genes may be (space/factored.py). finalists: how many of the candidates are looked at
-# again after `longer` times the steps; 0 = none.
+# again after `longer` times the steps; 1 = none.
 SETTINGS = {"steps": 50, "rate": 0.5, "scored_images": 300, "parent_share": 0.4, "mapping": "mapped", "population": 10,
-            "parent_from": "", "finalists": 0, "longer": 4}
+            "parent_from": "", "finalists": 1, "longer": 4}
 MAPPINGS = ("mapped", "shuffled", "scratch")
 SAMPLERS = ("nsga2", "random", "tpe")
 STAGES = {"parent": 700_000, "warmed": 750_000}     # of the parent's training -> its random stream, far from other ones
@@ -138,7 +138,12 @@ def evaluations(run: NasRun) -> int:
     """Candidates that the samples suffice for, at least two; a finalist takes `longer` of them."""
     left = run.search_epochs - sum(stage_epochs(run, stage) for stage in STAGES)
     count = left * steps_per_epoch(run.task, run.schedule) // run.settings["steps"]
-    return max(count - run.settings["finalists"] * run.settings["longer"], 2)
+    return max(count - finalists(run) * run.settings["longer"], 2)
+
+
+def finalists(run: NasRun) -> int:
+    """Candidates that are looked at again."""
+    return run.settings["finalists"] if run.settings["finalists"] > 1 else 0
 
 
 def candidates(run: NasRun, factored: Factored, inherited: Inherited, sampler: str, wanted: Wanted) -> list[Seen]:
@@ -187,10 +192,10 @@ def best(run: NasRun, nets: list[Seen], inherited: Inherited) -> Genotype | None
     With finalists, successive halving (nas-methods.md, paper 14): after a few steps what is like the parent is ahead, so
     the candidates with the best metric begin anew and train longer, and the whole validation split chooses. Resumes.
     """
-    if not nets or not run.settings["finalists"]:
+    if not nets or not finalists(run):
         return front(nets)[-1].genotype if nets else None
     known = {n.genotype.key: n for n in sorted(nets, key=lambda n: -n.figures["accuracy"])}
-    found = list(known.values())[:run.settings["finalists"]]
+    found = list(known.values())[:finalists(run)]
     evaluator, last = evaluator_of(run, inherited), fidelity(run, run.settings["longer"], len(run.task.validation))
     while len(tried := run.notes.get("tried", [])) < len(found):
         started = time.process_time()

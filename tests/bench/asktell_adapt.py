@@ -29,7 +29,7 @@ def measure(folder: Path, seeds: list[int], quick: bool, stop: Callable[..., Non
         given = {"parent_from": str(folder / f"adapted-{seed}")}
         for name, settings in (("adapted", {}), ("original", {"sampler": "original", **given}),
                                ("shuffled", {"mapping": "shuffled", **given})):
-            row = searched(folder, name, seed, "adapt", {"factors": FACTORS, "finalists": 0 if quick else FINALISTS,
+            row = searched(folder, name, seed, "adapt", {"factors": FACTORS, "finalists": 1 if quick else FINALISTS,
                                                          "longer": LONGER, **settings}, Budget(), STAGES,
                            EVALUATIONS + FINALISTS * LONGER, True, quick, stop)
             rows.extend([row] if row else [])
