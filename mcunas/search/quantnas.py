@@ -3,9 +3,10 @@
 
 From the paper: noise instead of rounding, one convolution for all bits (space/noise.py, bit_choice.py); mixtures by
 softmax(alpha); weights first, then weights and alpha in turn on two parts of the data; an entropy penalty whose factors grow
-with the search, so that choices end one-hot; the found network trained from scratch and quantized. Ours, for a board: exact
-flash and cycles by a hinge instead of bit operations, which cost nothing on a microcontroller; weights of eight or four bits
-and activations of eight, which are what the kernels multiply; no ADQ, whose deviation is taken at run time.
+with the search, so that choices become one-hot; the found network trained from scratch and quantized. Ours, for a board:
+exact flash and cycles by a hinge instead of bit operations, which cost nothing on a microcontroller; weights of eight or
+four bits and activations of eight, which are what the kernels multiply; no ADQ, whose deviation is taken at run time; a last
+stage (nas/finals.py), for which a smaller penalty leaves more than one likely network.
 """
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 
+from mcunas.search.nas import finals
 from mcunas.search.nas.alternate import alternate
 from mcunas.search.nas.figures import by_epochs, entropies, progress
 from mcunas.search.nas.run import NasRun
@@ -31,7 +33,7 @@ from mcunas.space.supernet import Gates
 # with it "direct" (rounding to learned steps) or "none" (a search that knows nothing of bits but their price). placebo:
 # "frozen" alpha. least_use: of the scarcer of flash and cycles; none, for the first layer with int4 weights brings its
 # kernel, and a network that is filled by code gains nothing.
-SETTINGS = {"rate": 0.2, "decay": 0.0, "entropy": 0.2, "by": "noise", "placebo": "", "least_use": 0.0}
+SETTINGS = {"rate": 0.2, "decay": 0.0, "entropy": 0.02, "by": "noise", "placebo": "", "least_use": 0.0, **finals.SETTINGS}
 QUIET = 0.25            # of the search, in which the penalty is zero
 
 

@@ -50,7 +50,7 @@ TASK = f"{__name__}:pictures"
 SPACE: dict[str, Any] = {"stages": [{"channels": 16, "stride": 1, "slots": 4}]}
 ADMITTED = {"latency": 0.3, "flash": 0.4}      # shares of the space's networks, by the table of prices
 RAM_BYTES = 24 * 1024
-SCHEDULE = Schedule(prune_epochs=10, finetune_epochs=12, qat_epochs=2, warmup_epochs=2, batch=32, rate=0.2, qat_rate=0.0005,
+SCHEDULE = Schedule(prune_epochs=20, finetune_epochs=40, qat_epochs=2, warmup_epochs=2, batch=32, rate=0.2, qat_rate=0.0005,
                     weight_decay=1e-5, epoch_samples=2_400, measured_images=300)
 STEPS, STREAMED = 50, 12
 RATIO, LOSS_DB = 0.8, 0.05                      # wanted: at most
