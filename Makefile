@@ -124,13 +124,14 @@ firmware: setup $(filter search compile,$(MAKECMDGOALS))  ## MODEL.tflite to an 
 	@$(MCUNAS) build "$$MODEL" --board "$$BOARD" --out "$$OUT/firmware" --optimize "$$OPTIMIZE" --engine "$$ENGINE" $(ARGS)
 
 run: setup $(filter search compile firmware,$(MAKECMDGOALS))  ## run MODEL once on BOARD
-	@$(MCUNAS) run "$$MODEL" --board "$$BOARD" --optimize "$$OPTIMIZE" $(ARGS)
+	@$(MCUNAS) run "$$MODEL" --board "$$BOARD" --optimize "$$OPTIMIZE" --engine "$$ENGINE" $(ARGS)
 
 flash: setup $(filter search compile firmware,$(MAKECMDGOALS))  ## put MODEL's firmware into a connected board (PROBE=serial of several)
-	@$(MCUNAS) flash "$$MODEL" --board "$$BOARD" --out "$$OUT/firmware" --optimize "$$OPTIMIZE" $(if $(PROBE),--probe "$$PROBE") $(ARGS)
+	@$(MCUNAS) flash "$$MODEL" --board "$$BOARD" --out "$$OUT/firmware" --optimize "$$OPTIMIZE" --engine "$$ENGINE" \
+	    $(if $(PROBE),--probe "$$PROBE") $(ARGS)
 
 validate: setup $(filter search compile firmware flash run,$(MAKECMDGOALS))  ## compare every output byte, in QEMU or on PORT=/dev/ttyACM0
-	@$(MCUNAS) validate "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" \
+	@$(MCUNAS) validate "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" --engine "$$ENGINE" \
 	    $(if $(PORT),--port "$$PORT") $(if $(PROBE),--probe "$$PROBE") $(ARGS)
 
 compare: setup $(filter search compile firmware,$(MAKECMDGOALS))  ## MODEL under mcunas and under TFLM (TFLM_ROOT) side by side
@@ -140,7 +141,7 @@ tune: setup $(filter search,$(MAKECMDGOALS))  ## measure the kernels of MODEL's 
 	@$(MCUNAS) tune "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize cycles $(ARGS)
 
 profile: setup $(filter search compile firmware flash run validate,$(MAKECMDGOALS))  ## where instructions and cycles go, by layer and kernel
-	@$(MCUNAS) profile "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" $(ARGS)
+	@$(MCUNAS) profile "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" --engine "$$ENGINE" $(ARGS)
 
 calibrate: setup  ## measure BOARD's instruction timings (ARGS="--port PORT" on hardware, else QEMU)
 	@$(MCUNAS) calibrate --board "$$BOARD" $(ARGS)

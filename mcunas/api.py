@@ -73,17 +73,28 @@ def compile_model(model: Any, board: Board | str, optimize: str = "balanced",
 
 def build(model: Any, board: Board | str, out: str | Path | None = None, *, budget: Budget | None = None,
           optimize: str = "balanced", tuned: str | Path | None = None, debug: bool = False,
-          decoder: Any = None) -> Image:
+          decoder: Any = None, engine: str = "aot") -> Image:
     """Firmware (ELF, bin, hex, manifest) for `model` in folder `out`, by default build/<model>-<board>.
 
     model: see `load_model`. budget: limits that the plan keeps and the linker enforces; by default what the board has.
-    tuned: a file that `mcunas tune` wrote. decoder: what the task's objective says of decoding on the board.
-    Raises InputError, ToolMissing, DoesNotFit.
+    tuned: a file that `mcunas tune` wrote. decoder: what the task's objective says of decoding on the board. engine: "aot",
+    or "tflm" for TensorFlow Lite Micro as $TFLM_ROOT has it, whose kernels neither `optimize` nor `tuned` changes.
+    Raises InputError, ToolMissing, DoesNotFit; CheckFailed where TFLM cannot run the model.
     """
     from mcunas.device.build import build as build_firmware
 
     chosen = board if isinstance(board, Board) else Board.load(board)
     limits = (budget or Budget()).for_board(chosen)
+    if engine == "tflm":
+        from mcunas.device.tflm import Tflm, build_tflm
+
+        if tuned:
+            raise InputError("TFLM has no kernels to choose from", str(tuned), "leave --tuned out, or use the engine aot")
+        tflm, (graph, data) = Tflm.find(), load_model(model)
+        return build_tflm(graph, data, chosen, Path("build") / f"tflm-{chosen.key}" if out is None else Path(out), tflm,
+                          ram_bytes=limits.ram_bytes, flash_bytes=limits.flash_bytes, decoder=decoder)
+    if engine != "aot":
+        raise InputError(f"unknown engine {engine!r}", "build", "use aot or tflm")
     compiled, data = compile_model(model, chosen, optimize, tuned, limits.ram_bytes, limits.flash_bytes)
     folder = Path("build") / f"{compiled.model_id}-{chosen.key}" if out is None else Path(out)
     return build_firmware(compiled, chosen, folder, debug=debug, tflite=data, ram_bytes=limits.ram_bytes,

@@ -22,6 +22,7 @@ def flash(
     listed: Annotated[bool, typer.Option("--list", help="Show probes and serial ports instead.")] = False,
     optimize: options.Optimized = options.Optimize.BALANCED,
     tuned: options.Tuned = None,
+    engine: options.Engines = options.Engine.AOT,
     json: options.Json = False,
 ) -> None:
     """Build a model's firmware and put it into a connected board.
@@ -39,7 +40,7 @@ def flash(
 
     with output_folder(out) as folder:
         with working("building"):
-            image = api.build(model, board, folder, optimize=optimize.value, tuned=tuned)
+            image = api.build(model, board, folder, optimize=optimize.value, tuned=tuned, engine=engine.value)
         with working(f"flashing {image.board.name}"):
             done = program(image, tool=tool, probe=probe)
     if json:

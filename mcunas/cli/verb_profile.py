@@ -20,6 +20,7 @@ def profile(
     seed: options.Seed = 0,
     optimize: options.Optimized = options.Optimize.BALANCED,
     tuned: options.Tuned = None,
+    engine: options.Engines = options.Engine.AOT,
     port: options.Port = None,
     probe: options.Probe = None,
     json: options.Json = False,
@@ -27,15 +28,16 @@ def profile(
     """Show where instructions and cycles go, by layer and by kernel.
 
     Executions are counted in QEMU; cycles are a model of the core, with its error. With --port: by the board's own timer.
+    TFLM's operators: by the timer of either.
 
     Example: mcunas profile kws.tflite --board mps2-an386 --optimize cycles
     """
     from mcunas import api, device
     from mcunas.report import content, update_report
 
-    if port:
-        with output_folder(out) as folder, working("building and flashing"):
-            image = api.build(model, board, folder, optimize=optimize.value, tuned=tuned)
+    if port or engine is options.Engine.TFLM:
+        with output_folder(out) as folder, working("building and running"):
+            image = api.build(model, board, folder, optimize=optimize.value, tuned=tuned, engine=engine.value)
             _steps(image, port, probe, seed, f"{model.name} on {image.board.name}", json)
         return
     with output_folder(out) as folder, working("building and counting"):
@@ -51,7 +53,7 @@ def profile(
     _print(found, f"{model.name} on {image.board.name}, --optimize {optimize.value}")
 
 
-def _steps(image: Image, port: str, probe: str | None, seed: int, title: str, json: bool) -> None:
+def _steps(image: Image, port: str | None, probe: str | None, seed: int, title: str, json: bool) -> None:
     """A table of the schedule's steps, as the board's timer saw them."""
     from mcunas.device.flash import flash
     from mcunas.device.ports import port_of
@@ -61,9 +63,9 @@ def _steps(image: Image, port: str, probe: str | None, seed: int, title: str, js
     if json:
         print_json([one.to_json() for one in found])
         return
-    total = sum(one.measured_cycles for one in found) or 1
-    print_table(("step", "layers", "cycles, measured", "share", "cycles (model)"), [
-        (str(one.step), ", ".join(one.layers), f"{one.measured_cycles:,}", f"{100 * one.measured_cycles / total:.1f} %",
+    total = sum(one.measured for one in found) or 1
+    print_table(("step", "layers", f"{found[0].unit if found else 'cycles'}, measured", "share", "cycles (model)"), [
+        (str(one.step), ", ".join(one.layers), f"{one.measured:,}", f"{100 * one.measured / total:.1f} %",
          "–" if one.modelled_cycles is None else f"{one.modelled_cycles:,}") for one in found], title)
 
 

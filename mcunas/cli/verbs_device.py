@@ -34,13 +34,8 @@ def build(
     from mcunas import api
     from mcunas.budget import Budget
 
-    if engine is options.Engine.TFLM:
-        from mcunas.board import Board
-        from mcunas.device.tflm import Tflm, build_tflm
-
-        image = build_tflm(*api.load_model(model), Board.load(board), out, Tflm.find())
-    else:
-        image = api.build(model, board, out, budget=Budget(ram, flash), optimize=optimize.value, tuned=tuned)
+    image = api.build(model, board, out, budget=Budget(ram, flash), optimize=optimize.value, tuned=tuned,
+                      engine=engine.value)
     if json:
         print_json(image.manifest)
         return
@@ -62,6 +57,7 @@ def run(
     seed: options.Seed = 0,
     optimize: options.Optimized = options.Optimize.BALANCED,
     tuned: options.Tuned = None,
+    engine: options.Engines = options.Engine.AOT,
     json: options.Json = False,
 ) -> None:
     """Run one inference on the board's core and print the outputs.
@@ -72,7 +68,7 @@ def run(
     from mcunas.device.random_input import random_inputs
 
     with output_folder(None) as folder, working("building and running"):
-        image = api.build(model, board, folder, optimize=optimize.value, tuned=tuned)
+        image = api.build(model, board, folder, optimize=optimize.value, tuned=tuned, engine=engine.value)
         if input:
             arrays = [api.load_array(path) for path in input]
         else:
@@ -102,6 +98,7 @@ def validate(
     latency: options.Latency = None,
     optimize: options.Optimized = options.Optimize.BALANCED,
     tuned: options.Tuned = None,
+    engine: options.Engines = options.Engine.AOT,
     port: options.Port = None,
     probe: options.Probe = None,
     json: options.Json = False,
@@ -128,7 +125,8 @@ def validate(
     with output_folder(out) as folder:
         with working("building"):
             of, decoder = (None, None) if task is None else _task_and_decoder(task, model)
-            image = api.build(model, board, folder, budget=limits, optimize=optimize.value, tuned=tuned, decoder=decoder)
+            image = api.build(model, board, folder, budget=limits, optimize=optimize.value, tuned=tuned, decoder=decoder,
+                              engine=engine.value)
         with working(f"running {inputs} inputs on {image.board.name}"):
             found = port_of(image.board, port, probe)
             proof = None if of is None else prove(image, of, of.validation[:inputs], port=found)
@@ -140,6 +138,7 @@ def validate(
             update_report(out, image.tflite, f"{model.name} on {image.board.key}", written, shlex.join(
                 ["mcunas", "validate", model.name, "--board", board, "--inputs", str(inputs), "--seed", str(seed),
                  "--optimize", optimize.value, *(("--tuned", str(tuned)) if tuned else ()),
+                 *(("--engine", "tflm") if image.is_tflm else ()),
                  *(("--task", task) if task else ())]))
     verdict = sections["verdict"]
     if json:

@@ -48,6 +48,20 @@ class Image:
     def folder(self) -> Path:
         return self.elf.parent
 
+    @property
+    def is_tflm(self) -> bool:
+        """Whether TensorFlow Lite Micro computes the model (tflm.py), and not mcunas' own C."""
+        return self.manifest.get("engine") == "tflm"
+
+    @property
+    def decoder(self) -> DetectionHead | None:
+        """How the application decodes the output itself."""
+        if "decoder" not in self.manifest:
+            return None
+        from mcunas.tasks.detection.decode import DetectionHead
+
+        return DetectionHead(**self.manifest["decoder"])
+
     def model_bytes(self) -> bytes:
         """The .tflite that it was compiled from. Raises InputError where that is not beside it."""
         if self.tflite is None:

@@ -99,12 +99,17 @@ def linker_script(board: Board, ram_budget_bytes: int, flash_budget_bytes: int, 
 
 def image_c(compiled: Compiled, board: Board, decoder: DetectionHead | None = None) -> str:
     """Ties the model to the application and gives it its arena. decoder: of its output, where the application decodes it."""
-    text = _IMAGE_C.format(id=compiled.model_id, upper=compiled.model_id.upper())
-    if decoder is not None:
-        text += _BOXES_C.format(fields=", ".join(f".{name} = {value}" for name, value in asdict(decoder).items()))
+    text = _IMAGE_C.format(id=compiled.model_id, upper=compiled.model_id.upper()) + boxes_c(decoder)
     if len(board.arenas) == 1:
         return text
     names = further_arenas(compiled.plan, compiled.model_id)
     arenas = "\n".join(f'__attribute__((section(".arena_{name.rpartition("_")[2]}"), aligned(MN_ARENA_ALIGN))) '
                        f"uint8_t {name}[{name.upper()}_BYTES];" for name in names)
     return text + _FURTHER_C.format(arenas=arenas, table="".join(f"{name}, {name} + sizeof {name}, " for name in names))
+
+
+def boxes_c(decoder: DetectionHead | None) -> str:
+    """The application's constants of a decoder; nothing without one."""
+    if decoder is None:
+        return ""
+    return _BOXES_C.format(fields=", ".join(f".{name} = {value}" for name, value in asdict(decoder).items()))

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcunas.board import Board
 from mcunas.device.build import Image, build
 from mcunas.device.run import input_bytes
 from mcunas.device.stand_in import stand_in
@@ -26,6 +25,7 @@ from mcunas.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
     from mcunas.compiler import Compiled
+    from mcunas.graph import Graph
 
 Flash = Callable[[Image], object]
 
@@ -51,12 +51,12 @@ def locate(image: Image, arrays: Sequence[np.ndarray], *, port: str | None = Non
     """
     from mcunas.graph.reference import run as reference
 
-    compiled = recompiled(image)
-    graph, sent = compiled.graph, input_bytes(image, arrays)
+    inside = _Inside.of(image)
+    graph, sent = inside.graph, input_bytes(image, arrays)
     values = reference(graph, arrays)
-    steps = {step.ops[-1]: tuple(step.ops) for step in compiled.plan.schedule.steps}
+    steps = {ops[-1]: ops for ops in inside.steps}
     with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
-        with connect(_special(compiled, image.board, folder, ("-DMN_TAP",), port, flash), port=port) as link:
+        with connect(inside.build(Path(folder), ("-DMN_TAP",), port, flash), port=port) as link:
             def ask(command: str) -> list[str]:
                 def action() -> list[str]:
                     link.load(sent)
@@ -91,11 +91,11 @@ def step_ticks(image: Image, *, seed: int = 0, port: str | None = None, flash: F
     """Timer ticks of every step of the schedule, in one inference on pseudo-random input."""
     from mcunas.device.random_input import random_inputs
 
-    compiled = recompiled(image)
-    count = len(compiled.plan.schedule.steps)
+    inside = _Inside.of(image)
+    count = len(inside.steps)
     sent = input_bytes(image, random_inputs(seed, [(tuple(t["shape"]), t["dtype"]) for t in image.manifest["inputs"]]))
     with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
-        special = _special(compiled, image.board, folder, ("-DMN_STEP", f"-DAPP_STEPS={count}"), port, flash)
+        special = inside.build(Path(folder), ("-DMN_STEP", f"-DAPP_STEPS={count}"), port, flash)
         with connect(special, port=port) as link:
             def action() -> list[str]:
                 link.seed(seed, sent)
@@ -126,13 +126,39 @@ def recompiled(image: Image) -> Compiled:
     return compiled
 
 
-def _special(compiled: Compiled, board: Board, folder: str, defines: tuple[str, ...], port: str | None,
-             flash: Flash | None) -> Image:
-    target = stand_in(board) if port is None else board
-    special = build(compiled, target, Path(folder), folders=("app", "probe"), defines=defines)
-    if port is None:
+@dataclass(frozen=True)
+class _Inside:
+    """A firmware to look into. graph: as it is computed. steps: the ops that are computed together, in order. compiled: None
+    where TFLM computes it."""
+
+    image: Image
+    graph: Graph
+    steps: tuple[tuple[int, ...], ...]
+    compiled: Compiled | None
+
+    @staticmethod
+    def of(image: Image) -> _Inside:
+        if image.is_tflm:
+            from mcunas.graph import read_tflite
+
+            graph = read_tflite(image.model_bytes())
+            return _Inside(image, graph, tuple((i,) for i in range(len(graph.ops))), None)
+        compiled = recompiled(image)
+        return _Inside(image, compiled.graph, tuple(tuple(s.ops) for s in compiled.plan.schedule.steps), compiled)
+
+    def build(self, folder: Path, defines: tuple[str, ...], port: str | None, flash: Flash | None) -> Image:
+        """The firmware with probes in it, on the board if that is behind a port."""
+        board = stand_in(self.image.board) if port is None else self.image.board
+        if self.compiled:
+            special = build(self.compiled, board, folder, folders=("app", "probe"), defines=defines)
+        else:
+            from mcunas.device.tflm import most_bytes, rebuilt
+
+            special = rebuilt(self.image, board, folder, folders=("app", "probe"), defines=defines,
+                              used_bytes=most_bytes(board) if "-DMN_TAP" in defines else None)     # all tensors are kept
+        if port is None:
+            return special
+        if flash is None:
+            raise InputError("a build that looks inside must be flashed first", board.key, "give a way to flash")
+        flash(special)
         return special
-    if flash is None:
-        raise InputError("a build that looks inside must be flashed first", board.key, "give a way to flash")
-    flash(special)
-    return special

@@ -38,13 +38,13 @@ def emulated(image: Image) -> Image:
     board = stand_in(image.board)
     if board is image.board:
         return image
-    from mcunas.device.locate import recompiled
+    if image.is_tflm:
+        from mcunas.device.tflm import rebuilt
 
-    compiled, decoder = recompiled(image), image.manifest.get("decoder")
-    if decoder is not None:
-        from mcunas.tasks.detection.decode import DetectionHead
+        built = rebuilt(image, board, image.folder / "qemu")
+    else:
+        from mcunas.device.locate import recompiled
 
-        decoder = DetectionHead(**decoder)
-    data = image.tflite.read_bytes() if image.tflite else None
-    built = build(compiled, board, image.folder / "qemu", tflite=data, decoder=decoder)
+        data = image.tflite.read_bytes() if image.tflite else None
+        built = build(recompiled(image), board, image.folder / "qemu", tflite=data, decoder=image.decoder)
     return replace(built, manifest=image.manifest)

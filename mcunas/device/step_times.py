@@ -9,21 +9,24 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcunas.device.locate import step_ticks
+from mcunas.device.stand_in import stand_in
 from mcunas.errors import InputError
 
 if TYPE_CHECKING:
+    from mcunas.board import Board
     from mcunas.device.build import Image
     from mcunas.device.locate import Flash
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """layers: indices and kinds of the ops that the step runs. measured_cycles: of the core, by the board's timer.
-    modelled_cycles: of the core's table; None where that lacks a kernel."""
+    """layers: indices and kinds of the ops that the step runs. measured: cycles of the core by the board's timer, or
+    instructions by the emulator's; unit: which. modelled_cycles: of the core's table; None where that lacks a kernel."""
 
     step: int
     layers: tuple[str, ...]
-    measured_cycles: int
+    measured: int
+    unit: str
     modelled_cycles: int | None
 
     def to_json(self) -> dict[str, Any]:
@@ -36,7 +39,7 @@ def step_times(image: Image, seed: int = 0, port: str | None = None, flash: Flas
 
     Raises InputError, ToolMissing, CheckFailed.
     """
-    board = image.board
+    board = stand_in(image.board) if port is None else image.board
     if port is None and not board.emulated_timer_hz:
         raise InputError("the emulator has no timer for this board", where=board.key, fix="name the port of a real one")
     ticks = step_ticks(image, seed=seed, port=port, flash=flash)
@@ -45,18 +48,20 @@ def step_times(image: Image, seed: int = 0, port: str | None = None, flash: Flas
     modelled = _modelled(image)
     layers = image.manifest["layers"]
     return [StepTime(step, tuple(f"{layer['index']} {layer['kind']}" for layer in layers if layer["step"] == step),
-                     _cycles(image, count, port), modelled[step]) for step, count in enumerate(ticks)]
+                     _instructions(board, count) if port is None else count * board.clock_hz // board.timer.hz,
+                     "cycles" if port else "instructions", modelled[step]) for step, count in enumerate(ticks)]
 
 
-def _cycles(image: Image, ticks: int, port: str | None) -> int:
+def _instructions(board: Board, ticks: int) -> int:
     from mcunas.device.validate import instructions_of
 
-    board = image.board
-    return instructions_of(board, ticks) if port is None else ticks * board.clock_hz // board.timer.hz
+    return instructions_of(board, ticks)
 
 
 def _modelled(image: Image) -> list[int | None]:
-    """Cycles of every step by the core's table, as the price of its layers in one call each."""
+    """Cycles of every step by the core's table, as the price of its layers in one call each; none of TFLM's."""
+    if image.is_tflm:
+        return [None] * len(image.manifest["layers"])
     from mcunas.cost.estimate import layer_cycles
     from mcunas.device.locate import recompiled
 

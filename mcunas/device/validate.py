@@ -232,10 +232,15 @@ def _predicted(image: Image, tflite: bytes) -> Figures:
     """What compiler and cost model promise before anything is built; a core without tables gets no estimates."""
     from mcunas.compiler import Choice
     from mcunas.cost import estimate
+    from mcunas.cost.tflm import estimate_tflm
     from mcunas.device.alone import simulated
     from mcunas.graph import read_tflite
 
     model, reserve = image.manifest, image.board.reserve
+    if image.is_tflm:
+        cost = estimate_tflm(read_tflite(tflite), image.board)
+        return Figures(model["arena_used_bytes"], cost.flash_bytes + reserve.flash, cost.flash_bytes + reserve.flash -
+                       cost.weight_bytes, cost.weight_bytes, reserve.stack, None, cost.cycles)
     try:
         cost = estimate(read_tflite(tflite), image.board, goal=model["optimize"], ram_bytes=model["arena_limit_bytes"],
                         choice=Choice.of_manifest(model), simulator=simulated)

@@ -45,12 +45,15 @@ def of_model(image: Image, accuracy: Mapping[str, Any] | None = None) -> dict[st
     from mcunas.compiler import Choice, compile_graph
     from mcunas.cost import estimate
     from mcunas.cost.overview import fits
+    from mcunas.cost.tflm import estimate_tflm
     from mcunas.graph import read_tflite
     from mcunas.report.metrics import metrics
 
     if image.tflite is None:
         return {}
     graph, manifest, board = read_tflite(image.tflite), image.manifest, image.board
+    if image.is_tflm:           # there is no plan of ours, and no price by layer
+        return {"metrics": metrics(graph, image.tflite.stat().st_size, estimate_tflm(graph, board), accuracy)}
     goal, choice = manifest["optimize"], Choice.of_manifest(manifest)
     final = compile_graph(graph, board, goal, choice=choice, ram_bytes=manifest["arena_limit_bytes"],
                           flash_bytes=manifest["flash_limit_bytes"])
@@ -158,6 +161,8 @@ def _stages(given: Graph, final: Compiled, board: Board) -> list[dict[str, Any]]
 def _compiled(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The memory plan and the layers that the compiler decided on."""
     layers = manifest["layers"]
+    if "plan" not in manifest:
+        return {"layers": [_layer(layer) for layer in layers]}
     steps = [" + ".join(f"{layer['index']} {layer['kind']}" for layer in layers if layer["step"] == step)
              for step in range(1 + max((layer["step"] for layer in layers), default=-1))]
     below = _below([part["bytes"] for part in manifest["arenas"]])

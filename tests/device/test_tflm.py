@@ -3,18 +3,25 @@
 with the library itself."""
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from mcunas import api
 from mcunas.board import Board
+from mcunas.cli import main
 from mcunas.device.compare import compare
+from mcunas.device.link import DeviceError
+from mcunas.device.step_times import step_times
 from mcunas.device.target import connect
-from mcunas.device.tflm import LIBRARY, OPERATORS, Tflm, build_tflm, engine_cc
+from mcunas.device.tflm import LIBRARY, Tflm, build_tflm
+from mcunas.device.tflm_engine import OPERATORS, engine_cc
 from mcunas.errors import InputError
 from mcunas.graph import read_tflite, write_tflite
 from tests.small_models import dense
@@ -29,23 +36,46 @@ _HEADERS = {
 #include <stdint.h>
 enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
 struct TfLiteTensor { union { uint8_t *uint8; int8_t *int8; } data; };
+struct TfLiteEvalTensor { union { void *data; } data; };
 namespace tflite {
 struct Model;
 struct Resolver { int known = 0; };
+class MicroProfilerInterface;
 class MicroInterpreter {
  public:
-  MicroInterpreter(const Model *, const Resolver &r, uint8_t *arena, size_t size) : r_(r), arena_(arena), size_(size) {}
+  MicroInterpreter(const Model *, const Resolver &r, uint8_t *arena, size_t size, void *, MicroProfilerInterface *profiler,
+                   bool keeps_all)
+      : r_(r), arena_(arena), size_(size), profiler_(profiler), keeps_all_(keeps_all) {}
   ~MicroInterpreter() {}
   TfLiteStatus AllocateTensors();
   TfLiteStatus Invoke();
   TfLiteTensor *input(size_t) { return &in_; }
   TfLiteTensor *output(size_t) { return &out_; }
   size_t arena_used_bytes() const;
+  TfLiteEvalTensor *GetTensor(int index) {
+    all_.data.data = keeps_all_ && index == 3 ? out_.data.uint8 : nullptr;
+    return &all_;
+  }
  private:
   const Resolver &r_;
   uint8_t *arena_;
   size_t size_;
+  MicroProfilerInterface *profiler_;
+  bool keeps_all_;
   TfLiteTensor in_, out_;
+  TfLiteEvalTensor all_;
+};
+}
+""",
+    "micro_profiler_interface.h": """
+#pragma once
+#include <stdint.h>
+namespace tflite {
+class MicroProfilerInterface {
+ public:
+  virtual ~MicroProfilerInterface() {}
+  virtual uint32_t BeginEvent(const char *) = 0;
+  virtual void EndEvent(uint32_t) = 0;
 };
 }
 """,
@@ -65,6 +95,8 @@ template <unsigned n> struct MicroMutableOpResolver : Resolver {
 }
 _SOURCE = """
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tensorflow/lite/micro/micro_profiler_interface.h"
+void operator delete(void *, unsigned) {}
 namespace tflite {
 Registration Register_FULLY_CONNECTED_INT8() { return {}; }
 Registration Register_SOFTMAX_INT8() { return {}; }
@@ -75,6 +107,9 @@ TfLiteStatus MicroInterpreter::AllocateTensors() {
 }
 TfLiteStatus MicroInterpreter::Invoke() {
   uint32_t sum = 0;
+#ifdef TELLS
+  if (profiler_) profiler_->EndEvent(profiler_->BeginEvent("FULLY_CONNECTED"));
+#endif
   for (int i = 0; i < 40; i++) sum += in_.data.uint8[i];
   for (int i = 0; i < 6; i++) out_.data.uint8[i] = (uint8_t)(sum + i);
   return kTfLiteOk;
@@ -86,7 +121,10 @@ size_t MicroInterpreter::arena_used_bytes() const { return 1000; }
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("tflm")
+    return fake(tmp_path_factory.mktemp("tflm"), "-DTELLS")
+
+
+def fake(root: Path, *defines: str) -> Path:
     for name, text in _HEADERS.items():
         path = root / "tensorflow/lite/micro" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,11 +134,59 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "namespace tflite { struct Model; inline const Model *GetModel(const void *p) { return (const Model *)p; } }\n")
     (root / "lib.cc").write_text(_SOURCE)
     known = sum({"FULLY_CONNECTED": 1, "SOFTMAX": 10}[kind] for kind in {op.kind for op in dense(40, 6).ops})
-    subprocess.run(["arm-none-eabi-g++", *BOARD.cflags, "-std=c++17", "-Os", "-fno-exceptions", "-fno-rtti",
+    subprocess.run(["arm-none-eabi-g++", *BOARD.cflags, "-std=c++17", "-Os", "-fno-exceptions", "-fno-rtti", *defines,
                     f"-DKNOWN={known}", f"-I{root}", "-c", "lib.cc", "-o", "lib.o"], cwd=root, check=True)
     (root / "gen/cortex_m_generic/lib").mkdir(parents=True)
     subprocess.run(["arm-none-eabi-ar", "rc", f"gen/cortex_m_generic/lib/{LIBRARY}", "lib.o"], cwd=root, check=True)
     return root
+
+
+@pytest.fixture
+def model(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TFLM_ROOT", str(root))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(write_tflite(dense(40, 6)))
+    return path
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, Any]:
+    """(exit status, JSON) of a command."""
+    with pytest.raises(SystemExit) as leave:
+        main([*map(str, words), "--engine", "tflm", "--json"])
+    return leave.value.code, json.loads(capsys.readouterr().out)
+
+
+def test_run_and_profile_take_tflm_as_the_engine(model: Path, tmp_path: Path, capsys) -> None:
+    np.save(tmp_path / "x.npy", np.arange(40, dtype=np.int8)[None])
+    status, found = said(capsys, "run", model, "--input", tmp_path / "x.npy")
+    assert status == 0 and found["outputs"][0]["values"] == [780 + i - 768 for i in range(6)]
+    status, (step,) = said(capsys, "profile", model)
+    assert status == 0 and step["layers"] == ["0 FULLY_CONNECTED"] and step["unit"] == "instructions"
+    assert 150 < step["measured"] < 400
+
+
+def test_validate_takes_tflm_on_a_boards_core_and_finds_the_layer(model: Path, tmp_path: Path, capsys) -> None:
+    """It sums, and does not multiply; the board has no emulator of its own."""
+    status, found = said(capsys, "validate", model, "--board", "nucleo-l4r5zi", "--inputs", 2, "--out", tmp_path / "run")
+    assert status == 1 and found["mismatches"] > 0
+    assert found["located"]["op"] == 0 and found["located"]["kind"] == "FULLY_CONNECTED"
+    assert (found["ram_bytes"], found["predicted"]["ram_bytes"]) == (USED_BYTES, USED_BYTES)
+    assert 150 < found["instructions"] < 400 and found["cycles"] > 0 and found["predicted"]["flash_bytes"] > 0
+    assert (tmp_path / "run/report.html").exists()
+
+
+def test_a_tflm_that_tells_nothing_of_its_operators_is_said(model: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TFLM_ROOT", str(fake(tmp_path / "silent")))
+    image = api.build(model, BOARD, tmp_path / "out", engine="tflm")
+    with pytest.raises(DeviceError, match="a library built without TF_LITE_STRIP_ERROR_STRINGS does"):
+        step_times(image)
+
+
+def test_engines_that_do_not_exist_and_kernels_for_tflm_are_refused(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown engine 'tflite'; use aot or tflm"):
+        api.build(model, BOARD, tmp_path, engine="tflite")
+    with pytest.raises(InputError, match="TFLM has no kernels to choose from; leave --tuned out"):
+        api.build(model, BOARD, tmp_path, engine="tflm", tuned=model)
 
 
 def test_the_generated_firmware_links_runs_and_takes_the_arena_that_tflm_uses(root: Path, tmp_path: Path) -> None:
