@@ -155,7 +155,7 @@ class _Inside:
             from mcunas.device.tflm import most_bytes, rebuilt
 
             special = rebuilt(self.image, board, folder, folders=("app", "probe"), defines=defines,
-                              used_bytes=most_bytes(board) if "-DMN_TAP" in defines else None)     # all tensors are kept
+                              arena_bytes=most_bytes(board) if "-DMN_TAP" in defines else None)     # all tensors are kept
         if port is None:
             return special
         if flash is None:

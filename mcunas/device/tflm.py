@@ -56,6 +56,12 @@ class Tflm:
         return Tflm(folder, libraries[0])
 
     @property
+    def defines(self) -> tuple[str, ...]:
+        """What the library was compiled with and its headers ask for: without it the int8-only registrations are the whole
+        ones, with int4 and int16 kernels."""
+        return ("-DCMSIS_NN",) if b"Register_CONV_2D_INT8Ev" in self.library.read_bytes() else ()
+
+    @property
     def includes(self) -> tuple[str, ...]:
         downloads = "tensorflow/lite/micro/tools/make/downloads"
         below = ["third_party/flatbuffers/include", "third_party/gemmlowp", f"{downloads}/flatbuffers/include",
@@ -63,25 +69,31 @@ class Tflm:
         return (f"-isystem{self.root}", *(f"-isystem{self.root / name}" for name in below if (self.root / name).is_dir()))
 
 
-def build_tflm(graph: Graph, data: bytes, board: Board, out: Path, tflm: Tflm, used_bytes: int | None = None, *,
+@dataclass(frozen=True)
+class Needs:
+    """Bytes of the arena: the least in which TFLM can be set up, and what it uses once it is."""
+
+    arena_bytes: int
+    used_bytes: int
+
+
+def build_tflm(graph: Graph, data: bytes, board: Board, out: Path, tflm: Tflm, needs: Needs | None = None, *,
                ram_bytes: int | None = None, flash_bytes: int | None = None, folders: tuple[str, ...] = ("app",),
                defines: tuple[str, ...] = (), decoder: DetectionHead | None = None) -> Image:
     """Firmware with TFLM under it, in `out`; the other arguments are those of `build`.
 
-    used_bytes: of the arena; default: what TFLM, run once in QEMU, says. Raises InputError, ToolMissing, DoesNotFit,
-    CheckFailed.
+    needs: default: found in QEMU. Raises InputError, ToolMissing, DoesNotFit, CheckFailed.
     """
-    used_bytes = _used_bytes(graph, data, board, tflm) if used_bytes is None else used_bytes
-    arena_bytes = -(-used_bytes // 16) * 16
+    needs = needs or _needs(graph, data, board, tflm)
     gcc = tool("arm-none-eabi-gcc")
     budgets = (ram_bytes or board.ram_bytes, flash_bytes or board.flash_bytes)
     names = list(board.arenas.values())
-    home = next((k for k, room in enumerate(names) if arena_bytes <= room), 0)
+    home = next((k for k, room in enumerate(names) if needs.arena_bytes <= room), 0)
     folders = (*folders, *(("decode",) if decoder else ()))
     with tempfile.TemporaryDirectory(prefix="mcunas-") as temporary:
         work = Path(temporary).resolve()
         texts = {"model.c": model_c(data), "model.h": "", "image.c": boxes_c(decoder) or "typedef int nothing;\n",
-                 "board.h": board_h(board, decoder is not None), "engine.cc": engine_cc(graph, arena_bytes),
+                 "board.h": board_h(board, decoder is not None), "engine.cc": engine_cc(graph, needs.arena_bytes),
                  "link.ld": linker_script(board, *budgets, home)}
         for name, text in texts.items():
             (work / name).write_text(text)
@@ -90,7 +102,7 @@ def build_tflm(graph: Graph, data: bytes, board: Board, out: Path, tflm: Tflm, u
         _compile(work, board, tflm, folders, defines)
         manifest: dict[str, Any] = {
             "model": graph.name, "engine": "tflm", "optimize": "tflm",
-            "arena_bytes": arena_bytes, "arena_used_bytes": used_bytes, "arena_limit_bytes": budgets[0],
+            "arena_bytes": needs.arena_bytes, "arena_used_bytes": needs.used_bytes, "arena_limit_bytes": budgets[0],
             "flash_limit_bytes": budgets[1], "weight_bytes": weight_bytes(graph), "layers": _layers(graph),
             "inputs": _tensors(graph, graph.inputs), "outputs": _tensors(graph, graph.outputs),
             **({"decoder": asdict(decoder)} if decoder else {})}
@@ -99,13 +111,13 @@ def build_tflm(graph: Graph, data: bytes, board: Board, out: Path, tflm: Tflm, u
         return publish(work, out, manifest, board)
 
 
-def rebuilt(image: Image, board: Board, out: Path, *, used_bytes: int | None = None, folders: tuple[str, ...] = ("app",),
+def rebuilt(image: Image, board: Board, out: Path, *, arena_bytes: int | None = None, folders: tuple[str, ...] = ("app",),
             defines: tuple[str, ...] = ()) -> Image:
     """The model of a TFLM image for another board, or with probes in it. Raises as `build_tflm`."""
     data = image.model_bytes()
     graph = replace(read_tflite(data), name=image.manifest["model"])
-    used_bytes = used_bytes or image.manifest["arena_used_bytes"]
-    return build_tflm(graph, data, board, out, Tflm.find(), used_bytes, folders=folders, defines=defines,
+    needs = Needs(arena_bytes or image.manifest["arena_bytes"], image.manifest["arena_used_bytes"])
+    return build_tflm(graph, data, board, out, Tflm.find(), needs, folders=folders, defines=defines,
                       decoder=image.decoder)
 
 
@@ -114,21 +126,23 @@ def most_bytes(board: Board) -> int:
     return max(board.arenas.values()) // 2 // 16 * 16
 
 
-def _used_bytes(graph: Graph, data: bytes, board: Board, tflm: Tflm) -> int:
-    """What TFLM says that it uses, in QEMU."""
+def _needs(graph: Graph, data: bytes, board: Board, tflm: Tflm) -> Needs:
+    """What TFLM needs, tried in QEMU with half of the largest memory."""
     target = stand_in(board)
+    most = Needs(most_bytes(target), 0)
     with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
-        with connect(build_tflm(graph, data, target, Path(folder), tflm, most_bytes(target))) as link:
+        with connect(build_tflm(graph, data, target, Path(folder), tflm, most, defines=("-DAPP_LEAST",))) as link:
             link.command("seed 0")
             link.infer()
-            return link.memory().arena_used
+            memory = link.memory()
+            return Needs(memory.arena, memory.arena_used)
 
 
 def _compile(work: Path, board: Board, tflm: Tflm, folders: tuple[str, ...], defines: tuple[str, ...]) -> None:
     root = firmware_dir().resolve()
     command = [tool("arm-none-eabi-g++"), *board.cflags, *LEVEL, *defines, "-std=c++17", "-g", "-fno-exceptions",
                "-fno-rtti", "-fno-threadsafe-statics", "-ffunction-sections", "-fdata-sections", "-DTF_LITE_STATIC_MEMORY",
-               f"-ffile-prefix-map={root}=firmware", f"-ffile-prefix-map={work}=.", *tflm.includes,
+               *tflm.defines, f"-ffile-prefix-map={root}=firmware", f"-ffile-prefix-map={work}=.", *tflm.includes,
                *(f"-I{root}/{name}" for name in ("kernels", "platform", *folders)), f"-I{work}", "-c", "engine.cc",
                "-o", "obj/model-engine.o"]
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)

@@ -48,11 +48,14 @@ void invoke(uint8_t *);
 // The interpreter lives as long as the firmware.
 void *__dso_handle;
 int __cxa_atexit(void (*)(void *), void *, void *) {{ return 0; }}
+// TFLM's messages are formatted by the C library, which would ask for a heap: there is none.
+void *_sbrk(int) {{ return (void *)-1; }}
 }}
 
 alignas(16) uint8_t app_arena[{arena_bytes}] __attribute__((section(".arena")));
 
 static tflite::MicroInterpreter *interpreter;
+static uint32_t arena_bytes = sizeof app_arena;
 
 #ifdef MN_STEP
 class Steps : public tflite::MicroProfilerInterface {{
@@ -70,6 +73,18 @@ static Steps steps;
 static tflite::MicroProfilerInterface *const profiler = &steps;
 #else
 static tflite::MicroProfilerInterface *const profiler = nullptr;
+#endif
+
+#ifdef APP_LEAST
+// One after the other, in the same place.
+struct Tried : tflite::MicroInterpreter {{
+  using MicroInterpreter::MicroInterpreter;
+  void *operator new(decltype(sizeof 0)) {{
+    alignas(tflite::MicroInterpreter) static uint8_t space[sizeof(tflite::MicroInterpreter)];
+    return space;
+  }}
+  void operator delete(void *) {{}}
+}};
 #endif
 
 #ifdef MN_TAP
@@ -105,8 +120,26 @@ extern "C" const mn_model *const app_model = &model;
 extern "C" void app_setup(void) {{
   static tflite::MicroMutableOpResolver<{operator_count}> resolver;
 {adds}
-  static tflite::MicroInterpreter one(tflite::GetModel(model_data), resolver, app_arena, sizeof app_arena, nullptr,
-                                      profiler, keeps_all);
+#ifdef APP_LEAST
+  // Setting up takes more than is used in the end: the least arena in which it succeeds.
+  const auto used_of = [&](uint32_t bytes) {{
+    auto *const tried = new Tried(tflite::GetModel(model_data), resolver, app_arena, bytes, nullptr, nullptr, false);
+    const uint32_t used = tried->AllocateTensors() == kTfLiteOk ? (uint32_t)tried->arena_used_bytes() : 0u;
+    delete tried;
+    return used;
+  }};
+  if (const uint32_t used = used_of(sizeof app_arena)) {{
+    uint32_t small = (used - 1u) & ~15u, step = 16u;     // too small, and the next tried is `step` larger
+    for (; small + step < sizeof app_arena && !used_of(small + step); step *= 2u)
+      small += step;
+    for (; step > 16u; step /= 2u)
+      if (!used_of(small + step / 2u))
+        small += step / 2u;
+    arena_bytes = small + 16u;
+  }}
+#endif
+  static tflite::MicroInterpreter one(tflite::GetModel(model_data), resolver, app_arena, arena_bytes, nullptr, profiler,
+                                      keeps_all);
   if (one.AllocateTensors() != kTfLiteOk)
     return;
   interpreter = &one;
@@ -119,7 +152,7 @@ extern "C" void app_setup(void) {{
 // TFLM keeps its own structures in the arena, so that it cannot be painted: it tells what it uses.
 extern "C" void measure_memory(void) {{
   put_text("m-mem-[arena=");
-  put_u32(sizeof app_arena);
+  put_u32(arena_bytes);
   put_text(",arena_used=");
   put_u32(interpreter ? (uint32_t)interpreter->arena_used_bytes() : 0u);
   put_text(",stack=");

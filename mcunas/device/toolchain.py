@@ -2,6 +2,7 @@
 """The programs that have to be installed: compiler, binutils, emulator. A missing one says how to install it."""
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from functools import lru_cache
@@ -43,4 +44,6 @@ def run_tool(command: list[str], cwd: Path) -> None:
 def gist(stderr: str) -> str:
     """The line that says what is wrong."""
     lines = stderr.strip().splitlines() or ["no message"]
+    if missing := re.search(r"undefined reference to `(.+)'", stderr):
+        return f"nothing defines {missing[1]}"
     return next((line for line in lines if "error:" in line.lower()), lines[-1])

@@ -27,7 +27,7 @@ from mcunas.graph import read_tflite, write_tflite
 from tests.small_models import dense
 
 BOARD = Board.load("mps2-an386")
-USED_BYTES = 1000
+USED_BYTES, LEAST_BYTES = 1000, 1056         # it takes more to set up than is used in the end
 # Just enough of TFLM's interface, with sums for a network.
 _HEADERS = {
     "micro_interpreter.h": """
@@ -103,7 +103,7 @@ Registration Register_SOFTMAX_INT8() { return {}; }
 TfLiteStatus MicroInterpreter::AllocateTensors() {
   in_.data.uint8 = arena_ + 64;
   out_.data.uint8 = arena_ + 512;
-  return r_.known == KNOWN && size_ >= 1000 ? kTfLiteOk : kTfLiteError;
+  return r_.known == KNOWN && size_ >= 1056 ? kTfLiteOk : kTfLiteError;
 }
 TfLiteStatus MicroInterpreter::Invoke() {
   uint32_t sum = 0;
@@ -192,7 +192,7 @@ def test_engines_that_do_not_exist_and_kernels_for_tflm_are_refused(model: Path,
 def test_the_generated_firmware_links_runs_and_takes_the_arena_that_tflm_uses(root: Path, tmp_path: Path) -> None:
     graph = dense(40, 6)
     image = build_tflm(graph, write_tflite(graph), BOARD, tmp_path, Tflm.find(str(root)))
-    assert image.manifest["arena_bytes"] == -(-USED_BYTES // 16) * 16 == image.manifest["build"]["arena_bytes"]
+    assert image.manifest["arena_bytes"] == LEAST_BYTES == image.manifest["build"]["arena_bytes"]
     data = bytes(range(40))
     with connect(image) as link:
         for _ in range(2):
