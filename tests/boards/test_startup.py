@@ -35,6 +35,13 @@ def chip(image: Image) -> Chip:
     return Chip(image, ANSWERS[family], RESET.get(family))
 
 
+def test_the_start_up_code_of_every_board_runs_somewhere() -> None:
+    """In QEMU (test_link) or here; and what Debian's QEMU has a machine for, in both."""
+    emulated = {key for key in Board.keys() if Board.load(key).emulate}
+    assert set(SEQUENCES) == set(REAL) and set(Board.keys()) == emulated | set(REAL)
+    assert {Board.load(key).family for key in emulated} == {"mps2", "mps3", "stm32f4", "stm32f1", "nrf51", "lm3s"}
+
+
 @pytest.mark.parametrize("key", REAL)
 def test_a_board_starts_as_its_manual_says_and_answers(key: str, images, tmp_path_factory) -> None:
     target = chip(image_of(key, images, tmp_path_factory))

@@ -2,6 +2,7 @@
 """The Makefile, read without running recipes: board names, run folders, the order of goals, a path with spaces."""
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -54,6 +55,15 @@ def test_help_lists_every_documented_target(checkout: Path) -> None:
     said = make(checkout, "help").stdout
     for target in ("setup", "quickstart", "test", "boards", "search", "firmware", "validate", "profile", "report"):
         assert f"make {target} " in said
+
+
+def test_engine_probe_and_port_reach_the_verbs(checkout: Path) -> None:
+    said = make(checkout, "--dry-run", "-o", "tools", "ENGINE=tflm", "PROBE=0669", "PORT=usb", "firmware", "flash", "run",
+                "validate", "profile").stdout
+    for verb, options in (("build", ("engine",)), ("flash", ("engine", "probe")), ("run", ("engine",)),
+                          ("validate", ("engine", "probe", "port")), ("profile", ("engine",))):
+        command = re.search(rf"-m mcunas {verb} (?:.*\\\n)*.*", said)[0]
+        assert all(f'--{option} "${option.upper()}"' in command for option in options), command
 
 
 def test_nothing_is_installed_twice(checkout: Path) -> None:

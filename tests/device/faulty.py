@@ -26,7 +26,8 @@ def repeat(at: int) -> Harm:
 @dataclass
 class FaultyLine:
     """harm_in: what happens to the n-th write to the board; harm_out: to the n-th byte that comes from it. gone_after:
-    writes until the cable is unplugged. resets: writes after which the board is reset."""
+    writes until the cable is unplugged. resets: writes after which the board is reset. cut: the byte from the board at which
+    it is reset, in the middle of an answer."""
 
     stream: Qemu
     restart: Callable[[], Qemu]
@@ -34,6 +35,7 @@ class FaultyLine:
     harm_out: dict[int, Harm] = field(default_factory=dict)
     gone_after: int | None = None
     resets: tuple[int, ...] = ()
+    cut: int | None = None
     writes: int = 0
     heard: int = 0
 
@@ -42,6 +44,10 @@ class FaultyLine:
         for byte in data:
             out += self.harm_out.get(self.heard, lambda d: d)(bytes([byte]))
             self.heard += 1
+            if self.heard == self.cut:
+                self.stream.close()
+                self.stream = self.restart()
+                return out
         return out if out or not data else self.read(timeout_s)
 
     def write(self, data: bytes, timeout_s: float) -> None:

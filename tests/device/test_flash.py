@@ -3,17 +3,22 @@
 every way that it goes wrong, in one line."""
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import stat
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mcunas.board import Board
+from mcunas.cli import main
 from mcunas.device import flash as package
+from mcunas.device import ports
 from mcunas.device.build import Image
 from mcunas.device.flash import flash, pyocd_tool, volumes
 from mcunas.device.flash.uf2 import parse
@@ -153,6 +158,34 @@ def test_st_flash_writes_where_the_flash_is_after_st_info_agreed(images, tools) 
     fake(tools, "st-info", "  serial: 1\n  chipid: 0x421")
     with pytest.raises(CheckFailed, match="another chip: 0x421"):
         flash(images["nucleo-l4r5zi"], tool="st-flash")
+
+
+def test_st_flash_writes_nothing_where_nobody_tells_the_chip(images, tools) -> None:
+    fake(tools, "st-flash")
+    with pytest.raises(ToolMissing, match=r"st-info is not installed \(on Debian: apt-get install stlink-tools\)"):
+        flash(images["nucleo-l4r5zi"], tool="st-flash")
+    fake(tools, "st-info", "Found 0 stlink programmers")
+    with pytest.raises(ToolMissing, match="no debug probe is connected"):
+        flash(images["nucleo-l4r5zi"], tool="st-flash")
+    assert calls(tools)[0] == "st-info" and "st-flash" not in calls(tools)
+
+
+@pytest.mark.skipif(shutil.which("openocd") is None, reason="openocd is not installed")
+@pytest.mark.parametrize("key", [key for key in Board.keys() if (f := Board.load(key).flashing) and f.openocd])
+def test_openocd_takes_the_boards_configuration_as_far_as_a_probe_that_is_not_there(key: str, images) -> None:
+    with pytest.raises(ToolMissing, match="openocd: no debug probe is connected"):
+        flash(replace(images["microbit"], board=Board.load(key)), tool="openocd", probe="999999999")
+
+
+def test_probes_and_ports_are_listed_by_serial_with_the_boards_they_may_be(probes, monkeypatch, capsys) -> None:
+    port = SimpleNamespace(device="/dev/ttyACM0", vid=0x0483, pid=0x374B, serial_number="0669FF")
+    monkeypatch.setattr(pyocd_tool, "probes", lambda: [SimpleNamespace(unique_id="0669FF", description="STM32 STLink")])
+    monkeypatch.setattr(ports, "usb_ports", lambda: [port])
+    with pytest.raises(SystemExit) as leave:
+        main(["flash", "--list", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert leave.value.code == 0 and found["probes"] == [{"serial": "0669FF", "name": "STM32 STLink"}]
+    assert "nucleo-l4r5zi" in found["ports"][0]["boards"] and "pico" not in found["ports"][0]["boards"]
 
 
 # What the programs print, as their users quote it.

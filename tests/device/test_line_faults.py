@@ -68,12 +68,25 @@ INPUTS = [np.arange(40, dtype=np.int8).reshape(1, 40) * k for k in (1, 3)]
     {"harm_in": {1: lose(30)}}, {"harm_in": {1: lose(3)}}, {"harm_in": {1: change(40)}}, {"harm_in": {1: repeat(35)}},
     {"harm_in": {2: lose(4), 5: change(14)}}, {"harm_in": {3: repeat(1)}},
     {"harm_out": {12: change(0)}}, {"harm_out": {40: lose(0)}}, {"harm_out": {90: change(0), 300: repeat(0)}},
-    {"resets": (3,)}, {"resets": (2, 9)},
+    {"resets": (3,)}, {"resets": (2, 9)}, {"cut": 70}, {"cut": 33, "resets": (6,)},
 ])
 def test_harmed_bytes_and_resets_cost_a_retry_and_change_no_verdict(faults, image, monkeypatch) -> None:
     report = validated(image, monkeypatch, INPUTS, **faults)
     assert report.passed and report.mismatches == 0 and report.inputs == 2
     assert len(report.retries) >= 1 and report.to_json()["retries"]
+
+
+def test_a_test_set_streams_over_a_bad_line(image, monkeypatch) -> None:
+    running = import_module("mcunas.device.run")
+
+    @contextmanager
+    def connect(image: device.Image, *_, **__) -> Iterator[Link]:
+        with line(image, harm_in={2: lose(30)}, harm_out={300: change(0)}, resets=(7,), cut=900) as (link, _):
+            yield link
+
+    expected = running.stream(image, np.concatenate(INPUTS * 3))
+    monkeypatch.setattr(running, "connect", connect)
+    assert (running.stream(image, np.concatenate(INPUTS * 3)) == expected).all()
 
 
 def test_a_wrong_output_stays_wrong_over_a_bad_line(image, tmp_path: Path, monkeypatch) -> None:

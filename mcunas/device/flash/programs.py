@@ -71,16 +71,19 @@ def _probe_rs(program: str, image: Image, probe: str | None) -> None:
 
 
 def _st_flash(program: str, image: Image, probe: str | None) -> None:
-    chip, info = image.board.flashing.chip_id, shutil.which("st-info")
-    if chip and info:
+    if image.board.flashing.chip_id:
+        info = shutil.which("st-info")
+        if info is None:        # without it the chip could be any
+            raise ToolMissing("st-info is not installed", fix=_INSTALL["st-flash"])
         said = _run([info, "--probe"], image)
         blocks = [b for b in re.split(r"(?=serial:)", said) if not probe or probe.lower() in b.lower()]
         ids = re.findall(r"chipid:\s*(0x[0-9a-fA-F]+)", "".join(blocks))
         if len(ids) > 1:
             raise InputError("several ST-LINKs are connected", image.board.key,
                              "name one, PROBE=serial: `st-info --probe` shows them")
-        if ids:
-            demand_chip(image.board, int(ids[0], 16))
+        if not ids:
+            raise ToolMissing("st-flash: no debug probe is connected", image.board.key, "plug the board's probe in")
+        demand_chip(image.board, int(ids[0], 16))
     serial = ["--serial", probe] if probe else []
     # It compares what it wrote with the file before it ends well.
     _run([program, *serial, "--reset", "write", str(image.bin), f"{image.board.flash.origin:#x}"], image)
