@@ -85,6 +85,8 @@ MN_DSP_BINARY(mn_widen_even_add, "sxtab16 %0, %2, %1")           // bytes 0 and 
 MN_DSP_BINARY(mn_widen_odd_add, "sxtab16 %0, %2, %1, ror #8")
 MN_DSP_UNARY(mn_saturate_byte, "ssat %0, #8, %1")                // limited to int8
 MN_DSP_UNARY(mn_saturate_half, "ssat %0, #8, %1, asr #1")        // (x >> 1) limited to int8
+MN_DSP_BINARY(mn_low_halves, "pkhbt %0, %1, %2, lsl #16")        // (low of x, low of y)
+MN_DSP_BINARY(mn_high_halves, "pkhtb %0, %2, %1, asr #16")       // (high of x, high of y)
 MN_DSP_TERNARY(mn_smlad, "smlad %0, %1, %2, %3")                 // z + low x low + high x high
 MN_DSP_TERNARY(mn_smmlar, "smmlar %0, %1, %2, %3")               // z + round(x * y / 2^32), ties up
 MN_DSP_TERNARY(mn_mla, "mla %0, %1, %2, %3")                     // z + x * y: compilers part it into two
@@ -112,7 +114,6 @@ static inline uint32_t mn_widen_even_add(uint32_t x, uint32_t y)
   return mn_lanes((int8_t)x + mn_lane(y, 0), (int8_t)(x >> 16) + mn_lane(y, 1));
 }
 static inline uint32_t mn_widen_odd_add(uint32_t x, uint32_t y) { return mn_widen_even_add(x >> 8, y); }
-// For the C that stands for assembly: (low of x, low of y) and (high of x, high of y).
 static inline uint32_t mn_low_halves(uint32_t x, uint32_t y) { return (x & 0xffffu) | y << 16; }
 static inline uint32_t mn_high_halves(uint32_t x, uint32_t y) { return x >> 16 | (y & 0xffff0000u); }
 

@@ -16,18 +16,27 @@ extern "C" {
 #endif
 
 // As mn_conv_s8.
-struct mn_conv_s16 {
-  const int8_t *weights;
-  const int64_t *bias;
-  const int16_t *multiplier;
-  const int8_t *shift;
-  uint16_t in_ring, out_ring, in_h, in_w, in_step, out_w, out_c, out_step;
-  uint16_t group_c, group_out_c;
-  uint16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
-  int16_t low, high;
+#define MN_CONV_S16_MEMBERS \
+  const int8_t *weights; \
+  const int64_t *bias; \
+  const int16_t *multiplier; \
+  const int8_t *shift; \
+  uint16_t in_ring, out_ring, in_h, in_w, in_step, out_w, out_c, out_step; \
+  uint16_t group_c, group_out_c; \
+  uint16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left; \
+  int16_t low, high; \
   uint8_t requant_step;
+
+struct mn_conv_s16 {
+  MN_CONV_S16_MEMBERS
 };
 void mn_conv_s16(const struct mn_conv_s16 *p, const int16_t *in, int16_t *out, int32_t from, int32_t to);
+
+// With the DSP extension.
+struct mn_conv_s16_dsp {
+  MN_CONV_S16_MEMBERS
+};
+void mn_conv_s16_dsp(const struct mn_conv_s16_dsp *p, const int16_t *in, int16_t *out, int32_t from, int32_t to);
 
 // As mn_depthwise_s8; kernel_w at most 256.
 struct mn_depthwise_s16 {
@@ -43,18 +52,28 @@ struct mn_depthwise_s16 {
 void mn_depthwise_s16(const struct mn_depthwise_s16 *p, const int16_t *in, int16_t *out, int32_t from, int32_t to);
 
 // As mn_fully_connected_s8.
-struct mn_fully_connected_s16 {
-  const int8_t *weights;
-  const int64_t *bias;
-  const int16_t *multiplier;
-  const int8_t *shift;
-  uint16_t in_ring, out_ring;
-  int32_t width, depth, outputs, in_step, out_step;
-  int16_t low, high;
+#define MN_FULLY_CONNECTED_S16_MEMBERS \
+  const int8_t *weights; \
+  const int64_t *bias; \
+  const int16_t *multiplier; \
+  const int8_t *shift; \
+  uint16_t in_ring, out_ring; \
+  int32_t width, depth, outputs, in_step, out_step; \
+  int16_t low, high; \
   uint8_t requant_step;
+
+struct mn_fully_connected_s16 {
+  MN_FULLY_CONNECTED_S16_MEMBERS
 };
 void mn_fully_connected_s16(const struct mn_fully_connected_s16 *p, const int16_t *in, int16_t *out, int32_t from,
                             int32_t to);
+
+// With the DSP extension.
+struct mn_fully_connected_s16_dsp {
+  MN_FULLY_CONNECTED_S16_MEMBERS
+};
+void mn_fully_connected_s16_dsp(const struct mn_fully_connected_s16_dsp *p, const int16_t *in, int16_t *out, int32_t from,
+                                int32_t to);
 
 // out = zero_out + scale(in - zero_in), saturated; the scale as in mn_scale. Rows of `count` values.
 struct mn_quantize_s8_s16 {
@@ -74,6 +93,20 @@ struct mn_quantize_s16_s16 {
   int32_t count, zero_in, zero_out, mantissa, shift;
 };
 void mn_quantize_s16_s16(const struct mn_quantize_s16_s16 *p, const int16_t *in, int16_t *out, int32_t from, int32_t to);
+
+// out = round(in / scale), ties away from zero, saturated; NaN gives 0. scale_bits: as in mn_quantize_f32_s8.
+struct mn_quantize_f32_s16 {
+  uint32_t scale_bits;
+  int32_t count;
+};
+void mn_quantize_f32_s16(const struct mn_quantize_f32_s16 *p, const float *in, int16_t *out);
+
+// out = scale * in.
+struct mn_dequantize_s16_f32 {
+  uint32_t scale_bits;
+  int32_t count;
+};
+void mn_dequantize_s16_f32(const struct mn_dequantize_s16_f32 *p, const int16_t *in, float *out);
 
 // out = scale_out(scale0(in0 * 2^15) + scale1(in1 * 2^15)), limited to low..high; otherwise as mn_add_s8.
 struct mn_add_s16 {

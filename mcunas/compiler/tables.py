@@ -91,7 +91,7 @@ def _known(kernel: str, table: dict) -> str:
     """The entry that prices a kernel: its own, its portable form's (mn_conv_s8 for mn_conv_s8_dsp), or the default; for int4
     weights, where they have none, those of the kernel for int8."""
     for name in (kernel, kernel.replace("_s4", "_s8")):
-        for known in (name, re.sub(r"(_s[48])_\w+$", r"\1", name)):
+        for known in (name, re.sub(r"(_s(?:4|8|16))_\w+$", r"\1", name)):
             if known in table:
                 return known
     return DEFAULT

@@ -33,7 +33,7 @@ from mcunas.graph.to_int16 import in_int16
 from mcunas.paths import boards_dir
 
 AT_ONCE = 24                # layers in one firmware
-_IN_INT16 = ("ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")     # and some of _WEIGHTED: those that have kernels for it
+_IN_INT16 = ("ADD", "AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "MEAN")     # and some of the others with weights
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 HOLD_OUT = 4                # every so many layers
 MOST_MACS = 500_000       # of a layer: what an emulated small core does in a second

@@ -42,7 +42,8 @@ def _unary(graph: Graph, op: Op) -> None:
 
 
 def _quantize(graph: Graph, op: Op) -> None:
-    if "int16" in {graph.tensors[t].dtype for t in (op.inputs[0], op.outputs[0])}:
+    dtypes = {graph.tensors[t].dtype for t in (op.inputs[0], op.outputs[0])}
+    if "int16" in dtypes and "float32" not in dtypes:
         rescale_params(graph, op)
     else:
         _unary(graph, op)

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from mcunas.graph import Graph, Op, Quant, Tensor
+from mcunas.graph import Graph, Op, Quant, Tensor, verify
 from mcunas.graph.integer_params import bias_input
 from mcunas.graph.spec import KINDS
 from tests.kernels.bundle import Case
@@ -29,7 +29,7 @@ def _values(draw, shape: tuple[int, ...]) -> np.ndarray:
 @st.composite
 def as_int16(draw, cases: SearchStrategy[Case]) -> Case:
     """The same op: scales 256 times finer, zero points 0; a layer's bias int64, now and then near 47 bits."""
-    graph, _ = draw(cases)
+    graph, given = draw(cases)
     op, tensors = graph.ops[0], list(graph.tensors)
     weights = op.inputs[1] if op.kind in WEIGHTED else -1
     for t, tensor in enumerate(tensors):
@@ -49,6 +49,9 @@ def as_int16(draw, cases: SearchStrategy[Case]) -> Case:
             tensors.append(bias)
             op = replace(op, inputs=(*op.inputs[:2], len(tensors) - 1))
     wide = _legal(graph.with_(tensors=tuple(tensors), ops=(op,)))
+    if wide.tensors[0].dtype == "float32":      # ties of the finer scale
+        finer = np.random.default_rng(draw(_SEEDS)).choice([1 / 128, 1 / 256], given[0].shape)
+        return wide, [given[0] * finer.astype(np.float32)]
     return wide, [draw(_values(wide.tensors[t].shape)) for t in wide.inputs]
 
 
@@ -67,8 +70,25 @@ def requantize(draw, source: str, result: str) -> Case:
     return graph, [np.random.default_rng(draw(_SEEDS)).integers(-128, 128, shape).astype(np.int8)]
 
 
+def long_sums() -> list[Case]:
+    """Layers at the ends of all ranges, whose sums leave 32 bits: four channels at a time, and the fifth alone."""
+    window = {"stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1, "padding": "VALID", "activation": "NONE"}
+    found = []
+    for kind, x, w, y, attrs in (
+            ("FULLY_CONNECTED", (1, 1001), (5, 1001), (1, 5), {"activation": "NONE", "keep_dims": False}),
+            ("CONV_2D", (1, 2, 4, 201), (5, 2, 3, 201), (1, 1, 2, 5), window)):
+        fine = Quant.of(2.0 ** -10)
+        tensors = (Tensor("x", x, "int16", fine), Tensor("w", w, "int8", fine, np.full(w, -128, np.int8)),
+                   Tensor("b", (5,), "int64", Quant.of(2.0 ** -20), np.arange(5) << 30),
+                   Tensor("y", y, "int16", Quant.of(128.0)))
+        graph = verify(Graph(tensors, (Op(kind, (0, 1, 2), (3,), attrs),), (0,), (3,)))
+        found.append((graph, [np.full(x, -32768, np.int16)]))
+    return found
+
+
 _OTHERS = {**CASES, **ELEMENTWISE, **MOVEMENT, **RESIZE}
 KINDS_OF_INT16 = {kind: as_int16(_OTHERS[kind]) for kind, spec in KINDS.items()
                   if kind in _OTHERS and ("int16", "int16") in spec.dtypes and kind != "QUANTIZE"}
+KINDS_OF_INT16 |= {kind: as_int16(ELEMENTWISE[kind]) for kind in ("QUANTIZE from float32", "DEQUANTIZE")}
 KINDS_OF_INT16 |= {f"QUANTIZE {a} {b}": requantize(a, b) for a, b in (("int8", "int16"), ("int16", "int8"),
                                                                      ("int16", "int16"))}

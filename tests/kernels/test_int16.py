@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcunas.board import Board
-from mcunas.compiler import compile_graph
+from mcunas.compiler import Choice, compile_graph
+from mcunas.compiler.lower import candidates
 from mcunas.cost.measure_code import chain
 from mcunas.device.build import build
 from mcunas.device.host import build_host
@@ -18,14 +19,14 @@ from mcunas.device.run import run
 from mcunas.errors import InputError
 from mcunas.graph import Graph, Op, Quant, Tensor, read_tflite, reference, verify, write_tflite
 from mcunas.graph.to_int16 import can_be_int16, widened
-from tests.kernels.agreement import c_differences
 from tests.kernels.bundle import Case, bundle, draw
-from tests.kernels.int16_strategies import KINDS_OF_INT16
+from tests.kernels.int16_strategies import KINDS_OF_INT16, long_sums
 from tests.kernels.rows_program import RowsProgram
 from tests.kernels.strategies_graph import small_graph
 from tests.oracle import differences
 
 _KINDS = pytest.mark.parametrize("kind", sorted(KINDS_OF_INT16))
+_DENSE = ("CONV_2D", "FULLY_CONNECTED")
 
 
 def _all(count: int, number: int) -> Case:
@@ -33,24 +34,34 @@ def _all(count: int, number: int) -> Case:
 
 
 @_KINDS
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.data())
 def test_reference_equals_tflite_micro(kind, data):
     graph, inputs = data.draw(KINDS_OF_INT16[kind])
     assert differences(read_tflite(write_tflite(graph)), inputs) == []
 
 
-def test_c_equals_reference(tmp_path):
-    assert c_differences(_all(15, 0), tmp_path) == []
+@pytest.mark.parametrize("isa", ["scalar", "dsp"])
+def test_c_equals_reference(isa, tmp_path):
+    """With sanitizers; the DSP kernels on intrinsics in C."""
+    cases = [c for kind in (_DENSE if isa == "dsp" else sorted(KINDS_OF_INT16)) for c in draw(KINDS_OF_INT16[kind], 15, 0)]
+    case = bundle([*cases, *long_sums()])
+    choice = Choice({i: isa for i, op in enumerate(case[0].ops) if isa in candidates(case[0], op, "mve")})
+    compiled = compile_graph(case[0], Board.load("mps3-an547"), rewrite=False, choice=choice)
+    ending = "_s16" if isa == "scalar" else "_s16_dsp"
+    assert {f"mn_{name}{ending}" for name in ("conv", "fully_connected")} <= set(compiled.kernels)
+    (found, _), expected = build_host(compiled, tmp_path).run(case[1]), reference.run(*case)
+    assert [case[0].where(k) for k, t in enumerate(case[0].outputs) if found[k].tobytes() != expected[t].tobytes()] == []
 
 
-def test_pieces_give_the_whole_layer(tmp_path):
+@pytest.mark.parametrize("isa", ["scalar", "dsp"])
+def test_pieces_give_the_whole_layer(isa, tmp_path):
     """Any cut of rows, both directions, ring buffers, over the input."""
     program = RowsProgram(seed=16)
-    for kind in sorted(KINDS_OF_INT16):
+    for kind in sorted(KINDS_OF_INT16) if isa == "scalar" else _DENSE:
         for case in draw(KINDS_OF_INT16[kind], 8, 7):
-            program.add(case, "scalar")
-    assert len([kernel for kernel in program.kernels if "_s16" in kernel]) >= 8 and program.run(tmp_path) == []
+            program.add(case, isa)
+    assert len(program.kernels) >= (8 if isa == "scalar" else 2) and program.run(tmp_path) == []
 
 
 @pytest.mark.skipif(shutil.which("qemu-system-arm") is None or shutil.which("arm-none-eabi-gcc") is None,
@@ -62,6 +73,13 @@ def test_firmware_equals_the_reference(key, tmp_path):
     board, expected = Board.load(key), reference.run(graph, inputs)
     found = run(build(compile_graph(graph, board, rewrite=False), board, tmp_path), inputs)
     assert [graph.where(k) for k, t in enumerate(graph.outputs) if found[k].tobytes() != expected[t].tobytes()] == []
+
+
+def test_sums_beyond_32_bits_are_those_of_tflite_micro():
+    for graph, inputs in long_sums():
+        assert differences(graph, inputs) == []
+        values = reference.run(graph, inputs)[3].astype(np.int64)
+        assert (np.diff(values.reshape(-1)) != 0).any() and abs(values).max() < 32767        # none is limited
 
 
 def _networks(count: int, number: int) -> list[Case]:

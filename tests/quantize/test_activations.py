@@ -14,7 +14,7 @@ from mcunas.budget import Budget
 from mcunas.errors import InputError
 from mcunas.graph import read_tflite, write_tflite
 from mcunas.quantize.activations import fits, losses_of, needed
-from mcunas.quantize.choose import Precision
+from mcunas.quantize.choose import Precision, wide_of
 from mcunas.quantize.model import run_tflite
 from mcunas.quantize.qat import FakeQuantized
 
@@ -96,6 +96,15 @@ def test_a_budget_is_kept() -> None:
     assert fits(graph, [], board, Budget().for_board(board)) and fits(graph, names, board, Budget().for_board(board))
     assert not fits(graph, names, board, Budget(ram="1 KiB").for_board(board))
     assert not fits(graph, names, board, Budget(flash="1 KiB").for_board(board))
+
+
+def test_what_is_asked_for_is_chosen() -> None:
+    quantized, task = _quantized()
+    names, facts = wide_of(Precision(activations="int16"), lambda: quantized, {}, None, task)
+    assert names == tuple(quantized.can_be_wide) and facts == {"int16": list(names)}
+    assert wide_of(Precision(wide=("first",)), lambda: quantized, {}, None, task)[0] == ("first",)
+    for asked in (Precision(), Precision("auto", activations="int8"), Precision("auto")):
+        assert wide_of(asked, lambda: quantized, {"third": 4}, None, task) == ((), {})       # int4: the flash is short
 
 
 def test_precisions_of_activations_have_words() -> None:

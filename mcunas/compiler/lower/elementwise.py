@@ -11,7 +11,7 @@ from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lo
 from mcunas.compiler.lower.loops import dense_steps, loop_params, merged
 from mcunas.compiler.lower.window import UINT16_MAX
 from mcunas.graph.elementwise_params import product_params, sum_params, unary_table
-from mcunas.graph.ir import Graph, Op
+from mcunas.graph.ir import ITEM_BYTES, Graph, Op
 
 
 def row_of(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
@@ -76,14 +76,19 @@ def _unary(graph: Graph, op: Op) -> list[KernelCall]:
 
 
 @lowers("QUANTIZE", "DEQUANTIZE")
-def _border(graph: Graph, op: Op) -> list[KernelCall]:
+def _quantize(graph: Graph, op: Op) -> list[KernelCall]:
+    dtypes = [graph.tensors[t].dtype for t in (op.inputs[0], op.outputs[0])]
+    return border(graph, op) if "float32" in dtypes else _unary(graph, op)
+
+
+def border(graph: Graph, op: Op) -> list[KernelCall]:
+    """From or to float32."""
     source, result = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    if "float32" not in (source.dtype, result.dtype):
-        return _unary(graph, op)
-    kernel, quant = (("mn_quantize_f32_s8", result.quant) if source.dtype == "float32"
-                     else ("mn_dequantize_s8_f32", source.quant))
-    params = {"scale_bits": int(quant.scale[:1].view(np.uint32)[0]), "zero_point": quant.per_tensor[1],
-              "count": result.elements}
-    # Float to int8 never writes beyond what it has read; the other way the input must end where the output does.
-    overlap = Overlap(0 if source.dtype == "float32" else 3 * (result.elements - 1))
+    own = result if source.dtype == "float32" else source
+    name = {"int8": "s8", "int16": "s16"}[own.dtype]
+    kernel = f"mn_quantize_f32_{name}" if own is result else f"mn_dequantize_{name}_f32"
+    params = {"scale_bits": int(own.quant.scale[:1].view(np.uint32)[0]), "count": result.elements}
+    params |= {"zero_point": own.quant.per_tensor[1]} if own.dtype == "int8" else {}
+    # To integers never writes beyond what it has read; the other way the input must end where the output does.
+    overlap = Overlap(0 if own is result else (4 - ITEM_BYTES[own.dtype]) * (result.elements - 1))
     return [KernelCall(kernel, params, op.inputs, op.outputs, overlap=(overlap,))]

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lowering of ops on int16 activations (TFLite's 16x8: int8 weights, int64 sums) to portable kernels, and of QUANTIZE.
+"""Lowering of ops on int16 activations (TFLite's 16x8: int8 weights, int64 sums), and of QUANTIZE to and from them.
+
+Portable kernels; with the DSP extension dense layers take the same tables to kernels that multiply in pairs.
 
 Zero points are 0, so nothing is folded into a bias. A real multiplier has 15 bits here and its shift goes to the right.
 """
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lowers
-from mcunas.compiler.lower.elementwise import binary, row_of
+from mcunas.compiler.lower.elementwise import binary, border, row_of
 from mcunas.compiler.lower.overlap import window_overlap
 from mcunas.compiler.lower.pooling import mean_loops
 from mcunas.compiler.lower.window import UINT16_MAX, halfwords, image_calls
@@ -53,6 +56,11 @@ def conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
     return image_calls(graph, op, "mn_conv_s16", params, win, prod(y) * prod(w[1:]), by_channel=False)
 
 
+@lowers("CONV_2D int16", isa="dsp")
+def conv_2d_dsp(graph: Graph, op: Op) -> list[KernelCall]:
+    return [replace(call, kernel=f"{call.kernel}_dsp") for call in conv_2d(graph, op)]
+
+
 @lowers("DEPTHWISE_CONV_2D int16")
 def depthwise_conv_2d(graph: Graph, op: Op) -> list[KernelCall]:
     x, w, y = (graph.tensors[t].shape for t in (op.inputs[0], op.inputs[1], op.outputs[0]))
@@ -76,6 +84,11 @@ def fully_connected(graph: Graph, op: Op) -> list[KernelCall]:
     return [_product(graph, op, 1, graph.tensors[op.inputs[0]].elements // graph.tensors[op.inputs[1]].shape[1])]
 
 
+@lowers("FULLY_CONNECTED int16", isa="dsp")
+def fully_connected_dsp(graph: Graph, op: Op) -> list[KernelCall]:
+    return [replace(call, kernel=f"{call.kernel}_dsp") for call in fully_connected(graph, op)]
+
+
 def _product(graph: Graph, op: Op, height: int, width: int) -> KernelCall:
     """Each of height x width pixels times the weights."""
     weights = graph.tensors[op.inputs[1]]
@@ -90,9 +103,11 @@ def _product(graph: Graph, op: Op, height: int, width: int) -> KernelCall:
                       rows=rows, overlap=(over,))
 
 
-@lowers("QUANTIZE int16")
+@lowers("QUANTIZE int16", "DEQUANTIZE int16")
 def quantize(graph: Graph, op: Op) -> list[KernelCall]:
     source, result = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    if "float32" in (source.dtype, result.dtype):
+        return border(graph, op)
     p, (count, row) = rescale_params(graph, op), row_of(result.shape)
     params: dict[str, Any] = {"in_ring": count, "out_ring": count, "count": prod(row), "zero_in": p.zero_in,
                               "zero_out": p.zero_out, "mantissa": p.scale[0], "shift": p.scale[1]}

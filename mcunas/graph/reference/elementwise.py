@@ -40,17 +40,17 @@ def _unary(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
 @executes("QUANTIZE")
 def _quantize(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
     """float32 values beyond int32 saturate and NaN becomes the zero point, as on Arm (in C both are undefined)."""
-    result = graph.tensors[op.outputs[0]].dtype
-    if "int16" in (str(inputs[0].dtype), result):
+    result, is_float = graph.tensors[op.outputs[0]].dtype, inputs[0].dtype == np.float32
+    if "int16" in (str(inputs[0].dtype), result) and not is_float:
         p = rescale_params(graph, op)
         return [saturated(scale_int32(inputs[0].astype(np.int64) - p.zero_in, *p.scale) + p.zero_out, result)]
-    if inputs[0].dtype != np.float32:
+    if not is_float:
         return _unary(graph, op, inputs)
-    quant = graph.tensors[op.outputs[0]].quant
+    quant, reach = graph.tensors[op.outputs[0]].quant, 4 * np.iinfo(result).max + 4
     with np.errstate(all="ignore"):
-        scaled = np.clip(np.nan_to_num(inputs[0] / quant.scale[0], nan=0.0), -512, 512).astype(np.float64)
+        scaled = np.clip(np.nan_to_num(inputs[0] / quant.scale[0], nan=0.0), -reach, reach).astype(np.float64)
     rounded = np.where(scaled < 0, -np.floor(0.5 - scaled), np.floor(scaled + 0.5)).astype(np.int64)
-    return [clamp_int8(rounded + quant.zero_point[0])]
+    return [saturated(rounded + quant.zero_point[0], result)]
 
 
 @executes("DEQUANTIZE")
