@@ -30,11 +30,14 @@ ENOUGH = 0.9                # of the difference
 
 @contextmanager
 def freed(quantized: FakeQuantized, names: Collection[str]) -> Iterator[None]:
-    """Without rounding in these classes (`can_be_wide`)."""
-    module, kept = quantized.module, {}
-    for root in (quantized.can_be_wide[name] for name in names):
-        kept[f"quantizer_{root}"] = module.get_submodule(f"quantizer_{root}")
-        setattr(module, f"quantizer_{root}", nn.Identity())
+    """Without rounding in these classes (`can_be_wide`), nor that of integers in the ops that touch them."""
+    module, roots = quantized.module, {quantized.can_be_wide[name] for name in names}
+    touched = [op.outputs[0] for op in quantized.lowered.graph.ops
+               if not roots.isdisjoint(quantized.classes.get(t) for t in (*op.inputs, *op.outputs))]
+    places = [*(f"quantizer_{root}" for root in roots), *(f"rounding_{t}" for t in touched)]
+    kept = {place: module.get_submodule(place) for place in places if hasattr(module, place)}
+    for place in kept:
+        setattr(module, place, nn.Identity())
     try:
         yield
     finally:
