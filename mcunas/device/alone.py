@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One layer alone in QEMU, computed by a kernel of choice: what a tuning compares, and the price of a kernel that the
-core's table does not know.
+core's table does not know; and a whole network, for a search that measures.
 
 Figures are kept in the user's cache under a hash of the built image and the prices, so they hold for those very
 instructions, and equal layers are measured once.
@@ -14,7 +14,7 @@ import tempfile
 
 from mcunas.atomic import write_file
 from mcunas.board import Board
-from mcunas.compiler import compile_graph
+from mcunas.compiler import Compiled, compile_graph
 from mcunas.compiler.choice import Choice
 from mcunas.compiler.lower import candidates
 from mcunas.device.build import Image, build
@@ -31,7 +31,19 @@ def counted(layer: Graph, variant: str, board: Board, optimize: str = "balanced"
 
     Raises InputError, DoesNotFit, ToolMissing.
     """
-    compiled = compile_graph(layer, board, optimize, rewrite=False, choice=Choice({0: variant}))
+    return _kept(compile_graph(layer, board, optimize, rewrite=False, choice=Choice({0: variant})), board)
+
+
+def whole(graph: Graph, board: Board, ram_bytes: int | None = None) -> tuple[int, int]:
+    """(instructions, modelled cycles) of one inference of a network as it is deployed on an emulated board. ram_bytes: of the
+    arena, as given to the compiler.
+
+    Raises InputError, DoesNotFit, ToolMissing.
+    """
+    return _kept(compile_graph(graph, board, ram_bytes=ram_bytes), board)
+
+
+def _kept(compiled: Compiled, board: Board) -> tuple[int, int]:
     with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
         image = build(compiled, board, folder)
         prices = repr((board.cycle_model, board.fetch)).encode()
@@ -59,10 +71,16 @@ def _counted(image: Image) -> tuple[int, int]:
 
 def simulated(layer: Graph, board: Board, kernel: str) -> tuple[int, int]:
     """`counted` for the kernel's name, on the machine that stands for the board's core where there is one."""
-    if board.emulate is None or not board.emulate.core_model:
-        board = next((b for b in map(Board.load, Board.cores()) if b.cost_table == board.cost_table), board)
+    board = standing_for(board)
     if board.emulate is None:
         raise InputError("no price for this kernel, and no emulator to find it", f"{layer.ops[0].kind} on {board.key}",
                          "add the kernel to boards/cost/instructions-*.toml")
     ways = candidates(layer, layer.ops[0], board.isa)
     return counted(layer, next(v for v, calls in ways.items() if calls and calls[0].kernel == kernel), board)
+
+
+def standing_for(board: Board) -> Board:
+    """The machine that QEMU has for the board's core; the board itself where there is none."""
+    if board.emulate and board.emulate.core_model:
+        return board
+    return next((b for b in map(Board.load, Board.cores()) if b.cost_table == board.cost_table), board)

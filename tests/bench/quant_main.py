@@ -38,7 +38,8 @@ SHORT: dict[str, Any] = {"prune_epochs": 0, "finetune_epochs": 8, "qat_epochs": 
 QUICK: dict[str, Any] = {**SHORT, "finetune_epochs": 1, "qat_epochs": 1, "epoch_samples": 640, "measured_images": 50}
 LOSS_POINTS, ARG_MAX, WITHIN_ONE = 0.3, 0.995, 0.99     # wanted: at most; at least
 PAIRS = {"prune": None, "fashion": "fashion-mnist", "nas-fbnet": "fashion-mnist", "nas-padnas": "fashion-mnist",
-         "nas-proxyless": "fashion-mnist", "nas-prunet": "fashion-mnist", "nas-rarts": "fashion-mnist"}
+         "nas-proxyless": "fashion-mnist", "nas-prunet": "fashion-mnist", "nas-rarts": "fashion-mnist",
+         "asktell-nsga2": "detection-64", "asktell-adapt": "detection-64"}
 
 
 def networks() -> Iterator[tuple[str, float, int]]:

@@ -10,7 +10,7 @@ import optuna
 import pytest
 import torch
 
-import mcunas.search
+import mcunas
 from mcunas import tasks
 from mcunas.board import Board
 from mcunas.budget import Budget
@@ -191,17 +191,31 @@ def _found(out: Path, method: str, **changes) -> mcunas.search.Result:
 
 @pytest.mark.parametrize("method", ["mnas", "tpe", "trade"])
 def test_a_search_ends_within_the_budget_and_is_the_same_from_its_study(method: str, tmp_path: Path) -> None:
-    found = _found(tmp_path, method)
+    settings = {**SMALL, "latency": "priced"} if method == "mnas" else SMALL
+    found = _found(tmp_path, method, settings=settings)
     assert max(found.metrics["budget_use"].values()) <= 1 and found.metrics["facts"]["evaluations"] == 6
     steps = 128 // 32 * 32
     taught = SHORT.float_epochs * steps if method == "trade" else 0
     assert found.metrics["ledger"]["samples"] == 6 * steps + taught + SHORT.finetune_epochs * steps
     for name in ("checkpoint.pt", "metrics.json"):
         (tmp_path / name).unlink()
-    again = _found(tmp_path, method)
+    again = _found(tmp_path, method, settings=settings)
     assert again.genotype == found.genotype
     assert all(again.metrics["facts"][key] == found.metrics["facts"][key] for key in ("trials", "evaluations", "front"))
     assert all(torch.equal(a, b) for a, b in zip(found.model.state_dict().values(), again.model.state_dict().values()))
+
+
+def test_the_latency_of_mnas_is_what_the_simulator_counts(tmp_path: Path) -> None:
+    """Of every candidate's firmware; that of the network which was found has other weights, and so in part other kernels."""
+    schedule = replace(SHORT, prune_epochs=1)
+    found = _found(tmp_path, "mnas", schedule=schedule, settings={**SMALL, "generation": 2})
+    facts = found.metrics["facts"]
+    assert all(c["simulated_cycles"] > 0 for c in facts["candidates"])
+    image = mcunas.build(mcunas.quantize(found), Board.load("mps2-an386"), tmp_path / "firmware")
+    report = mcunas.validate(image, n_random=1)
+    counted = next(c for c in facts["candidates"] if c["key"] == found.genotype.key)
+    assert report.measured.instructions == pytest.approx(counted["simulated_instructions"], rel=0.15)
+    assert facts["latency"]["simulated_us"] <= BUDGET.latency_us
 
 
 def test_what_cannot_be_searched_is_refused_in_words(tmp_path: Path) -> None:

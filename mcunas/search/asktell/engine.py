@@ -95,7 +95,7 @@ class Search:
     def _ask(self, number: int) -> FrozenTrial:
         """The trial of that number: told, or asked for and interrupted, or new."""
         if number == len(self._stored):
-            self._memory.sampler = self.sampler_of(self.seed * 1_000_003 + number)
+            self._memory.sampler = self.sampler_of((self.seed * 1_000_003 + number) % (1 << 32))
             trial = self._memory.ask(self.problem.distributions())
             genotype = self.problem.genotype(self.problem.point(trial.params))
             prices = self.problem.price(genotype)

@@ -3,7 +3,6 @@
 (fidelity.py)."""
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,9 @@ from torch import nn
 from mcunas.board import Board
 from mcunas.budget import Budget
 from mcunas.errors import InputError
+from mcunas.graph import Graph
 from mcunas.search.asktell.fidelity import Fidelity, Figures
+from mcunas.search.asktell.timed import seconds, timed
 from mcunas.search.nas.run import faster, sgd
 from mcunas.search.teacher import taught_by
 from mcunas.space import Genotype
@@ -28,7 +29,8 @@ CALIBRATION_IMAGES = 256
 @dataclass(frozen=True, eq=False)
 class ByTraining:
     """task: without its test split. teacher: in evaluation mode; then students learn from its answers, too. weights:
-    genotype -> its network with weights to begin from. board, budget: for firmware."""
+    genotype -> its network with weights to begin from. board, budget: for firmware. is_timed: with what the board's core
+    executes (timed.py)."""
 
     task: Task
     schedule: Schedule
@@ -36,18 +38,21 @@ class ByTraining:
     weights: Callable[[Genotype], nn.Module] | None = None
     board: Board | None = None
     budget: Budget = Budget()
+    is_timed: bool = False
 
     def __call__(self, genotype: Genotype, fidelity: Fidelity, seed: int) -> Figures:
         """Raises InputError for a fidelity that needs weights or a board which there is not."""
         torch.set_num_threads(1)
-        started = time.process_time()
+        started = seconds()
         net, samples = self._trained(genotype, fidelity, seed)
         images = self.task.validation[:fidelity.images]
         if fidelity.kind in ("int8", "board"):
             figures = self._integer(net, fidelity.kind, images)
         else:
             figures = {"accuracy": score(net, self.task, images)}
-        return {**figures, "samples": samples, "cpu_seconds": time.process_time() - started}
+        if self.is_timed and fidelity.kind != "board":
+            figures |= timed(self._graph(net), self._board(), self.budget.ram_bytes)
+        return {**figures, "samples": samples, "cpu_seconds": seconds() - started}
 
     def _trained(self, genotype: Genotype, fidelity: Fidelity, seed: int) -> tuple[nn.Module, int]:
         torch.manual_seed(seed)
@@ -64,15 +69,23 @@ class ByTraining:
 
     def _integer(self, net: nn.Module, kind: str, images: Any) -> Figures:
         from mcunas.quantize.model import measures
+
+        graph = self._graph(net)
+        if kind == "int8":
+            return {"accuracy": measures(graph, self.task, images)[self.task.objective.metric]}
+        from mcunas.search.asktell.on_board import measured
+
+        return measured(graph, self._board(), self.budget, images)
+
+    def _graph(self, net: nn.Module) -> Graph:
+        """Quantized without further training."""
         from mcunas.quantize.qat import FakeQuantized
 
         calibration, _ = tensors(self.task, self.task.train[:CALIBRATION_IMAGES])
         plain = collapsed(net).to(memory_format=torch.contiguous_format).eval()
-        graph = FakeQuantized(plain, calibration, self.task.input_quant, self.task.name).export()
-        if kind == "int8":
-            return {"accuracy": measures(graph, self.task, images)[self.task.objective.metric]}
+        return FakeQuantized(plain, calibration, self.task.input_quant, self.task.name).export()
+
+    def _board(self) -> Board:
         if self.board is None:
             raise InputError("fidelity 'board' needs a board")
-        from mcunas.search.asktell.on_board import measured
-
-        return measured(graph, self.board, self.budget, images)
+        return self.board

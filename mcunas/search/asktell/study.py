@@ -9,8 +9,7 @@ from typing import Any
 
 from mcunas.errors import DoesNotFit
 from mcunas.search.asktell.engine import SamplerOf, Search, Seen, front, spent
-from mcunas.search.asktell.evaluate import ByTraining
-from mcunas.search.asktell.fidelity import Fidelity
+from mcunas.search.asktell.fidelity import Evaluator, Fidelity
 from mcunas.search.asktell.problem import Figures, Problem
 from mcunas.search.asktell.storage import opened
 from mcunas.search.asktell.workers import Workers
@@ -33,8 +32,8 @@ def problem_of(run: NasRun, space: Factored, values: Callable[[Figures], tuple[f
     evaluated."""
     def price(genotype: Genotype) -> dict[str, float]:
         cost = run.prices.exact(genotype)
-        return {"cycles": cost.cycles, "latency_us": cost.latency_us, "ram_bytes": cost.ram_bytes,
-                "flash_bytes": cost.flash_bytes, "macs": cost.macs}
+        return {"cycles": cost.cycles, "latency_us": cost.latency_us, "priced_instructions": cost.instructions,
+                "ram_bytes": cost.ram_bytes, "flash_bytes": cost.flash_bytes, "macs": cost.macs}
 
     def violation(figures: Figures) -> float:
         over = [figures["ram_bytes"] / run.budget.ram_bytes, figures["flash_bytes"] / run.budget.flash_bytes]
@@ -45,7 +44,7 @@ def problem_of(run: NasRun, space: Factored, values: Callable[[Figures], tuple[f
     return Problem(space.genes, space.genotype, price, values, directions, violation)
 
 
-def explored(run: NasRun, problem: Problem, sampler_of: SamplerOf, evaluator: ByTraining) -> list[Seen]:
+def explored(run: NasRun, problem: Problem, sampler_of: SamplerOf, evaluator: Evaluator) -> list[Seen]:
     """The study of a method that trains its candidates from scratch. Raises DoesNotFit when nothing fits."""
     settings = run.settings
     nets = asked_and_told(run, problem, sampler_of, evaluator, Fidelity(settings["fidelity"], settings["epochs"]),
@@ -59,7 +58,7 @@ def explored(run: NasRun, problem: Problem, sampler_of: SamplerOf, evaluator: By
     return nets
 
 
-def asked_and_told(run: NasRun, problem: Problem, sampler_of: SamplerOf, evaluator: ByTraining, fidelity: Fidelity,
+def asked_and_told(run: NasRun, problem: Problem, sampler_of: SamplerOf, evaluator: Evaluator, fidelity: Fidelity,
                    generation: int, evaluations: int) -> list[Seen]:
     """The study in the run's folder, to its end: networks that fit, in the order of their trials. What it took is in the
     run's ledger."""
