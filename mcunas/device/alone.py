@@ -35,8 +35,8 @@ def counted(layer: Graph, variant: str, board: Board, optimize: str = "balanced"
 
 
 def whole(graph: Graph, board: Board, ram_bytes: int | None = None) -> tuple[int, int]:
-    """(instructions, modelled cycles) of one inference of a network as it is deployed on an emulated board. ram_bytes: of the
-    arena, as given to the compiler.
+    """(instructions, modelled cycles) of one inference of a network as it is deployed on an emulated board. ram_bytes: of
+    the arena, as given to the compiler.
 
     Raises InputError, DoesNotFit, ToolMissing.
     """

@@ -15,14 +15,15 @@ from dataclasses import replace
 from mcunas import tasks
 from mcunas.errors import InputError
 from mcunas.search.evolved import SETTINGS as SHARED
-from mcunas.search.evolved import Wanted, best, candidates, demand_known, in_every_stage, parent, prices_of
+from mcunas.search.evolved import Wanted, best, candidates, demand_known, in_every_stage, parent, prices_of, scaled
 from mcunas.search.nas.run import NasRun
 from mcunas.space import Genotype
 from mcunas.space import space as spaces
 from mcunas.space.factored import Factored
 from mcunas.tasks import Task
 
-# sampler: "tpe", "random", "nsga2"; "original" for the pre-trained backbone as it is.
+# sampler: "tpe", "random", "nsga2"; "original" for the pre-trained backbone as it is, or with all its widths scaled alike to
+# a budget that it does not keep.
 FACTORS = {"op": ("ds", "mb2", "mb3", "mb4"), "kernel": (3, 5), "width": (0.5, 0.75, 1.0, 1.25, 1.5)}
 SETTINGS = {**SHARED, "parent_share": 0.25, "warmed_share": 0.25, "sampler": "tpe", "finalists": 5,
             "factors": {k: list(v) for k, v in FACTORS.items()}}
@@ -31,7 +32,8 @@ ORIGINAL = {"op": "mb3", "kernel": 3, "layers": 2, "width": 1.0}
 
 
 def choose(run: NasRun) -> Genotype:
-    """Where no candidate fits, the original. Raises InputError for unknown settings or a task without items to train on."""
+    """Where no candidate fits, the original, scaled to the budget. Raises InputError for unknown settings or a task without
+    items to train on."""
     demand_known(run, "original")
     items = items_of(run.task)
     factored = Factored(run.space, run.settings["factors"])
@@ -40,11 +42,13 @@ def choose(run: NasRun) -> Genotype:
     warmed = parent(run, original, run.task, "warmed", replace(pretrained, is_shuffled=False)(original))
     limit = prices_of(run, original)
     run.facts["original"] = limit
-    found = original
+    found = None
     if run.settings["sampler"] != "original":
         wanted = Wanted(("maximize",), lambda f: (f["accuracy"],),
                         lambda f: max(f["use"], f["cycles"] / limit["cycles"], f["ram_bytes"] / limit["ram_bytes"]) - 1)
-        found = best(run, candidates(run, factored, warmed, run.settings["sampler"], wanted), warmed) or original
+        found = best(run, candidates(run, factored, warmed, run.settings["sampler"], wanted), warmed)
+    if not found:
+        found = original if limit["use"] <= 1 else scaled(run, factored, ORIGINAL)
     if run.settings["mapping"] != "scratch":
         run.begun = warmed(found)
     return found

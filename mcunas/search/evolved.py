@@ -46,6 +46,7 @@ SETTINGS = {"steps": 50, "rate": 0.5, "scored_images": 300, "parent_share": 0.4,
             "parent_from": "", "finalists": 1, "longer": 4}
 MAPPINGS = ("mapped", "shuffled", "scratch")
 SAMPLERS = ("nsga2", "random", "tpe")
+SCALES = tuple(round(1.6 - 0.02 * k, 2) for k in range(70))     # of all widths, from the widest on
 STAGES = {"parent": 700_000, "warmed": 750_000}     # of the parent's training -> its random stream, far from other ones
 
 Violation = Callable[[Mapping[str, float]], float]
@@ -211,3 +212,10 @@ def in_every_stage(factored: Factored, of: Mapping[str, Any]) -> Point:
     """The same values in all stages; "layers" at most what a stage has."""
     return {f"{stage}.{name}": min(value, len(contexts)) if name == "layers" else value
             for stage, contexts in factored.stages.items() for name, value in of.items()}
+
+
+def scaled(run: NasRun, factored: Factored, of: Mapping[str, Any]) -> Genotype:
+    """The same values in all stages at the widest scale that fits; the narrowest where none does, which the driver then
+    refuses."""
+    nets = [factored.genotype(in_every_stage(factored, {**of, "width": s})) for s in SCALES]
+    return next((n for n in nets if prices_of(run, n)["use"] <= 1), nets[-1])

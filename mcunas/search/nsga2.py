@@ -9,7 +9,7 @@ mapping.py); Optuna's NSGA-II. The most accurate candidate that fits goes on fro
 from __future__ import annotations
 
 from mcunas.search.evolved import SETTINGS as SHARED
-from mcunas.search.evolved import Wanted, best, candidates, demand_known, in_every_stage, parent, prices_of
+from mcunas.search.evolved import Wanted, best, candidates, demand_known, in_every_stage, parent, scaled
 from mcunas.search.nas.run import NasRun
 from mcunas.space import Genotype
 from mcunas.space.factored import Factored
@@ -20,7 +20,6 @@ FACTORS = {"op": ("mb2", "mb3", "mb4", "mb6"), "kernel": (3, 5), "width": (0.5, 
 SETTINGS = {**SHARED, "sampler": "nsga2", "weight": 0.0, "factors": {k: list(v) for k, v in FACTORS.items()}}
 NARROWS = PARALLEL = True          # below the described widths, too
 PARENT = {"op": "mb3", "kernel": 3, "layers": 2, "width": 1.0}
-SCALES = tuple(round(1.6 - 0.02 * k, 2) for k in range(70))     # of all widths, from the widest on
 
 
 def choose(run: NasRun) -> Genotype:
@@ -32,7 +31,7 @@ def choose(run: NasRun) -> Genotype:
     sampler, found = run.settings["sampler"], None
     if sampler != "scaled":
         found = best(run, candidates(run, factored, inherited, sampler, wanted(run)), inherited)
-    found = found or scaled(run, factored)
+    found = found or scaled(run, factored, PARENT)
     if run.settings["mapping"] != "scratch":
         run.begun = inherited(found)
     return found
@@ -45,9 +44,3 @@ def wanted(run: NasRun) -> Wanted:
         return Wanted(("maximize",), lambda f: (f["accuracy"] - weight * f["use"],), lambda f: f["use"] - 1)
     return Wanted(("maximize", "minimize", "minimize", "minimize"),
                   lambda f: (f["accuracy"], f["cycles"], f["ram_bytes"], f["flash_bytes"]), lambda f: f["use"] - 1)
-
-
-def scaled(run: NasRun, factored: Factored) -> Genotype:
-    """The parent at the widest scale that fits; the narrowest where none does, which the driver then refuses."""
-    nets = [factored.genotype(in_every_stage(factored, {**PARENT, "width": s})) for s in SCALES]
-    return next((n for n in nets if prices_of(run, n)["use"] <= 1), nets[-1])

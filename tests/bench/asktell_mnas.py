@@ -227,6 +227,6 @@ def _of_trained(rows: list[dict[str, Any]]) -> list[str]:
     use = [r["simulated"]["cycles"] / (target_us() * 1e-6 * Board.load(contest.M4).clock_hz) for r in of(rows, "mnas")]
     lines = [say(f"in QEMU the networks of mnas, which measures there, keep T within {100 * TOLERANCE:.0f} % (at most "
                  f"{max(use, default=0):.3f} T)", max(use, default=0) <= 1 + TOLERANCE),
-             f"- of all networks, instructions are off from their price by {100 * max(off):.2f} % at most, cycles of the counted "
-             f"execution by {100 * max(cycles):.2f} %"]
+             f"- of all networks, instructions are off from their price by {100 * max(off):.2f} % at most, cycles of the "
+             f"counted execution by {100 * max(cycles):.2f} %"]
     return [*gates(rows), *lines, *beats(rows, "mnas", "random"), *beats(rows, "mnas", "tpe")]
