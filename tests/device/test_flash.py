@@ -171,10 +171,31 @@ def test_st_flash_writes_nothing_where_nobody_tells_the_chip(images, tools) -> N
 
 
 @pytest.mark.skipif(shutil.which("openocd") is None, reason="openocd is not installed")
-@pytest.mark.parametrize("key", [key for key in Board.keys() if (f := Board.load(key).flashing) and f.openocd])
-def test_openocd_takes_the_boards_configuration_as_far_as_a_probe_that_is_not_there(key: str, images) -> None:
-    with pytest.raises(ToolMissing, match="openocd: no debug probe is connected"):
-        flash(replace(images["microbit"], board=Board.load(key)), tool="openocd", probe="999999999")
+def test_openocd_takes_every_boards_configuration_as_far_as_a_probe_that_is_not_there(images) -> None:
+    for board in map(Board.load, Board.keys()):
+        if board.flashing and board.flashing.openocd:
+            with pytest.raises(ToolMissing, match=f"^{board.key}: .*openocd: no debug probe is connected"):
+                flash(replace(images["microbit"], board=board), tool="openocd", probe="999999999")
+
+
+@pytest.mark.parametrize("key", [key for key in Board.keys() if Board.load(key).flashing])
+def test_every_tool_of_a_board_gets_what_the_board_file_says(key: str, images, tools) -> None:
+    from pyocd.target import TARGET
+
+    board = Board.load(key)
+    how, chip = board.flashing, board.flashing.chip_id
+    assert "pyocd" not in how.tools or how.pyocd in TARGET or how.pack
+    assert "uf2" not in how.tools or how.uf2_family and how.volume
+    fake(tools, "openocd")
+    fake(tools, "probe-rs", f"{chip.value:08x}")
+    fake(tools, "st-flash")
+    fake(tools, "st-info", f"  serial: 1\n  chipid: {chip.value:#x}")
+    expected = {"openocd": (*how.openocd, f"{chip.address:#x} 32 1"), "probe-rs": (how.probe_rs, f"{chip.address:#x}"),
+                "st-flash": (f"{board.flash.origin:#x}",)}
+    for tool in expected.keys() & set(how.tools):
+        (tools / "calls").write_text("")
+        flash(replace(images["microbit"], board=board), tool=tool)
+        assert all(any(word in said for said in calls(tools)) for word in expected[tool])
 
 
 def test_probes_and_ports_are_listed_by_serial_with_the_boards_they_may_be(probes, monkeypatch, capsys) -> None:
