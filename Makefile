@@ -68,6 +68,7 @@ $(READY): requirements.lock requirements-torch.txt pyproject.toml | tools
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	{ echo "error: $(PYTHON) is not version 3.11 to 3.13; name another one: make PYTHON=python3.12 setup" >&2; exit 2; }
 	@[ -x $(PY) ] || "$(PYTHON)" -m venv .venv
+	@echo "installing Python packages into .venv: 1.7 GB, some minutes"
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-torch.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
@@ -141,7 +142,8 @@ tune: setup $(filter search,$(MAKECMDGOALS))  ## measure the kernels of MODEL's 
 	@$(MCUNAS) tune "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize cycles $(ARGS)
 
 profile: setup $(filter search compile firmware flash run validate,$(MAKECMDGOALS))  ## where instructions and cycles go, by layer and kernel
-	@$(MCUNAS) profile "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" --engine "$$ENGINE" $(ARGS)
+	@$(MCUNAS) profile "$$MODEL" --board "$$BOARD" --out "$$OUT" --optimize "$$OPTIMIZE" --engine "$$ENGINE" \
+	    $(if $(PORT),--port "$$PORT") $(if $(PROBE),--probe "$$PROBE") $(ARGS)
 
 calibrate: setup  ## measure BOARD's instruction timings (ARGS="--port PORT" on hardware, else QEMU)
 	@$(MCUNAS) calibrate --board "$$BOARD" $(ARGS)

@@ -33,4 +33,4 @@ def find_port(board: Board, serial: str | None = None) -> str:
         return found[0].device
     shown = ", ".join(f"{p.device} ({usb_id(p)}, serial {p.serial_number})" for p in found or ports) or "none"
     what = "several serial ports may be its console" if found else "its serial port is not there"
-    raise InputError(what, board.key, f"name one with --port; connected: {shown}")
+    raise InputError(what, board.key, f"name one, --port or PORT=; connected: {shown}")

@@ -61,7 +61,7 @@ def test_engine_probe_and_port_reach_the_verbs(checkout: Path) -> None:
     said = make(checkout, "--dry-run", "-o", "tools", "ENGINE=tflm", "PROBE=0669", "PORT=usb", "firmware", "flash", "run",
                 "validate", "profile").stdout
     for verb, options in (("build", ("engine",)), ("flash", ("engine", "probe")), ("run", ("engine",)),
-                          ("validate", ("engine", "probe", "port")), ("profile", ("engine",))):
+                          ("validate", ("engine", "probe", "port")), ("profile", ("engine", "probe", "port"))):
         command = re.search(rf"-m mcunas {verb} (?:.*\\\n)*.*", said)[0]
         assert all(f'--{option} "${option.upper()}"' in command for option in options), command
 
