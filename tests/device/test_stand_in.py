@@ -46,8 +46,8 @@ def test_a_boards_port_is_found_by_its_usb_ids(monkeypatch: pytest.MonkeyPatch) 
     board = Board.load("nucleo-f446re")
     assert ports.find_port(board) == "/dev/ttyACM0"
     there.append(port("/dev/ttyACM1", 0x0483, 0x374E, "0031FF"))
-    with pytest.raises(InputError, match="several serial ports may be its console; name one, --port or PORT=; connected: .*ttyACM1"):
+    with pytest.raises(InputError, match="several serial ports may be .*; name one, --port or PORT=; connected: .*ttyACM1"):
         ports.find_port(board)
     assert ports.find_port(board, "0031") == "/dev/ttyACM1"
-    with pytest.raises(InputError, match=r"its serial port is not there; name one, --port or PORT=; connected: /dev/ttyACM0 "):
+    with pytest.raises(InputError, match="its serial port is not there; name one, .*; connected: /dev/ttyACM0 "):
         ports.find_port(Board.load("microbit-v2"))
