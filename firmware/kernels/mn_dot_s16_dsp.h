@@ -7,7 +7,7 @@
 #include "mn_runs.h"
 
 #define MN_S16_LANES 4
-#define MN_S16_PRODUCTS 256       // in a sum of 32 bits: each is at most 2^22
+#define MN_S16_PRODUCTS 508       // in a sum of 32 bits: each is at most 2^22
 
 // Weights lie as bytes (w0, w1, w2, w3); even and odd hold the inputs (x0, x2) and (x1, x3).
 static inline uint32_t mn_four_s16(uint32_t even, uint32_t odd, const int8_t *w, uint32_t acc)
@@ -17,18 +17,27 @@ static inline uint32_t mn_four_s16(uint32_t even, uint32_t odd, const int8_t *w,
   return mn_smlad(odd, mn_widen_odd(weights), mn_smlad(even, mn_widen_even(weights), acc));
 }
 
+static inline void mn_add_lanes_s16(int64_t acc[MN_S16_LANES], int32_t a0, int32_t a1, int32_t a2, int32_t a3)
+{
+  acc[0] += a0;
+  acc[1] += a1;
+  acc[2] += a2;
+  acc[3] += a3;
+}
+
 // acc[k] += x . w_k for MN_S16_LANES channels whose weights lie w_stride apart. Runs and steps in values.
 static MN_NOINLINE MN_ONE_INDEX void mn_dot_lanes_s16(const struct mn_runs *r, const int16_t *x, const int8_t *w,
                                                       int32_t w_stride, int64_t acc[MN_S16_LANES])
 {
+  uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
+  int32_t room = MN_S16_PRODUCTS;
+
   for (int32_t i = 0; i < r->count; i++) {
     const int16_t *v = x + i * r->x_step;
     const int8_t *u = w + i * r->w_step;
 
     for (int32_t left = r->length, n; left > 0; left -= n) {
-      uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
-
-      n = left < MN_S16_PRODUCTS ? left : MN_S16_PRODUCTS;
+      n = left < room ? left : room;
 
       const int8_t *u2 = u + 2 * w_stride;
       const int16_t *const end = v + n, *const fours = v + (n & ~3);
@@ -53,27 +62,30 @@ static MN_NOINLINE MN_ONE_INDEX void mn_dot_lanes_s16(const struct mn_runs *r, c
         a2 += (uint32_t)(value * u2[0]);
         a3 += (uint32_t)(value * u2[w_stride]);
       }
-      acc[0] += (int32_t)a0;
-      acc[1] += (int32_t)a1;
-      acc[2] += (int32_t)a2;
-      acc[3] += (int32_t)a3;
+      room -= n;
+      if (room == 0) {
+        mn_add_lanes_s16(acc, (int32_t)a0, (int32_t)a1, (int32_t)a2, (int32_t)a3);
+        a0 = a1 = a2 = a3 = 0;
+        room = MN_S16_PRODUCTS;
+      }
     }
   }
+  mn_add_lanes_s16(acc, (int32_t)a0, (int32_t)a1, (int32_t)a2, (int32_t)a3);
 }
 
 // x . w for one channel.
 static MN_NOINLINE int64_t mn_dot_one_s16(const struct mn_runs *r, const int16_t *x, const int8_t *w)
 {
   int64_t acc = 0;
+  uint32_t sum = 0;
+  int32_t room = MN_S16_PRODUCTS;
 
   for (int32_t i = 0; i < r->count; i++) {
     const int16_t *v = x + i * r->x_step;
     const int8_t *u = w + i * r->w_step;
 
     for (int32_t left = r->length, n; left > 0; left -= n) {
-      uint32_t sum = 0;
-
-      n = left < MN_S16_PRODUCTS ? left : MN_S16_PRODUCTS;
+      n = left < room ? left : room;
 
       const int16_t *const end = v + n, *const fours = v + (n & ~3);
 
@@ -85,10 +97,15 @@ static MN_NOINLINE int64_t mn_dot_one_s16(const struct mn_runs *r, const int16_t
       while (v != end) {
         sum += (uint32_t)(*v++ * *u++);
       }
-      acc += (int32_t)sum;
+      room -= n;
+      if (room == 0) {
+        acc += (int32_t)sum;
+        sum = 0;
+        room = MN_S16_PRODUCTS;
+      }
     }
   }
-  return acc;
+  return acc + (int32_t)sum;
 }
 
 #endif

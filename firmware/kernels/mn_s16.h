@@ -15,9 +15,9 @@ static inline int16_t mn_clamp_s16(int32_t x, int32_t low, int32_t high)
 // 32 bits wraps before it is limited.
 static inline int16_t mn_requantize_s16(int64_t acc, int32_t multiplier, int32_t shift, int32_t low, int32_t high)
 {
-  const int64_t scaled = (acc * multiplier + (INT64_C(1) << (shift - 1))) >> shift;
+  const int64_t halves = (acc * multiplier) >> (shift - 1);
 
-  return mn_clamp_s16((int32_t)(uint32_t)scaled, low, high);
+  return mn_clamp_s16((int32_t)(uint32_t)((halves + 1) >> 1), low, high);
 }
 
 #endif
