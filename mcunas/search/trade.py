@@ -13,7 +13,7 @@ from mcunas.errors import InputError
 from mcunas.search.asktell.engine import SamplerOf
 from mcunas.search.asktell.evaluate import ByTraining
 from mcunas.search.asktell.problem import Problem
-from mcunas.search.asktell.study import SHARED, best_within, explored, problem_of
+from mcunas.search.asktell.study import SHARED, best_within, evaluations_of, explored, problem_of
 from mcunas.search.asktell.trust import TrustRegionSampler
 from mcunas.search.nas.run import NasRun
 from mcunas.search.run import start_of
@@ -30,13 +30,13 @@ def choose(run: NasRun) -> Genotype:
     """The student of the best accuracy that keeps the budget. Resumes from the study. Raises DoesNotFit, InputError."""
     problem = problem_of(run, Factored(run.space, run.settings["factors"]), lambda figures: (figures["accuracy"],),
                          with_latency=True)
-    sampler_of = sampler(run.settings["region"], problem, run.settings["generation"], run.seed)
+    sampler_of = sampler(run.settings["region"], problem, run.settings["generation"], run.seed, evaluations_of(run))
     evaluator = ByTraining(run.task, run.schedule, _teacher(run), None, run.board, run.budget)
     nets = explored(run, problem, sampler_of, evaluator)
     return best_within(run, nets, lambda figures: figures["accuracy"]).genotype
 
 
-def sampler(region: str, problem: Problem, generation: int, seed: int) -> SamplerOf:
+def sampler(region: str, problem: Problem, generation: int, seed: int, evaluations: int) -> SamplerOf:
     """Raises InputError for a region that there is not."""
     import optuna
 
@@ -44,7 +44,7 @@ def sampler(region: str, problem: Problem, generation: int, seed: int) -> Sample
         return lambda own: optuna.samplers.RandomSampler(seed=own)
     if region not in ("trust", "global"):
         raise InputError(f"trade has no region {region!r}", fix="use trust, global or none")
-    return TrustRegionSampler(problem, generation, seed, region == "global").seeded
+    return TrustRegionSampler(problem, generation, seed, region == "global", evaluations).seeded
 
 
 def teaches(run: NasRun) -> Loss:

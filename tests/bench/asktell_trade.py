@@ -43,7 +43,7 @@ STUDENTS = {"trade": {"region": "trust"}, "random": {"region": "none"},
 TASK = "tests.bench.asktell_trade:fashion_mnist"
 SCHEDULE = Schedule(prune_epochs=10, finetune_epochs=20, qat_epochs=2, teacher_epochs=16, warmup_epochs=1, batch=64,
                     rate=0.05, epoch_samples=3_072)
-SETTINGS = {"times": 4.0, "epochs": 2}        # 20 evaluations
+SETTINGS = {"times": 10.0, "epochs": 2}       # 50 evaluations
 LEVEL = 0.05
 
 

@@ -27,14 +27,16 @@ WEIGHTS = (0.5, 2.0)
 
 
 class TrustRegionSampler(optuna.samplers.BaseSampler):
-    """seed: the study's. generation: as of the Search. is_global: the whole space always, for comparison."""
+    """seed: the study's. generation: as of the Search. is_global: the whole space always, for comparison. evaluations: of
+    the whole search, of which the first hypercube takes a third at most."""
 
-    def __init__(self, problem: Problem, generation: int, seed: int, is_global: bool = False) -> None:
+    def __init__(self, problem: Problem, generation: int, seed: int, is_global: bool = False,
+                 evaluations: int | None = None) -> None:
         self.problem, self.generation, self.study_seed, self.is_global = problem, generation, seed, is_global
         self.seed = seed
         self.genes = problem.genes
         self.is_ordered = np.array([g in self.genes.ordered for g in self.genes.options])
-        count = 2 * len(self.genes.options)
+        count = min(2 * len(self.genes.options), (evaluations or 1 << 30) // 3)
         self.first = -(-count // generation)        # generations of a hypercube, before there is a model
         self.trace: list[float] = []                # length of the region in each generation
         self._regions: dict[int, Region] = {}
