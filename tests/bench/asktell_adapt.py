@@ -21,7 +21,7 @@ STAGES = {"parent": 4, "warmed": 4}
 FINALISTS, LONGER = 5, 4
 FACTORS = {"op": ["ds", "mb2", "mb3", "mb4"], "width": [0.5, 0.75, 1.0, 1.25], "layers": [1, 2, 3]}
 ARMS = {"adapted": "what the search finds, with mapped weights", "original": "the pre-trained backbone as it is",
-        "scaled": "the original with all its widths scaled to the adapted one's cycles and RAM",
+        "scaled": "the original with all its widths scaled to what the adapted one takes at most",
         "shuffled": "the same search with shuffled weights, without an end"}
 
 
@@ -75,7 +75,8 @@ def report(found: dict[str, Any]) -> tuple[str, dict[str, str]]:
 
 def _expected(rows: list[dict[str, Any]]) -> list[str]:
     lines = []
-    for rival, words in (("original", "the original as it is"), ("scaled", "the original at its own cycles and RAM")):
+    for rival, words in (("original", "the original as it is"),
+                         ("scaled", "the original scaled to no more than its cycles and RAM")):
         a, b = both(rows, "adapted", rival)
         if a:
             gain = [x["int8_accuracy"] - y["int8_accuracy"] for x, y in zip(a, b)]
