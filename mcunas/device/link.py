@@ -203,6 +203,8 @@ class Link:
         found = [[_number(v) for v in item.split(",")] for item in items]
         if any(len(item) != 6 for item in found):
             raise CheckFailed(f"an answer with boxes of other than 6 numbers: {_shown(items)}")
+        if any(not -1 << 31 <= v < 1 << 31 for item in found for v in item):
+            raise CheckFailed(f"an answer with boxes beyond 32 bits: {_shown(items)}")
         return np.array(found, np.int32).reshape(len(found), 6)
 
     def ticks(self) -> tuple[int, int]:

@@ -45,6 +45,7 @@ FOUND = {
     "a field that nobody knows": (
         "link", b"\x06\x00m-mem-[arena=1,arena_used=1,stack=1,stack_used=1,input=1,input_kept=1,x=2]\r\n"),
     "a box of five numbers": ("link", b"\x07\x00m-boxes-[1,2,3,4,5;]\r\n"),
+    "a box beyond 32 bits": ("link", b"\x07\x00m-boxes-[0,0,16,16,55555555551,100;]\r\n"),
     "a number of 5000 digits": ("link", b"\x09\x00m-board-[id=" + b"9" * 5000 + b"]\r\n"),
     "a lap that is none": ("link", b"\x04\x00m-lap-us-1\r\nm-lap-us-\xff\r\n"),
     "an output that is not hex": ("link", b"\x05\x00m-out-[0g]\r\nm-out-crc32-[00000000]\r\n"),
