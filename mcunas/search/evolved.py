@@ -172,7 +172,6 @@ def fidelity(run: NasRun, epochs: int = 1, images: int | None = None) -> Fidelit
                     images or run.settings["scored_images"])
 
 
-
 def sampler_of(name: str, population: int) -> Callable[[int], optuna.samplers.BaseSampler]:
     """name: one of SAMPLERS."""
     return {"nsga2": lambda seed: optuna.samplers.NSGAIISampler(population_size=population, seed=seed),

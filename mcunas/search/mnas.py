@@ -29,9 +29,8 @@ NARROWS = PARALLEL = True
 
 def choose(run: NasRun) -> Genotype:
     """The network of the highest reward that keeps the budget. Resumes from the study. Raises DoesNotFit."""
-    exponents, target = exponents_of(run.settings["exponents"]), run.budget.latency_us
-
     demand_words("mnas", run.settings, latency=("simulated", "priced"))
+    exponents, target = exponents_of(run.settings["exponents"]), run.budget.latency_us
 
     def worth(figures: Figures) -> float:
         return reward(figures["accuracy"], simulated_us(figures, run.board), target, exponents)
