@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -111,11 +112,40 @@ def test_a_search_killed_at_any_moment_resumes_to_the_same_study(whole: tuple[Pa
         while process.is_alive() and not (tmp_path / FILE).exists():
             time.sleep(0.02)
         process.join(0.4)
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
     found = searched(tmp_path)
     assert same(found, whole[1])
     assert found.spent.samples == whole[1].spent.samples
+
+
+def half_written(study: Path, into: Path) -> None:
+    """Copies of a study and its journal, as a kill in the middle of a transaction leaves them."""
+    writer = sqlite3.connect(study, isolation_level=None)
+    for statement in ("PRAGMA cache_size=1", "BEGIN IMMEDIATE", "UPDATE trial_params SET param_value = 0",
+                      "UPDATE trial_values SET value = 0", "UPDATE trials SET state = 'FAIL'"):
+        writer.execute(statement)
+    for end in ("", "-journal"):
+        shutil.copy(f"{study}{end}", f"{into / study.name}{end}")
+    writer.execute("ROLLBACK")
+    writer.close()
+    assert (into / study.name).read_bytes() != study.read_bytes()
+
+
+def test_a_transaction_killed_half_way_is_rolled_back(whole: tuple[Path, Outcome], tmp_path: Path) -> None:
+    half_written(whole[0] / FILE, tmp_path)
+    assert same(searched(tmp_path), whole[1])
+
+
+def test_a_journal_left_over_does_not_reach_a_new_study(whole: tuple[Path, Outcome], tmp_path: Path) -> None:
+    half_written(whole[0] / FILE, tmp_path)
+    shutil.copy(tmp_path / f"{FILE}-journal", tmp_path / f".{FILE}.part-journal")
+    (tmp_path / FILE).unlink()
+    assert same(searched(tmp_path), whole[1])
+    half_written(whole[0] / FILE, tmp_path)
+    forget(tmp_path)
+    assert not list(tmp_path.glob(f"{FILE}*"))
 
 
 @pytest.mark.parametrize("harm", ["garbage", "empty", "cut", "scratched"])

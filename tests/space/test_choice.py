@@ -100,6 +100,6 @@ def test_killing_renormalises_frees_and_leaves_the_last(block: ChoiceBlock) -> N
 def test_a_certain_width_is_a_prefix() -> None:
     width = WidthChoice((4, 8, 12))
     assert width.mask(torch.tensor([0.0, 1.0, 0.0])).tolist() == [1.0] * 8 + [0.0] * 4
-    assert float(width.expected(width.probs())) == pytest.approx(8.0)
+    assert width.expected(width.probs()).item() == pytest.approx(8.0)
     with pytest.raises(ValueError, match="rising order"):
         WidthChoice((8, 4))

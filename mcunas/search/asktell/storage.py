@@ -58,19 +58,26 @@ def opened(out: Path, fingerprint: str, directions: tuple[str, ...], url: str | 
 def forget(out: Path) -> None:
     """Remove the study in `out`, as somebody asked for."""
     (out / FILE).unlink(missing_ok=True)
+    _journal(out / FILE).unlink(missing_ok=True)
 
 
 def _create(path: Path, fingerprint: str, directions: tuple[str, ...]) -> None:
     import optuna
 
     part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
+    for left in (part, _journal(part), _journal(path)):     # a journal would be rolled back into the new file
+        left.unlink(missing_ok=True)
     storage = optuna.storages.RDBStorage(f"sqlite:///{part}")
     study = optuna.create_study(storage=storage, study_name=NAME, directions=directions)
     study.set_user_attr(FINGERPRINT, fingerprint)
     storage.remove_session()
     storage.engine.dispose()
     part.replace(path)
+
+
+def _journal(path: Path) -> Path:
+    """What SQLite keeps beside a file while it writes, and goes back to after a kill."""
+    return path.with_name(f"{path.name}-journal")
 
 
 def _demanded(study: optuna.Study, fingerprint: str, where: str) -> optuna.Study:
@@ -83,10 +90,11 @@ def _demanded(study: optuna.Study, fingerprint: str, where: str) -> optuna.Study
 
 
 def _check(path: Path) -> None:
-    """Raise sqlite3.DatabaseError unless the whole file reads; an empty one is none of ours."""
+    """Raise sqlite3.DatabaseError unless the whole file reads; an empty one is none of ours. Opened for writing, as a
+    transaction that was killed half-way is rolled back first."""
     if not path.stat().st_size:
         raise sqlite3.DatabaseError("it is empty")
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
     try:
         (said,), *_ = connection.execute("PRAGMA integrity_check").fetchall()
     finally:
