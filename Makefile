@@ -34,7 +34,7 @@ $(error unknown board '$(BOARD)'$(if $(CLOSE),; did you mean $(CLOSE)?); known: 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-import tools quickstart test test-import coverage style lint lint-c fuzz boards search compile firmware flash run validate compare tune profile calibrate report lock clean
+.PHONY: help setup setup-import tools quickstart test test-import coverage style lint lint-c fuzz mutate boards search compile firmware flash run validate compare tune profile calibrate report lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -110,6 +110,13 @@ lint-c: setup  ## the firmware and a generated model under cppcheck and clang-ti
 
 fuzz: setup  ## whatever reads bytes of others, for a minute (ARGS="--runs 250000 --keep" for the long run)
 	@$(PY) -m tests.fuzz.run $(ARGS)
+
+mutate: setup  ## small changes to the planner and the arithmetic, of which each has to fail a test
+	@[ -x build/mutmut/bin/python ] || $(PY) -m venv build/mutmut
+	@$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+	    "$$(build/mutmut/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/of-the-project.pth"
+	@build/mutmut/bin/python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
+	@build/mutmut/bin/python -m tests.mutation $(ARGS)
 
 boards: setup  ## what there is: memory, clock, core
 	@$(MCUNAS) boards $(ARGS)

@@ -46,7 +46,7 @@ class Program:
     @staticmethod
     def with_calls(graph: Graph, calls: tuple[tuple[KernelCall, ...], ...],
                    parts: Mapping[int, tuple[int, int]] = MappingProxyType({})) -> Program:
-        storage = {t: parts.get(t, (t, 0))[0] for t in graph.activations()}
+        storage = {t: parts[t][0] if t in parts else t for t in graph.activations()}
         for index, (op, op_calls) in enumerate(zip(graph.ops, calls)):
             if not op_calls and op.outputs[0] not in parts:  # the op only renames its input
                 if op.inputs[0] not in storage:

@@ -38,7 +38,7 @@ def _round_half_away(value: Any) -> int:
 
 def doubling_high_multiply(a: np.ndarray | int, b: np.ndarray | int) -> np.ndarray:
     """SRDHM: round(a * b / 2^31) of int32 values, ties up, saturated for the single overflow. int64 in and out."""
-    product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
+    product = np.multiply(a, b, dtype=np.int64)
     nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
     total = product + nudge
     quotient = np.where(total >= 0, total >> 31, -((-total) >> 31))     # C's division truncates towards zero
@@ -47,7 +47,6 @@ def doubling_high_multiply(a: np.ndarray | int, b: np.ndarray | int) -> np.ndarr
 
 def rounding_shift_right(x: np.ndarray, exponent: np.ndarray | int) -> np.ndarray:
     """x / 2^exponent rounded to nearest, ties away from zero (gemmlowp's RoundingDivideByPOT)."""
-    x, exponent = np.asarray(x, np.int64), np.asarray(exponent, np.int64)
     mask = (np.int64(1) << exponent) - 1
     threshold = (mask >> 1) + (x < 0)
     return (x >> exponent) + ((x & mask) > threshold)
@@ -60,7 +59,6 @@ def wrap32(x: np.ndarray) -> np.ndarray:
 
 def scale_int32(x: np.ndarray, mantissa: np.ndarray | int, shift: np.ndarray | int) -> np.ndarray:
     """x times the real multiplier (mantissa, shift) with double rounding; broadcasts. int64 in int32 range."""
-    shift = np.asarray(shift, np.int64)
     left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
     return rounding_shift_right(doubling_high_multiply(wrap32(np.asarray(x, np.int64) << left), mantissa), right)
 
@@ -69,8 +67,8 @@ def scale_int64(x: np.ndarray, mantissa: np.ndarray | int, shift: np.ndarray | i
     """x, |x| < WIDE_REACH, times the real multiplier (mantissa, shift), shift -31..7, as TFLite scales the sums of
     int16 x int8: by 15 bits of the mantissa, rounded once, ties up; modulo 2^32."""
     short = short_multiplier(mantissa)
-    right = 15 - np.asarray(shift, np.int64)
-    return wrap32((np.asarray(x, np.int64) * short + (np.int64(1) << (right - 1))) >> right)
+    right = 15 - shift
+    return wrap32((x * short + (np.int64(1) << (right - 1))) >> right)
 
 
 def short_multiplier(mantissa: np.ndarray | int) -> np.ndarray:

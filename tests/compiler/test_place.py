@@ -63,6 +63,29 @@ def test_where_no_rule_meets_the_bound_moves_of_the_best_order_do(seed: int, gre
     assert place(found, 1 << 30)[0] == greedy_bytes and place(found, bound(found))[0] == found_bytes <= bound(found)
 
 
+@pytest.fixture
+def orders(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """In which buffers are placed, as long as the test runs."""
+    tried: list[list[int]] = []
+    call = FirstFit.__call__
+    monkeypatch.setattr(FirstFit, "__call__", lambda self, order: tried.append(order) or call(self, order))
+    return tried
+
+
+def test_the_more_buffers_clash_the_fewer_orders_are_tried(orders: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 10 clashing pairs (each counted from both ends) and a bound that nothing meets."""
+    for pairs, moves in ((21 * 7, 7), (21 * 7 - 1, 6), (20, 0)):
+        monkeypatch.setattr("mcunas.compiler.place._PAIRS", pairs)
+        orders.clear()
+        place([buffer(8, 0, 1) for _ in range(5)], 0)
+        assert len(orders) == 6 + moves
+
+
+def test_an_end_of_scratch_is_moved_from_for_a_while_only(orders: list[list[int]]) -> None:
+    place([buffer(8, 0, 1, scratch=True)], 8)
+    assert len(orders) == 6 + 200
+
+
 def test_the_one_rule_is_the_largest_first() -> None:
     found = [buffer(8, 0, 1), buffer(40, 0, 1), buffer(16, 0, 1)]
     assert largest_first(found) == (64, (56, 0, 40))

@@ -11,12 +11,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mcunas.graph.arithmetic import (
+    WIDE_REACH,
     activation_range,
     clamp_int8,
     doubling_high_multiply,
     quantize_multiplier,
     rounding_shift_right,
+    saturated,
     scale_int32,
+    scale_int64,
+    short_multiplier,
     wrap32,
 )
 
@@ -73,6 +77,41 @@ def test_scaling_shifts_left_before_and_right_after(x: int, mantissa: int, shift
     assert scale_int32(np.array([x]), mantissa, shift) == away(Fraction(high, 1 << max(-shift, 0)))
 
 
+def test_arrays_of_narrow_integers_do_not_overflow_on_the_way() -> None:
+    x, mantissa, shift = np.array([HIGH, LOW], np.int32), np.array([1 << 30, HIGH], np.int32), np.array([1, -31], np.int32)
+    assert wrap32(x).tolist() == [HIGH, LOW] and wrap32(x).dtype == np.int64
+    assert doubling_high_multiply(x, mantissa).tolist() == [1 << 30, -HIGH]
+    assert rounding_shift_right(x, np.abs(shift)).tolist() == [1 << 30, -1]
+    assert scale_int32(x, mantissa, shift).tolist() == [-1, -1]         # shifted left, 2^32 - 2 wraps to -2
+    assert scale_int32(np.array([100, -128], np.int8), mantissa, np.array([3, 3], np.int8)).tolist() == [400, -1024]
+    assert scale_int64(x, mantissa, np.array([0, -31], np.int32)).tolist() == [1 << 30, -1]
+
+
+@given(st.integers(1 - WIDE_REACH, WIDE_REACH - 1), st.integers(1 << 30, HIGH), st.integers(-31, 7))
+@example(1, 1 << 30, 0)             # a half: up
+@example(-1, 1 << 30, 0)            # and towards zero
+@example(-3, 1 << 30, -1)
+@example(WIDE_REACH - 1, HIGH, 7)
+@example(1 - WIDE_REACH, HIGH, 7)
+def test_wide_sums_are_scaled_by_fifteen_bits_and_rounded_once(x: int, mantissa: int, shift: int) -> None:
+    exact = Fraction(x * int(short_multiplier(mantissa))) * Fraction(2) ** (shift - 15)
+    found = int(scale_int64(np.array([x]), mantissa, shift)[0])
+    assert LOW <= found <= HIGH and (found - math.floor(exact + Fraction(1, 2))) % (1 << 32) == 0
+
+
+@pytest.mark.parametrize(("mantissa", "wanted"), [
+    (1 << 30, 1 << 14), ((1 << 30) + (1 << 15) - 1, 1 << 14), ((1 << 30) + (1 << 15), (1 << 14) + 1),
+    (0x7FFEFFFF, 0x7FFF), (0x7FFF0000 - 1, 0x7FFF), (0x7FFF0000, 0x7FFF), (HIGH, 0x7FFF),
+])
+def test_a_short_mantissa_is_rounded_and_stays_below_one(mantissa: int, wanted: int) -> None:
+    assert short_multiplier(mantissa) == wanted and short_multiplier(np.array([mantissa], np.int32)).tolist() == [wanted]
+
+
+def test_saturating_keeps_what_the_type_holds() -> None:
+    found = saturated(np.array([-40000, -32768, 5, 32767, 40000]), "int16")
+    assert found.dtype == np.int16 and found.tolist() == [-32768, -32768, 5, 32767, 32767]
+
+
 @given(st.floats(2.0**-31, 2.0**20))
 @example(1.0)
 @example(0.5)
@@ -101,6 +140,11 @@ def test_multipliers_of_note(real: float, wanted: tuple[int, int]) -> None:
 ])
 def test_an_activation_is_a_range(activation: str, scale: float, zero_point: int, wanted: tuple[int, int]) -> None:
     assert activation_range(activation, scale, zero_point) == wanted
+
+
+def test_an_activation_on_16_bits_ends_where_they_do() -> None:
+    assert activation_range("NONE", 1e-3, 0, "int16") == (-32768, 32767)
+    assert activation_range("RELU6", 1e-3, 0, "int16") == (0, 6000)
 
 
 def test_clamping_is_to_int8_or_closer() -> None:
