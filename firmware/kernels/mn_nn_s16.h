@@ -119,6 +119,48 @@ struct mn_add_s16 {
 };
 void mn_add_s16(const struct mn_add_s16 *p, const int16_t *in0, const int16_t *in1, int16_t *out, int32_t from, int32_t to);
 
+// out = in0 * in1 * mantissa * 2^(-31 - shift), rounded as in mn_scale, limited to low..high.
+struct mn_mul_s16 {
+  int32_t mantissa, shift;
+  int32_t low, high;
+  struct mn_pair pair;
+};
+void mn_mul_s16(const struct mn_mul_s16 *p, const int16_t *in0, const int16_t *in1, int16_t *out, int32_t from, int32_t to);
+
+// A function that is odd about its centre, as straight lines between the 256 entries of `table`, the first of them 32768.
+// x = (in * multiplier + half) >> shift; d is the line at |x|, with `fraction` bits behind the table's point, less its
+// beginning: `most` beyond the last entry. out = (offset + d) >> out_shift rounded, below the centre offset - d.
+struct mn_sigmoid_s16 {
+  const uint16_t *table;
+  uint16_t in_ring, out_ring;
+  int32_t count, multiplier, most, offset;
+  int8_t shift, fraction, out_shift;
+};
+void mn_sigmoid_s16(const struct mn_sigmoid_s16 *p, const int16_t *in, int16_t *out, int32_t from, int32_t to);
+
+// Softmax of each row. Input differences times (multiplier, shift) are 65535 steps to 10; tables of 513 entries in Q0.15:
+// exp on [-10, 0], 1 / (1 + x) on [0, 1].
+struct mn_softmax_s16 {
+  const int16_t *exponentials, *reciprocals;
+  uint32_t rows, depth;
+  int32_t multiplier;
+  int8_t shift;
+};
+void mn_softmax_s16(const struct mn_softmax_s16 *p, const int16_t *in, int16_t *out);
+
+// As mn_transpose_conv_s8.
+struct mn_transpose_conv_s16 {
+  const int8_t *weights;
+  const int64_t *bias;
+  const int16_t *multiplier;
+  const int8_t *shift;
+  uint16_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+  uint16_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+  int16_t low, high;
+  uint8_t requant_step;
+};
+void mn_transpose_conv_s16(const struct mn_transpose_conv_s16 *p, const int16_t *in, int16_t *out);
+
 // Pools look only at the pixels inside the input.
 struct mn_average_pool_s16 {
   uint16_t in_ring, out_ring, in_h, in_w, channels, out_w;

@@ -1,30 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mn_math.h"
 #include "mn_nn.h"
+#include "mn_reach.h"
 
-// Taps of one axis that reach output pixel `at` (padding added): tap `kernel`, kernel + stride, ... reads input pixel
-// `input`, input - 1, ...; `count` of them lie on the input.
-struct reach {
-  int32_t kernel, input, count;
-};
-
-static struct reach reach(int32_t at, int32_t stride, int32_t kernel, int32_t size)
-{
-  struct reach r = {at % stride, at / stride, 0};
-
-  if (r.input >= size) {
-    r.kernel += (r.input - size + 1) * stride;
-    r.input = size - 1;
-  }
-  if (r.kernel < kernel) {
-    r.count = (kernel - r.kernel + stride - 1) / stride;
-    r.count = r.count <= r.input ? r.count : r.input + 1;
-  }
-  return r;
-}
-
-static uint32_t gather(const struct mn_transpose_conv_s8 *p, const int8_t *in, const int8_t *weights, struct reach rows,
-                       struct reach cols)
+static uint32_t gather(const struct mn_transpose_conv_s8 *p, const int8_t *in, const int8_t *weights, struct mn_reach rows,
+                       struct mn_reach cols)
 {
   uint32_t acc = 0;
 
@@ -46,10 +26,10 @@ void mn_transpose_conv_s8(const struct mn_transpose_conv_s8 *p, const int8_t *in
 {
   for (int32_t n = 0; n < p->batches; n++, in += p->in_h * p->in_w * p->in_c) {
     for (int32_t y = 0; y < p->out_h; y++) {
-      const struct reach rows = reach(y + p->pad_top, p->stride_h, p->kernel_h, p->in_h);
+      const struct mn_reach rows = mn_reach(y + p->pad_top, p->stride_h, p->kernel_h, p->in_h);
 
       for (int32_t x = 0; x < p->out_w; x++) {
-        const struct reach cols = reach(x + p->pad_left, p->stride_w, p->kernel_w, p->in_w);
+        const struct mn_reach cols = mn_reach(x + p->pad_left, p->stride_w, p->kernel_w, p->in_w);
 
         for (int32_t c = 0; c < p->out_c; c++) {
           const uint32_t q = (uint32_t)c * p->requant_step;

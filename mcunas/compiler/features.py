@@ -44,11 +44,12 @@ VECTOR = 16         # the same for depth on a core with vectors
 
 def op_features(kind: str, attrs: Mapping[str, Any], shapes: Sequence[tuple], out: tuple) -> tuple:
     """FEATURES of one op. shapes: of its inputs (() when absent), out: of its first output; NHWC."""
-    if kind in ("CONV_2D", "TRANSPOSE_CONV"):
+    if kind == "TRANSPOSE_CONV":
+        return _transposed(attrs, shapes, out)
+    if kind == "CONV_2D":
         outputs, kh, kw, inputs = shapes[1]
-        # a transposed convolution visits input pixels, a convolution output pixels
-        pixels = shapes[2][1] * shapes[2][2] if kind == "TRANSPOSE_CONV" else out[1] * out[2]
-        crossing, outside = _border(attrs, shapes[0], (kh, kw), out) if kind == "CONV_2D" else (0, 0)
+        pixels = out[1] * out[2]
+        crossing, outside = _border(attrs, shapes[0], (kh, kw), out)
         taps = pixels * kh * kw * inputs
         return (taps * outputs, out[1] * out[2] * outputs, taps, pixels, 1, pixels * kh, pixels * kh * outputs,
                 crossing * kh * kw * outputs, crossing * kh * kw * inputs, outside * inputs * outputs,
@@ -83,6 +84,21 @@ def op_features(kind: str, attrs: Mapping[str, Any], shapes: Sequence[tuple], ou
     elif kind == "MEAN":
         taps = _product(shapes[0])
     return 0, outputs, taps, pixels, 1, *(0,) * (len(FEATURES) - 5)
+
+
+def _transposed(attrs: Mapping[str, Any], shapes: Sequence[tuple], out: tuple) -> tuple:
+    """macs: of every input pixel. The others are of positions (kernel x input pixels) whose output exists: taps are their
+    multiply-accumulates, strided those positions x outputs, gathers kernel rows that reach an output row x its pixels."""
+    outputs, kh, kw, inputs = shapes[1]
+    rows, columns = (_inside(out[1 + a], (kh, kw)[a], attrs[f"stride_{n}"], 1, shapes[2][1 + a])[0]
+                     for a, n in enumerate("hw"))
+    positions, pixels, gathers = rows * columns, out[1] * out[2], rows * out[2]
+    found = {"macs": shapes[2][1] * shapes[2][2] * kh * kw * inputs * outputs, "outputs": pixels * outputs,
+             "taps": positions * inputs * outputs, "pixels": pixels, "calls": 1, "gathers": gathers,
+             "runs": gathers * outputs, "out_tail": positions * inputs * _tail(outputs),
+             "tail_outputs": pixels * _tail(outputs), "ragged": positions * _blocks(outputs),
+             "strided": positions * outputs}
+    return tuple(found.get(name, 0) for name in FEATURES)
 
 
 def _border(attrs: Mapping[str, Any], x: tuple, kernel: tuple[int, int], out: tuple) -> tuple[int, int]:

@@ -33,7 +33,7 @@ from mcunas.graph.to_int16 import in_int16
 from mcunas.paths import boards_dir
 
 AT_ONCE = 24                # layers in one firmware
-_IN_INT16 = ("ADD", "AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "MEAN")     # and some of the others with weights
+_IN_INT16 = ("ADD", "AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "SOFTMAX")
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 HOLD_OUT = 4                # every so many layers
 MOST_MACS = 500_000       # of a layer: what an emulated small core does in a second
@@ -42,11 +42,12 @@ MOST_MACS = 500_000       # of a layer: what an emulated small core does in a se
 def one_op(kind: str, shapes: list[tuple[int, ...]], attrs: dict, constants: dict[int, np.ndarray] | None = None) -> Graph:
     """A Graph of a single op. shapes: of its data inputs. constants: input position -> int32 parameters.
 
-    Weighted kinds take their weight's shape as the second shape; weights are random, a bias is added.
+    Weighted kinds take their weight's shape as the second shape; weights are random, a bias is added. TRANSPOSE_CONV takes
+    its output's shape as the constant 0.
     """
     random = np.random.default_rng(0)
     data = Quant.of(0.02, -128), Quant.of(0.03, 5)          # as after a ReLU, and before one
-    weighted = kind in _WEIGHTED
+    weighted = kind in (*_WEIGHTED, "TRANSPOSE_CONV")
     tensors, inputs, graph_inputs = [], [], []
     for i, shape in enumerate(shapes):
         if weighted and i == 1:
@@ -64,6 +65,8 @@ def one_op(kind: str, shapes: list[tuple[int, ...]], attrs: dict, constants: dic
     for position, values in sorted((constants or {}).items()):
         tensors.append(Tensor(f"c{position}", values.shape, "int32", None, values))
         inputs.insert(position, len(tensors) - 1)
+    if kind == "TRANSPOSE_CONV":
+        inputs[1:3] = inputs[2], inputs[1]
     fixed = {"SOFTMAX": (1 / 256, -128), "LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}
     out = Quant.of(*fixed[kind]) if kind in fixed else data[0] if KINDS[kind].same_quant else Quant.of(0.04, -128)
     op = Op(kind, tuple(inputs), (len(tensors),), attrs)
@@ -72,7 +75,7 @@ def one_op(kind: str, shapes: list[tuple[int, ...]], attrs: dict, constants: dic
 
 
 def layers(count: int = 48) -> Iterator[Graph]:
-    """Layers of small networks, those with weights once more with int4 weights, some once more on int16 activations."""
+    """Layers of small networks, those with weights once more with int4 weights, many once more on int16 activations."""
     for n, graph in enumerate(int8_layers(count)):
         yield graph
         weighted = graph.ops[0].kind in _WEIGHTED
@@ -82,6 +85,8 @@ def layers(count: int = 48) -> Iterator[Graph]:
             yield in_int16(graph)
         if graph.ops[0].kind == "ADD":
             yield from _conversions(graph.tensors[graph.inputs[0]].shape)
+    for graph in _transposed(2 * count):
+        yield from (graph, in_int16(graph))
 
 
 def _conversions(shape: tuple[int, ...]) -> Iterator[Graph]:
@@ -91,6 +96,22 @@ def _conversions(shape: tuple[int, ...]) -> Iterator[Graph]:
             replace(given.tensors[1], dtype="int16", quant=Quant.of(0.0003)))
     for tensors in ((given.tensors[0], wide[1]), (wide[0], given.tensors[1]), wide):
         yield given.with_(tensors=tensors)
+
+
+def _transposed(count: int) -> Iterator[Graph]:
+    """Transposed convolutions, as decoders have them."""
+    random = np.random.default_rng(2)
+    while count:
+        side, c, out, k, stride = (int(random.choice(of)) for of in (
+            [4, 5, 8, 10, 16], [2, 6, 8, 15, 16, 32], [1, 3, 8, 16, 18, 32], [2, 3, 4], [1, 2, 2]))
+        padding = str(random.choice(["SAME", "VALID"]))
+        size = side * stride if padding == "SAME" else (side - 1) * stride + max(k, stride)
+        if (side * k) ** 2 * c * out > MOST_MACS:
+            continue
+        attrs = {"stride_h": stride, "stride_w": stride, "padding": padding, "activation": "NONE"}
+        result = np.array([1, size, size, out], np.int32)
+        yield one_op("TRANSPOSE_CONV", [(1, side, side, c), (out, k, k, c)], attrs, {0: result})
+        count -= 1
 
 
 def int8_layers(count: int) -> Iterator[Graph]:

@@ -94,9 +94,10 @@ def product_params(graph: Graph, op: Op) -> ProductParams:
     """Raises ValueError when the scaled product leaves int32."""
     (s0, z0), (s1, z1), (s_out, z_out) = _quants(graph, op)
     scale = quantize_multiplier(float(s0) * float(s1) / float(s_out))
-    if scale[1] > 14:           # |product| < 2^16 + 2^10
+    dtype = graph.tensors[op.outputs[0]].dtype
+    if scale[1] > (0 if dtype == "int16" else 14):           # |product| <= 2^30, < 2^16 + 2^10
         raise ValueError(f"the output scale {s_out:g} is too small for inputs of scale {s0:g} and {s1:g}")
-    return ProductParams(z0, z1, z_out, scale, *activation_range(op.attrs["activation"], float(s_out), z_out))
+    return ProductParams(z0, z1, z_out, scale, *activation_range(op.attrs["activation"], float(s_out), z_out, dtype))
 
 
 def unary_table(graph: Graph, op: Op) -> np.ndarray:

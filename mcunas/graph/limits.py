@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcunas.graph import integer_params, limits_tensor
+from mcunas.graph import int16_functions, integer_params, limits_tensor
 from mcunas.graph.arithmetic import WIDE_REACH
 from mcunas.graph.ir import Graph, Op
 
 _MAX_SHIFT = 30                  # a left shift by 31 overflows the constant that TFLite Micro multiplies by
 _MAX_WIDE_SHIFT = 7              # of the int64 sums of layers on int16 activations
 _MAX_SOFTMAX_DEPTH = 4095        # the Q12.19 sum of more exponentials can leave int32
+_MAX_WIDE_SOFTMAX_DEPTH = (1 << 16) - 1         # the Q16.15 one
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 
 
@@ -81,7 +82,10 @@ def _softmax(graph: Graph, op: Op) -> None:
     x = graph.tensors[op.inputs[0]]
     if not x.shape:
         raise ValueError("a scalar has no axis to normalize over")
-    if x.shape[-1] > _MAX_SOFTMAX_DEPTH:
-        raise ValueError(f"{x.shape[-1]} classes, at most {_MAX_SOFTMAX_DEPTH} fit the fixed-point sum")
-    if not np.float32(op.attrs["beta"]) * x.quant.per_tensor[0] * (1 << 26) > 1.0:
+    most = _MAX_WIDE_SOFTMAX_DEPTH if x.dtype == "int16" else _MAX_SOFTMAX_DEPTH
+    if x.shape[-1] > most:
+        raise ValueError(f"{x.shape[-1]} classes, at most {most} fit the fixed-point sum")
+    if x.dtype == "int16":
+        int16_functions.softmax_params(graph, op)
+    elif not np.float32(op.attrs["beta"]) * x.quant.per_tensor[0] * (1 << 26) > 1.0:
         raise ValueError(f"beta {op.attrs['beta']:g} times input scale {x.quant.per_tensor[0]:g} is too small")

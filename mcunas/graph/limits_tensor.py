@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mcunas.graph.elementwise_params import product_params, rescale_params, sum_params, unary_table
+from mcunas.graph.int16_functions import sigmoid_params
 from mcunas.graph.ir import Graph, Op
 from mcunas.graph.resize_params import bilinear_axis
 from mcunas.graph.shapes import squeezed_axes
@@ -37,7 +38,10 @@ def check(graph: Graph, op: Op) -> None:
 
 
 def _unary(graph: Graph, op: Op) -> None:
-    if graph.tensors[op.inputs[0]].dtype != "float32":
+    dtype = graph.tensors[op.inputs[0]].dtype
+    if dtype == "int16":
+        sigmoid_params(graph, op)
+    elif dtype != "float32":
         unary_table(graph, op)
 
 

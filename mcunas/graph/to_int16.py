@@ -13,15 +13,16 @@ from dataclasses import replace
 import numpy as np
 
 from mcunas.errors import InputError
-from mcunas.graph.integer_params import bias_input
+from mcunas.graph.int16_functions import OUTPUT_SCALE
+from mcunas.graph.integer_params import bias_input, data_input
 from mcunas.graph.ir import Graph, Op, Quant, Tensor
 from mcunas.graph.spec import KINDS, data_inputs
-from mcunas.graph.to_int8 import compact, scale_classes
+from mcunas.graph.to_int8 import FIXED, compact, fixed_quants, scale_classes
 from mcunas.graph.verify import verify
 
 STEPS = 128                     # of an int16 value that is also an int8 one, to a step of that
 TOP = (1 << 15) - 1
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
 def can_be_int16(graph: Graph, short: Collection[int] = ()) -> tuple[int, ...]:
@@ -44,9 +45,9 @@ def widened(graph: Graph, scales: Mapping[int, float], biases: Mapping[int, np.n
             compacted: bool = True) -> Graph:
     """The graph with int16 in some classes of tensors, verified.
 
-    graph: int8. scales: class -> scale of its int16 tensors. biases: bias tensor -> its real values (C,), where they are
-    better known than by its int32 ones. Raises InputError for classes that cannot be int16 and scales that kernels cannot
-    take.
+    graph: int8. scales: class -> scale of its int16 tensors, where TFLite does not dictate it. biases: bias tensor -> its
+    real values (C,), where they are better known than by its int32 ones. Raises InputError for classes that cannot be
+    int16 and scales that kernels cannot take.
     """
     for root in set(scales) - set(can_be_int16(graph)):
         raise InputError(f'"{graph.tensors[root].name}" cannot be int16', graph.name)
@@ -58,10 +59,12 @@ def in_int16(graph: Graph) -> Graph:
     """An int8 graph with int16 throughout, its inputs and outputs too, zeros for constants: for prices, not for answers."""
     tensors = list(graph.tensors)
     weights = {op.inputs[1] for op in graph.ops if op.kind in _WEIGHTED}
+    results = {op.outputs[0] for op in graph.ops if op.kind in FIXED}
     for t, tensor in enumerate(tensors):
         if tensor.dtype == "int8" and t not in weights:
             data = np.zeros(tensor.shape, np.int16) if tensor.is_const else None
-            tensors[t] = replace(tensor, dtype="int16", quant=Quant.of(tensor.quant.per_tensor[0] / STEPS), data=data)
+            scale = OUTPUT_SCALE if t in results else tensor.quant.per_tensor[0] / STEPS
+            tensors[t] = replace(tensor, dtype="int16", quant=Quant.of(scale), data=data)
     for t in {bias_input(op) for op in graph.ops if op.kind in _WEIGHTED}:
         quant = replace(tensors[t].quant, scale=tensors[t].quant.scale / np.float32(STEPS))
         tensors[t] = replace(tensors[t], dtype="int64", quant=quant, data=tensors[t].data.astype(np.int64))
@@ -71,7 +74,7 @@ def in_int16(graph: Graph) -> Graph:
 class _Widened:
     def __init__(self, graph: Graph, scales: Mapping[int, float], biases: Mapping[int, np.ndarray]) -> None:
         self.graph, self.scales, self.biases = graph, scales, biases
-        self.classes = scale_classes(graph)
+        self.classes, self.fixed = scale_classes(graph), fixed_quants(graph)
         self.wide = {t for t, root in self.classes.items() if root in scales}
         self.tensors, self.ops = list(graph.tensors), []
         self.other: dict[int, int] = {}         # int8 tensor -> its values as int16
@@ -89,6 +92,8 @@ class _Widened:
 
     def _scale(self, t: int) -> float:
         """Of the tensor's int16 values."""
+        if self.classes.get(t) in self.fixed:
+            return OUTPUT_SCALE
         own = self.graph.tensors[t].quant.per_tensor[0] / STEPS
         return float(np.float32(self.scales.get(self.classes[t], own) if t in self.classes else own))
 
@@ -103,7 +108,8 @@ class _Widened:
         values = set(data_inputs(op.kind, op.inputs))
         inputs = [self._as_int16(t) if t in values else t for t in op.inputs]
         if op.kind in _WEIGHTED:
-            inputs = [*inputs[:2], self._bias(op, inputs[0])]
+            x = op.inputs.index(data_input(op))
+            inputs = [*inputs[:max(x + 1, 2)], self._bias(op, inputs[x])]
         outputs, after = [], []
         for t in op.outputs:
             if t in self.wide:
@@ -135,7 +141,7 @@ class _Widened:
         channels = weights.shape[3 if op.kind == "DEPTHWISE_CONV_2D" else 0]
         real = np.zeros(channels) if old < 0 else self.biases.get(old)
         if real is None:
-            before = self.graph.tensors[op.inputs[0]].quant.scale.astype(np.float64) * weights.quant.scale
+            before = self.graph.tensors[data_input(op)].quant.scale.astype(np.float64) * weights.quant.scale
             real = self.graph.tensors[old].data * before
         q = np.rint(real / step).astype(np.int64)
         name = f"{weights.name}_bias" if old < 0 else self.graph.tensors[old].name

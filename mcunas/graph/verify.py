@@ -6,6 +6,7 @@ import numpy as np
 
 from mcunas.errors import InputError
 from mcunas.graph import limits, nibbles
+from mcunas.graph.int16_functions import OUTPUT_SCALE
 from mcunas.graph.ir import Graph, Op, Tensor
 from mcunas.graph.shapes import infer
 from mcunas.graph.spec import EXPLICIT_PADDING, KINDS, data_inputs
@@ -151,8 +152,10 @@ def _verify_types(graph: Graph, op: Op, where: str) -> None:
     if op.kind in _WEIGHTED:
         _verify_weights(graph, op, where)
     if op.kind in ("SOFTMAX", "LOGISTIC", "TANH"):
-        fixed = (1 / 128, 0) if op.kind == "TANH" else (1 / 256, -128)
-        _require(tensors[op.outputs[0]].quant.per_tensor == fixed,
+        result = tensors[op.outputs[0]]
+        fixed = ((OUTPUT_SCALE, 0) if result.dtype == "int16" else (1 / 128, 0) if op.kind == "TANH" else
+                 (1 / 256, -128))
+        _require(result.quant.per_tensor == fixed,
                  f"the output must have scale {fixed[0]} and zero point {fixed[1]}", where)
 
 

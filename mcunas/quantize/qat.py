@@ -20,9 +20,10 @@ from torch.nn.utils import parametrize
 
 from mcunas.errors import InputError
 from mcunas.graph.from_torch import calibrate
+from mcunas.graph.int16_functions import OUTPUT_SCALE
 from mcunas.graph.ir import Graph, Op
 from mcunas.graph.to_int8 import fixed_quants, scale_classes, to_int8
-from mcunas.graph.to_int16 import STEPS, can_be_int16, widened
+from mcunas.graph.to_int16 import STEPS, TOP, can_be_int16, widened
 from mcunas.graph.torch_lower import Lowered, lower
 from mcunas.quantize import nncf_ranges as nq
 from mcunas.quantize.fold import fold
@@ -102,7 +103,7 @@ class FakeQuantized:
         """Name of a tensor that can be int16 -> its class."""
         short = [w for w, (path, _) in self.lowered.weight_of.items() if self.bits.get(path) == 4]
         graph = self.lowered.graph
-        return {graph.tensors[root].name: root for root in can_be_int16(graph, short) if root not in self.fixed}
+        return {graph.tensors[root].name: root for root in can_be_int16(graph, short)}
 
     def _roots(self, names: Collection[str]) -> frozenset[int]:
         known = self.can_be_wide
@@ -119,7 +120,9 @@ class FakeQuantized:
             nodes = [self.lowered.node_of.get(t) for t, r in self.classes.items() if r == root]
             found = [ranges[n] for n in nodes if n in ranges]
             scale, zero_point = self.fixed.get(root) or measured[root]
-            if root in self.fixed or not found:
+            if root in self.fixed and root in self.wide:
+                low, high = -TOP * OUTPUT_SCALE, TOP * OUTPUT_SCALE
+            elif root in self.fixed or not found:
                 low, high = scale * (-128 - zero_point), scale * (127 - zero_point)
             else:
                 low, high = min(r[0] for r in found), max(r[1] for r in found)
@@ -178,7 +181,7 @@ class FakeQuantized:
 
     def _quant(self, root: int) -> tuple[float, int]:
         """(scale, zero point on int8) of a class; of a wide one what int8 would have."""
-        if root in self.wide:
+        if root in self.wide and root not in self.fixed:
             return STEPS * float(nq.weight_scale(self.quantizers[root])), 0
         return self.fixed.get(root) or nq.activation_quant(self.quantizers[root])
 

@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from mcunas.graph import Graph, Op, Quant, Tensor, verify
-from mcunas.graph.integer_params import bias_input
+from mcunas.graph.int16_functions import OUTPUT_SCALE
+from mcunas.graph.integer_params import bias_input, data_input
 from mcunas.graph.spec import KINDS
+from mcunas.graph.to_int8 import FIXED
 from tests.kernels.bundle import Case
 from tests.kernels.strategies import CASES, _legal
 from tests.kernels.strategies_tensor import ELEMENTWISE, MOVEMENT, RESIZE
 
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _SEEDS = st.integers(0, 2 ** 32 - 1)
 
 
@@ -34,20 +36,21 @@ def as_int16(draw, cases: SearchStrategy[Case]) -> Case:
     weights = op.inputs[1] if op.kind in WEIGHTED else -1
     for t, tensor in enumerate(tensors):
         if tensor.dtype == "int8" and t != weights:
-            quant = Quant.of(float(tensor.quant.scale[0] / np.float32(256)))
+            scale = OUTPUT_SCALE if op.kind in FIXED and t in op.outputs else tensor.quant.scale[0] / np.float32(256)
+            quant = Quant.of(float(scale))
             tensors[t] = replace(tensor, dtype="int16", quant=quant,
                                  data=draw(_values(tensor.shape)) if tensor.is_const else None)
     if op.kind in WEIGHTED:
         scale, channels = tensors[weights].quant.scale, tensors[weights].shape[3 if op.kind == WEIGHTED[1] else 0]
         reach = draw(st.sampled_from([0, *[1 << 20] * 6, 1 << 34, 1 << 46]))
         data = np.random.default_rng(draw(_SEEDS)).integers(-reach, reach, channels, endpoint=True)
-        quant = Quant((tensors[op.inputs[0]].quant.scale * scale).astype(np.float32), np.zeros(scale.size, np.int64))
+        quant = Quant((tensors[data_input(op)].quant.scale * scale).astype(np.float32), np.zeros(scale.size, np.int64))
         bias = Tensor("b", data.shape, "int64", quant, data)
         if bias_input(op) >= 0:
             tensors[bias_input(op)] = bias
         else:
             tensors.append(bias)
-            op = replace(op, inputs=(*op.inputs[:2], len(tensors) - 1))
+            op = replace(op, inputs=(*op.inputs[:3 if op.kind == "TRANSPOSE_CONV" else 2], len(tensors) - 1))
     wide = _legal(graph.with_(tensors=tuple(tensors), ops=(op,)))
     if wide.tensors[0].dtype == "float32":      # ties of the finer scale
         finer = np.random.default_rng(draw(_SEEDS)).choice([1 / 128, 1 / 256], given[0].shape)
@@ -70,6 +73,17 @@ def requantize(draw, source: str, result: str) -> Case:
     return graph, [np.random.default_rng(draw(_SEEDS)).integers(-128, 128, shape).astype(np.int8)]
 
 
+@st.composite
+def sigmoid(draw, kind: str) -> Case:
+    """Input ranges of 1/100 to 100 and any others; scales at and about those powers of two that need no multiplier."""
+    shape = draw(st.sampled_from([(301,), (1, 7, 5, 9), (2, 3, 1, 40)]))
+    near = st.floats(1 - 2.0 ** -9, 1 + 2.0 ** -9).map(lambda factor: factor * 2.0 ** -12)
+    scale = draw(st.one_of(st.floats(2.0 ** -22, 2.0 ** -8), st.floats(2.0 ** -43, 2.6), near, near.map(lambda s: 2 * s),
+                           st.integers(-16, 0).map(lambda k: 2.0 ** k)))
+    tensors = (Tensor("x", shape, "int16", Quant.of(scale)), Tensor("y", shape, "int16", Quant.of(OUTPUT_SCALE)))
+    return _legal(Graph(tensors, (Op(kind, (0,), (1,)),), (0,), (1,))), [draw(_values(shape))]
+
+
 def long_sums() -> list[Case]:
     """Layers at the ends of all ranges, whose sums leave 32 bits: four channels at a time, and the fifth alone."""
     window = {"stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1, "padding": "VALID", "activation": "NONE"}
@@ -90,5 +104,6 @@ _OTHERS = {**CASES, **ELEMENTWISE, **MOVEMENT, **RESIZE}
 KINDS_OF_INT16 = {kind: as_int16(_OTHERS[kind]) for kind, spec in KINDS.items()
                   if kind in _OTHERS and ("int16", "int16") in spec.dtypes and kind != "QUANTIZE"}
 KINDS_OF_INT16 |= {kind: as_int16(ELEMENTWISE[kind]) for kind in ("QUANTIZE from float32", "DEQUANTIZE")}
+KINDS_OF_INT16 |= {kind: sigmoid(kind) for kind in ("LOGISTIC", "TANH")}
 KINDS_OF_INT16 |= {f"QUANTIZE {a} {b}": requantize(a, b) for a, b in (("int8", "int16"), ("int16", "int8"),
                                                                      ("int16", "int16"))}

@@ -32,11 +32,25 @@ class Doubling(nn.Module):
         return F.pixel_shuffle(self.last(y + self.third(F.relu(self.second(y)))), 2)
 
 
-def _quantized(wide: tuple[str, ...] = (), bits: dict[str, int] | None = None) -> tuple[FakeQuantized, tasks.Task]:
+class Gated(nn.Module):
+    """Scales that TFLite dictates: a gate, and tanh of a transposed convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.gate = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 1)
+        self.up, self.last = nn.ConvTranspose2d(8, 4, 2, stride=2), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.first(x))
+        return self.last(torch.tanh(self.up(y * torch.sigmoid(self.gate(F.adaptive_avg_pool2d(y, 1))))))
+
+
+def _quantized(wide: tuple[str, ...] = (), bits: dict[str, int] | None = None, net: type[nn.Module] = Doubling
+               ) -> tuple[FakeQuantized, tasks.Task]:
     torch.manual_seed(0)
     task = tasks.load("digits")
     images = torch.from_numpy(task.real(task.train.images[:64]))
-    return FakeQuantized(Doubling().eval(), images, task.input_quant, bits=bits, wide=wide), task
+    return FakeQuantized(net().eval(), images, task.input_quant, bits=bits, wide=wide), task
 
 
 def test_all_but_inputs_outputs_and_what_has_no_int16_form_can_be_int16() -> None:
@@ -47,11 +61,12 @@ def test_all_but_inputs_outputs_and_what_has_no_int16_form_can_be_int16() -> Non
         _quantized(("nonsense",))
 
 
-@pytest.mark.parametrize("count", [1, 2, 4])
-def test_int16_activations_are_handed_over_as_training_saw_them(count: int) -> None:
+@pytest.mark.parametrize(("net", "count"), [(Doubling, 1), (Doubling, 2), (Doubling, 4), (Gated, 4), (Gated, 7)])
+def test_int16_activations_are_handed_over_as_training_saw_them(net: type[nn.Module], count: int) -> None:
     """Within one step of the fake-quantized network on 99 % of the outputs, by TFLite Micro."""
-    wide = tuple(_quantized()[0].can_be_wide)[:count]
-    found, task = _quantized(wide)
+    wide = tuple(_quantized(net=net)[0].can_be_wide)[:count]
+    assert len(wide) == count
+    found, task = _quantized(wide, net=net)
     graph = read_tflite(write_tflite(found.export()))
     assert set(wide) <= {t.name for t in graph.tensors if t.dtype == "int16"}
     images = task.test.images[:40]
@@ -60,7 +75,7 @@ def test_int16_activations_are_handed_over_as_training_saw_them(count: int) -> N
         fake = found.module.eval()(torch.from_numpy(task.real(images))).permute(0, 2, 3, 1).numpy()
     expected = np.clip(np.rint(fake / scale) + zero_point, -128, 127).astype(int)
     apart = np.abs(expected - run_tflite(graph, images).astype(int))
-    assert (apart <= 1).mean() >= 0.99 and (apart == 0).mean() >= (0.98 if count == 4 else 0.9), (apart == 0).mean()
+    assert (apart <= 1).mean() >= 0.99 and (apart == 0).mean() >= (0.98 if count >= 4 else 0.9), (apart == 0).mean()
 
 
 def _inputs() -> tuple[FakeQuantized, torch.Tensor, torch.Tensor]:

@@ -7,7 +7,7 @@ Zero points are 0, so nothing is folded into a bias. A real multiplier has 15 bi
 """
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import prod
 from typing import Any
 
@@ -17,11 +17,11 @@ from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, Table, lo
 from mcunas.compiler.lower.elementwise import binary, border, row_of
 from mcunas.compiler.lower.overlap import window_overlap
 from mcunas.compiler.lower.pooling import mean_loops
-from mcunas.compiler.lower.window import UINT16_MAX, halfwords, image_calls
+from mcunas.compiler.lower.window import UINT16_MAX, halfwords, image_calls, window_fields
 from mcunas.errors import InputError
-from mcunas.graph import integer_params
+from mcunas.graph import int16_functions, integer_params
 from mcunas.graph.arithmetic import short_multiplier
-from mcunas.graph.elementwise_params import rescale_params, sum_params
+from mcunas.graph.elementwise_params import product_params, rescale_params, sum_params
 from mcunas.graph.integer_params import Window, bias_input, requant, sliding_window
 from mcunas.graph.ir import ITEM_BYTES, Graph, Op
 
@@ -127,6 +127,40 @@ def add(graph: Graph, op: Op) -> list[KernelCall]:
     for name, (mantissa, shift) in (("0", p.scale0), ("1", p.scale1), ("_out", p.scale_out)):
         params |= {f"mantissa{name}": mantissa, f"shift{name}": -shift}
     return binary(graph, op, "mn_add_s16", params, _ITEM)
+
+
+@lowers("MUL int16")
+def multiply(graph: Graph, op: Op) -> list[KernelCall]:
+    p = product_params(graph, op)
+    params = {"mantissa": p.scale_out[0], "shift": -p.scale_out[1], "low": p.low, "high": p.high}
+    return binary(graph, op, "mn_mul_s16", params, _ITEM)
+
+
+@lowers("LOGISTIC int16", "TANH int16")
+def sigmoid(graph: Graph, op: Op) -> list[KernelCall]:
+    count, row = row_of(graph.tensors[op.outputs[0]].shape)
+    params = {**asdict(int16_functions.sigmoid_params(graph, op)), "in_ring": count, "out_ring": count, "count": prod(row),
+              "table": Table("uint16_t", int16_functions.logistic_table(), "table")}
+    rows = Rows(count, prod(row) * _ITEM, (RowInput(count, prod(row) * _ITEM, "in_ring"),))
+    return [KernelCall("mn_sigmoid_s16", params, op.inputs, op.outputs, rows=rows, overlap=(Overlap(0, 0),))]
+
+
+@lowers("SOFTMAX int16")
+def softmax(graph: Graph, op: Op) -> list[KernelCall]:
+    """In place: exponentials replace a row's values once the largest is known."""
+    shape = graph.tensors[op.inputs[0]].shape
+    params = {**asdict(int16_functions.softmax_params(graph, op)), "rows": prod(shape[:-1]), "depth": shape[-1],
+              "exponentials": Table("int16_t", int16_functions.exp_table(), "table"),
+              "reciprocals": Table("int16_t", int16_functions.reciprocal_table(), "table")}
+    return [KernelCall("mn_softmax_s16", params, op.inputs, op.outputs, overlap=(Overlap(0),))]
+
+
+@lowers("TRANSPOSE_CONV int16")
+def transpose_conv(graph: Graph, op: Op) -> list[KernelCall]:
+    w, x, y = (graph.tensors[t].shape for t in (op.inputs[1], op.inputs[2], op.outputs[0]))
+    params = {**_tables(graph, op), **window_fields(graph, op, sliding_window(graph, op)),
+              **halfwords(graph, op, batches=x[0], in_h=x[1], in_w=x[2], in_c=x[3], out_h=y[1], out_w=y[2], out_c=y[3])}
+    return [KernelCall("mn_transpose_conv_s16", params, (op.inputs[2],), op.outputs, macs=prod(x[:3]) * prod(w))]
 
 
 @lowers("AVERAGE_POOL_2D int16", "MAX_POOL_2D int16")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcunas.graph.arithmetic import clamp_int8, saturated, scale_int32
+from mcunas.graph.arithmetic import saturated, scale_int32
 from mcunas.graph.elementwise_params import product_params, rescale_params, sum_params, unary_table
+from mcunas.graph.int16_functions import sigmoid, sigmoid_params
 from mcunas.graph.ir import Graph, Op
 from mcunas.graph.reference import Values, executes
 
@@ -24,7 +25,8 @@ def _sum(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
 def _product(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
     p = product_params(graph, op)
     product = (inputs[0].astype(np.int64) - p.zero0) * (inputs[1].astype(np.int64) - p.zero1)
-    return [clamp_int8(scale_int32(product, *p.scale_out) + p.zero_out, p.low, p.high)]
+    out = np.clip(scale_int32(product, *p.scale_out) + p.zero_out, p.low, p.high)
+    return [out.astype(graph.tensors[op.outputs[0]].dtype)]
 
 
 @executes("MAXIMUM", "MINIMUM")
@@ -34,6 +36,8 @@ def _extreme(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
 
 @executes("LOGISTIC", "TANH", "RELU", "RELU6", "HARD_SWISH", "LEAKY_RELU")
 def _unary(graph: Graph, op: Op, inputs: Values) -> list[np.ndarray]:
+    if inputs[0].dtype == np.int16:
+        return [sigmoid(sigmoid_params(graph, op), inputs[0]).astype(np.int16)]
     return [unary_table(graph, op)[np.ascontiguousarray(inputs[0]).view(np.uint8)]]
 
 

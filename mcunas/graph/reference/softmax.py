@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reference of SOFTMAX over the last axis, in fixed point.
+"""Reference of SOFTMAX over the last axis, in fixed point; on int16 see graph/int16_functions.py.
 
 Differences from the row's maximum go through exp() as Q5.26; the sum is kept in Q12.19 and inverted once per row.
 TFLite Micro stops with a fatal error when that sum reaches 512, where even the maximum's share is below half a step of
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mcunas.graph import int16_functions
 from mcunas.graph.arithmetic import clamp_int8, doubling_high_multiply, rounding_shift_right
 from mcunas.graph.fixed_functions import exp_of_negative, reciprocal, shift_left_saturating
 from mcunas.graph.integer_params import softmax as softmax_params
@@ -18,8 +19,10 @@ from mcunas.graph.reference import Values, executes
 
 @executes("SOFTMAX")
 def softmax(graph: Graph, op: Op, values: Values) -> list[np.ndarray]:
-    p = softmax_params(graph, op)
-    rows = values[0].reshape(-1, values[0].shape[-1]).astype(np.int64)
+    rows = values[0].reshape(-1, values[0].shape[-1])
+    if rows.dtype == np.int16:
+        return [int16_functions.softmax(int16_functions.softmax_params(graph, op), rows).astype(np.int16)]
+    p, rows = softmax_params(graph, op), rows.astype(np.int64)
     difference = rows - rows.max(axis=1, keepdims=True)
     kept = difference >= p.diff_min
     exps = exp_of_negative(doubling_high_multiply(np.where(kept, difference, 0) << p.shift, p.multiplier), 5)
