@@ -126,7 +126,7 @@ search: setup  ## find a network for TASK that fits BOARD
 	@$(MCUNAS) search --task "$$TASK" --board "$$BOARD" --method "$$METHOD" --out "$$OUT" $(ARGS)
 
 compile: setup $(filter search,$(MAKECMDGOALS))  ## MODEL.tflite to C
-	@$(MCUNAS) compile "$$MODEL" --board "$$BOARD" --out "$$OUT/c" --optimize "$$OPTIMIZE" $(ARGS)
+	@$(MCUNAS) compile "$$MODEL" --board "$$BOARD" --out "$$OUT/c" --optimize "$$OPTIMIZE" --engine "$$ENGINE" $(ARGS)
 
 firmware: setup $(filter search compile,$(MAKECMDGOALS))  ## MODEL.tflite to an ELF for BOARD
 	@$(MCUNAS) build "$$MODEL" --board "$$BOARD" --out "$$OUT/firmware" --optimize "$$OPTIMIZE" --engine "$$ENGINE" $(ARGS)

@@ -71,6 +71,24 @@ def compile_model(model: Any, board: Board | str, optimize: str = "balanced",
                          flash_bytes=limits.flash_bytes), data
 
 
+def compile_tflm(model: Any, board: Board | str, tuned: str | Path | None = None, ram: int | str | None = None
+                 ) -> tuple[dict[str, str], dict[str, Any]]:
+    """(file -> text, manifest): the model under TensorFlow Lite Micro, which is not needed for it. ram: limit of the arena.
+
+    Raises InputError, DoesNotFit.
+    """
+    from mcunas.device.tflm_sources import compile_tflm as compiled_for_tflm
+
+    chosen = board if isinstance(board, Board) else Board.load(board)
+    _no_kernels_to_choose(tuned)
+    return compiled_for_tflm(*load_model(model), chosen, Budget(ram).for_board(chosen).ram_bytes)
+
+
+def _no_kernels_to_choose(tuned: str | Path | None) -> None:
+    if tuned:
+        raise InputError("TFLM has no kernels to choose from", str(tuned), "leave --tuned out, or use the engine aot")
+
+
 def build(model: Any, board: Board | str, out: str | Path | None = None, *, budget: Budget | None = None,
           optimize: str = "balanced", tuned: str | Path | None = None, debug: bool = False,
           decoder: Any = None, engine: str = "aot") -> Image:
@@ -88,8 +106,7 @@ def build(model: Any, board: Board | str, out: str | Path | None = None, *, budg
     if engine == "tflm":
         from mcunas.device.tflm import Tflm, build_tflm
 
-        if tuned:
-            raise InputError("TFLM has no kernels to choose from", str(tuned), "leave --tuned out, or use the engine aot")
+        _no_kernels_to_choose(tuned)
         tflm, (graph, data) = Tflm.find(), load_model(model)
         return build_tflm(graph, data, chosen, Path("build") / f"tflm-{chosen.key}" if out is None else Path(out), tflm,
                           ram_bytes=limits.ram_bytes, flash_bytes=limits.flash_bytes, decoder=decoder)

@@ -55,9 +55,12 @@ def compile_model(
     ram: options.Ram = None,
     optimize: options.Optimized = options.Optimize.BALANCED,
     tuned: options.Tuned = None,
+    engine: options.Engines = options.Engine.AOT,
     json: options.Json = False,
 ) -> None:
     """Turn an int8 .tflite into model.c, model.h, manifest.json and sbom.cdx.json.
+
+    With --engine tflm: model.c, engine.cc, board.h and link.ld around TensorFlow Lite Micro, which need not be there.
 
     Example: mcunas compile kws.tflite --board mps2-an386 --out build/kws
     """
@@ -67,14 +70,19 @@ def compile_model(
     from mcunas.atomic import write_files
     from mcunas.device import sbom
 
-    compiled, _ = api.compile_model(model, board, optimize.value, tuned, ram)
-    texts = {"model.c": compiled.model_c, "model.h": compiled.model_h}
-    write_files(out, {**texts, sbom.NAME: sbom.sources_sbom(compiled.graph.name, compiled.kernels, texts),
-                      "manifest.json": dumps(compiled.manifest, indent=1) + "\n"})
+    kernels: tuple[str, ...] = ()
+    if engine is options.Engine.TFLM:
+        texts, facts = api.compile_tflm(model, board, tuned, ram)
+    else:
+        compiled, _ = api.compile_model(model, board, optimize.value, tuned, ram)
+        texts, facts = {"model.c": compiled.model_c, "model.h": compiled.model_h}, compiled.manifest
+        kernels = compiled.kernels
+    write_files(out, {**texts, sbom.NAME: sbom.sources_sbom(facts["model"], kernels, texts),
+                      "manifest.json": dumps(facts, indent=1) + "\n"})
     if json:
-        print_json(compiled.manifest)
+        print_json(facts)
         return
-    facts = compiled.manifest
-    print_table((model.name, "bytes"), [("arena (RAM)", f"{facts['arena_bytes']:,}"),
+    arena = "arena (RAM), predicted" if "arena_source" in facts else "arena (RAM)"
+    print_table((model.name, "bytes"), [(arena, f"{facts['arena_bytes']:,}"),
                                         ("weights (flash)", f"{facts['weight_bytes']:,}")])
-    print(f"wrote model.c, model.h, manifest.json and {sbom.NAME} to {out}")
+    print(f"wrote {', '.join(texts)}, manifest.json and {sbom.NAME} to {out}")

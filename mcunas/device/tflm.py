@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow Lite Micro as the engine under the same application: the model as an array, what tflm_engine.py writes, the
+"""TensorFlow Lite Micro as the engine under the same application: what tflm_sources.py generates, with an
 arena as large as TFLM says it needs, linked against the user's own build of the library.
 
 TFLM_ROOT: a folder with TFLM's headers (tensorflow/, and what they include under third_party/ or
@@ -10,19 +10,17 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mcunas.board import Board
-from mcunas.compiler import weight_bytes
-from mcunas.cost.overview import layers
 from mcunas.device.build import Image, finish, publish
-from mcunas.device.layout import board_h, boxes_c, linker_script
+from mcunas.device.layout import boxes_c
 from mcunas.device.objects import compile_objects
 from mcunas.device.stand_in import stand_in
 from mcunas.device.target import connect
-from mcunas.device.tflm_engine import engine_cc, model_c
+from mcunas.device.tflm_sources import manifest_of, sources
 from mcunas.device.toolchain import gist, tool
 from mcunas.errors import InputError, ToolMissing
 from mcunas.graph import Graph, read_tflite
@@ -87,27 +85,19 @@ def build_tflm(graph: Graph, data: bytes, board: Board, out: Path, tflm: Tflm, n
     needs = needs or _needs(graph, data, board, tflm)
     gcc = tool("arm-none-eabi-gcc")
     budgets = (ram_bytes or board.ram_bytes, flash_bytes or board.flash_bytes)
-    names = list(board.arenas.values())
-    home = next((k for k, room in enumerate(names) if needs.arena_bytes <= room), 0)
     folders = (*folders, *(("decode",) if decoder else ()))
     with tempfile.TemporaryDirectory(prefix="mcunas-") as temporary:
         work = Path(temporary).resolve()
-        texts = {"model.c": model_c(data), "model.h": "", "image.c": boxes_c(decoder) or "typedef int nothing;\n",
-                 "board.h": board_h(board, decoder is not None), "engine.cc": engine_cc(graph, needs.arena_bytes),
-                 "link.ld": linker_script(board, *budgets, home)}
+        texts = {**sources(graph, data, board, needs.arena_bytes, *budgets, decoder is not None),
+                 "model.h": "", "image.c": boxes_c(decoder) or "typedef int nothing;\n"}
         for name, text in texts.items():
             (work / name).write_text(text)
         (work / "model.tflite").write_bytes(data)
-        sources = compile_objects(gcc, work, board, (), LEVEL, folders, defines)
+        compiled = compile_objects(gcc, work, board, (), LEVEL, folders, defines)
         _compile(work, board, tflm, folders, defines)
-        manifest: dict[str, Any] = {
-            "model": graph.name, "engine": "tflm", "optimize": "tflm",
-            "arena_bytes": needs.arena_bytes, "arena_used_bytes": needs.used_bytes, "arena_limit_bytes": budgets[0],
-            "flash_limit_bytes": budgets[1], "weight_bytes": weight_bytes(graph), "layers": _layers(graph),
-            "inputs": _tensors(graph, graph.inputs), "outputs": _tensors(graph, graph.outputs),
-            **({"decoder": asdict(decoder)} if decoder else {})}
+        manifest = manifest_of(graph, needs.arena_bytes, needs.used_bytes, *budgets, decoder)
         libraries = (str(tflm.library), "-lm", "-lc", "-lgcc", "-lnosys")
-        manifest = finish(gcc, work, board, manifest, LEVEL, budgets, sources, libraries)
+        manifest = finish(gcc, work, board, manifest, LEVEL, budgets, compiled, libraries)
         return publish(work, out, manifest, board)
 
 
@@ -152,19 +142,3 @@ def _compile(work: Path, board: Board, tflm: Tflm, folders: tuple[str, ...], def
         raise ToolMissing("the C++ headers for Arm are not installed", fix=(
             "on Debian: apt-get install libstdc++-arm-none-eabi-newlib"))
     raise InputError(f"TFLM's headers do not compile: {gist(done.stderr)}", str(tflm.root))
-
-
-def _tensors(graph: Graph, indices: tuple[int, ...]) -> list[dict[str, Any]]:
-    found = []
-    for t in (graph.tensors[i] for i in indices):
-        scale, zero = (t.quant.scale[0], t.quant.zero_point[0]) if t.quant else (1.0, 0)
-        found.append({"name": t.name, "shape": list(t.shape), "dtype": t.dtype, "bytes": t.size_bytes,
-                      "scale": float(scale), "zero_point": int(zero)})
-    return found
-
-
-def _layers(graph: Graph) -> list[dict[str, Any]]:
-    """The operators, a step each."""
-    return [{"index": index, "step": index, "kind": op.kind, "name": graph.tensors[op.outputs[0]].name,
-             "output": list(graph.tensors[op.outputs[0]].shape), "macs": layer.macs, "weights_bytes": layer.constant_bytes,
-             "bias_bytes": 0} for index, (op, layer) in enumerate(zip(graph.ops, layers(graph), strict=True))]

@@ -16,13 +16,14 @@ import pytest
 from mcunas import api
 from mcunas.board import Board
 from mcunas.cli import main
+from mcunas.cost.tflm_arena import tflm_arena
 from mcunas.device.compare import compare
 from mcunas.device.link import DeviceError
 from mcunas.device.step_times import step_times
 from mcunas.device.target import connect
-from mcunas.device.tflm import LIBRARY, Tflm, build_tflm
+from mcunas.device.tflm import LIBRARY, Needs, Tflm, build_tflm
 from mcunas.device.tflm_engine import OPERATORS, engine_cc
-from mcunas.errors import InputError
+from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph import read_tflite, write_tflite
 from tests.small_models import dense
 
@@ -211,6 +212,31 @@ def test_the_resolver_has_exactly_the_models_operators(data_dir: Path) -> None:
         assert set(re.findall(r"resolver\.(\w+)\(", text)) == wanted
         assert f"MicroMutableOpResolver<{len(wanted)}>" in text and len(wanted) <= kinds
         assert "Register_FULLY_CONNECTED_INT8()" in text
+
+
+def test_compile_writes_what_build_compiles_without_the_library(model: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    root = os.environ["TFLM_ROOT"]
+    monkeypatch.delenv("TFLM_ROOT")
+    status, facts = said(capsys, "compile", model, "--board", BOARD.key, "--out", tmp_path / "c")
+    assert status == 0 and facts["engine"] == "tflm" and facts["arena_source"].startswith("predicted")
+    graph, data = read_tflite(model), model.read_bytes()
+    predicted = tflm_arena(graph, BOARD.isa).total_bytes
+    assert predicted == facts["arena_used_bytes"] < facts["arena_bytes"] <= predicted + 1024
+    image = build_tflm(graph, data, BOARD, tmp_path / "b", Tflm.find(root), Needs(facts["arena_bytes"], predicted))
+    for name in ("model.c", "engine.cc", "board.h", "link.ld"):
+        assert (tmp_path / "c" / name).read_text() == (image.folder / name).read_text()
+    assert {k: facts[k] for k in image.manifest if k != "build"} == {k: v for k, v in image.manifest.items() if k != "build"}
+    assert "engine.cc" in (tmp_path / "c/sbom.cdx.json").read_text()
+
+
+def test_compile_for_tflm_refuses_an_arena_beyond_the_limit(model: Path) -> None:
+    texts, facts = api.compile_tflm(model, BOARD, ram=2000)
+    assert facts["arena_used_bytes"] <= facts["arena_bytes"] <= 2000
+    assert f"app_arena[{facts['arena_bytes']}]" in texts["engine.cc"]
+    with pytest.raises(DoesNotFit, match="TFLM's arena is predicted to take"):
+        api.compile_tflm(model, BOARD, ram=100)
+    with pytest.raises(InputError, match="leave --tuned out"):
+        api.compile_tflm(model, BOARD, tuned=model)
 
 
 def test_a_missing_or_half_built_tflm_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
