@@ -136,7 +136,7 @@ def test_a_search_killed_again_and_again_ends_as_if_it_never_was(whole: tuple[Se
         killed += 1
         shown = int((tmp_path / "shown").read_text()) if (tmp_path / "shown").exists() else 0
         assert before + shown - 1 <= epochs_kept(tmp_path) <= before + shown
-    assert killed >= 4 and Search(tmp_path, search.method).run() == 0
+    assert killed >= 2 and Search(tmp_path, search.method).run() == 0
     assert outcome(tmp_path) == outcome(search.out)
 
 
