@@ -5,7 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -42,6 +43,21 @@ def until_it_ends(job: Callable[[Path], None], out: Path, kills: int, took_s: fl
         killed += 1
     assert run(job, out) == 0
     return killed
+
+
+def endings(job: Callable[[Path], None], prepare: Callable[[Path], None], folder: Path, kills: int, took_s: float
+            ) -> Iterator[Path]:
+    """Folders, each prepared, in which `job` was killed and came to its end. One with at most `kills`; where MCUNAS_KILLS
+    asks for them, as many as it takes to kill it so often."""
+    killed = 0
+    for number in count():
+        prepare(folder / f"killed{number}")
+        died = until_it_ends(job, folder / f"killed{number}", kills - killed, took_s, number)
+        assert died
+        yield folder / f"killed{number}"
+        killed += died
+        if killed >= kills or not KILLS:
+            return
 
 
 def _dying(job: Callable[[Path], None], out: Path, at_write: int) -> None:

@@ -20,7 +20,7 @@ from mcunas.graph import write_tflite
 from mcunas.search.result import Result
 from mcunas.tasks import Schedule
 from tests.bench.kept import row_of
-from tests.kills import KILLS, run, until_it_ends
+from tests.kills import KILLS, endings, run
 from tests.small_models import dense
 
 MODULE = "tests.search.test_own"
@@ -81,11 +81,11 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_quantize(searched: Path, tmp_path: Path) -> None:
-    for name in ("whole", "killed"):
-        shutil.copytree(searched, tmp_path / name)
+    prepare = partial(shutil.copytree, searched)
+    prepare(tmp_path / "whole")
     took_s = whole(quantize, tmp_path / "whole")
-    assert until_it_ends(quantize, tmp_path / "killed", KILLS or 3, took_s) >= 1
-    assert left(tmp_path / "killed") == left(tmp_path / "whole")
+    for killed in endings(quantize, prepare, tmp_path, KILLS or 3, took_s):
+        assert left(killed) == left(tmp_path / "whole")
 
 
 def test_a_model_without_its_report_is_quantized_again(searched: Path, tmp_path: Path) -> None:
@@ -108,18 +108,17 @@ def test_verbs_of_the_device(name: str, where: str, tmp_path: Path) -> None:
     model = tmp_path / "model.tflite"
     model.write_bytes(write_tflite(dense(8, 4)))
     job = partial(verb, name=name, model="" if name == "calibrate" else str(model), where=where)
-    for folder in ("whole", "killed"):
-        (tmp_path / folder).mkdir()
+    (tmp_path / "whole").mkdir()
     took_s = whole(job, tmp_path / "whole")
-    assert until_it_ends(job, tmp_path / "killed", KILLS or 2, took_s) >= 1
-    found = left(tmp_path / "killed")
-    assert found and found == left(tmp_path / "whole")
+    assert left(tmp_path / "whole")
+    for killed in endings(job, Path.mkdir, tmp_path, KILLS or 2, took_s):
+        assert left(killed) == left(tmp_path / "whole")
 
 
 def test_a_bench(tmp_path: Path) -> None:
     took_s = whole(bench, tmp_path / "whole")
-    assert until_it_ends(bench, tmp_path / "killed", KILLS or 6, took_s) >= 1
-    assert left(tmp_path / "killed") == left(tmp_path / "whole")
+    for killed in endings(bench, Path.mkdir, tmp_path, KILLS or 6, took_s):
+        assert left(killed) == left(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("name", ["compile", "build", "tune"])

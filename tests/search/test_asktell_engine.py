@@ -10,7 +10,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
+from random import Random
 
 import optuna
 import pytest
@@ -22,6 +24,7 @@ from mcunas.search.asktell.cluster import connected
 from mcunas.search.asktell.fidelity import Fidelity
 from mcunas.search.asktell.storage import FILE, forget, opened
 from mcunas.search.asktell.workers import Job, Workers
+from tests.kills import KILLS
 from tests.search.asktell_toy import DIRECTIONS, EVALUATIONS, Counted, Outcome, Toy, genotype, nsga2, searched
 
 
@@ -105,19 +108,23 @@ def _search_slowly(out: str) -> None:
 
 
 def test_a_search_killed_at_any_moment_resumes_to_the_same_study(whole: tuple[Path, Outcome], tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
-    for _ in range(3):
-        process = context.Process(target=_search_slowly, args=(str(tmp_path),))
-        process.start()
-        while process.is_alive() and not (tmp_path / FILE).exists():
-            time.sleep(0.02)
-        process.join(0.4)
-        process.kill()
-        process.join()
-        assert process.exitcode in (0, -signal.SIGKILL)
-    found = searched(tmp_path)
-    assert same(found, whole[1])
-    assert found.spent.samples == whole[1].spent.samples
+    context, random, left = multiprocessing.get_context("forkserver"), Random(0), KILLS or 3
+    for number in count():
+        out = tmp_path / str(number)
+        for _ in range(min(left, 3)):
+            process = context.Process(target=_search_slowly, args=(str(out),))
+            process.start()
+            while process.is_alive() and not (out / FILE).exists():
+                time.sleep(0.02)
+            process.join(random.uniform(0, 0.6))
+            process.kill()
+            process.join()
+            assert process.exitcode in (0, -signal.SIGKILL)
+            left -= process.exitcode != 0
+        found = searched(out)
+        assert same(found, whole[1]) and found.spent.samples == whole[1].spent.samples
+        if left <= 0 or not KILLS:
+            break
 
 
 def half_written(study: Path, into: Path) -> None:
