@@ -25,6 +25,7 @@ _OP_BYTES = {"CONV_2D": (28, 60), "DEPTHWISE_CONV_2D": (28, 60), "FULLY_CONNECTE
              "AVERAGE_POOL_2D": (40, 36), "MAX_POOL_2D": (40, 36), "ADD": (2, 60), "SUB": (2, 60), "MUL": (1, 40),
              "RESHAPE": (36, 0), "PAD": (0, 52), "MEAN": (1, 56), "CONCATENATION": (8, 60), "TRANSPOSE_CONV": (20, 72)}
 _OTHER_OP = (4, 32)
+_SOFTMAX_TABLE_BYTES = 2 * 513                          # of int16, two of them
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,13 @@ def greedy(buffers: list[tuple[int, int, int]]) -> int:
 
 
 def scratch_bytes(graph: Graph, op: Op, isa: str) -> int:
-    """What CMSIS-NN's kernel for an int8 op asks for while it runs."""
+    """What CMSIS-NN's kernel for an op asks for while it runs."""
     x = graph.tensors[op.inputs[0]].shape
+    if op.kind == "MEAN":                                  # sums, and where the walk is
+        out, axes = (graph.tensors[t].elements for t in (op.outputs[0], op.inputs[1]))
+        return _up(4 * out) + _up(4 * len(x)) + _up(4 * axes)
+    if graph.tensors[op.outputs[0]].dtype == "int16":
+        return _wide_scratch_bytes(graph, op, isa)
     if op.kind == "CONV_2D":
         w, win = graph.tensors[op.inputs[1]].shape, sliding_window(graph, op)
         if w[1:3] == (1, 1) and win.pad == (0, 0) and w[3] == x[3]:
@@ -95,17 +101,32 @@ def scratch_bytes(graph: Graph, op: Op, isa: str) -> int:
     return 0
 
 
+def _wide_scratch_bytes(graph: Graph, op: Op, isa: str) -> int:
+    """On int16 activations."""
+    x, result = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    if op.kind == "TRANSPOSE_CONV":
+        return 8 * result.elements                         # sums of the whole output
+    if op.kind == "AVERAGE_POOL_2D":
+        return 4 * x.shape[3] if isa == "dsp" else 0
+    if op.kind == "CONV_2D":
+        taps = prod(sliding_window(graph, op).kernel) * x.shape[3]
+        return 64 * -(-taps // 8) if isa == "mve" else 4 * taps
+    return 0                                               # depthwise layers have TFLM's reference kernel
+
+
 def _node_bytes(graph: Graph, op: Op, isa: str) -> int:
     builtin, data = _OP_BYTES.get(op.kind, _OTHER_OP)
     total = NODE_BYTES + builtin + _up(data)
     if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"):
         channels = graph.tensors[op.outputs[0]].shape[3]
         total += 2 * _up(4 * channels)                     # multipliers and shifts, one int32 each
+    elif op.kind == "SOFTMAX" and graph.tensors[op.outputs[0]].dtype == "int16":
+        total += 2 * _up(_SOFTMAX_TABLE_BYTES)
     elif op.kind == "FULLY_CONNECTED":
         weights = graph.tensors[op.inputs[1]]
         if weights.quant is not None and not weights.quant.is_per_tensor:
             total += 2 * _up(4 * weights.shape[0])
-        if isa == "mve":
+        if isa == "mve" and graph.tensors[op.outputs[0]].dtype != "int16":
             total += _up(4 * weights.shape[0])             # weight sums, kept when kernels are optimized for speed
     return total
 

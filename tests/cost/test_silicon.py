@@ -16,6 +16,7 @@ from mcunas.cost.regression import nonnegative
 from mcunas.cost.tflm_cycles import TERMS, graph_terms, silicon_tables, terms
 from mcunas.graph import read_tflite
 from mcunas.graph.ir import Graph
+from mcunas.graph.to_int16 import can_be_int16, widened
 
 
 def network(folder: Path, name: str) -> Graph:
@@ -63,6 +64,16 @@ def test_a_core_that_nobody_measured_has_no_latency(data_dir: Path) -> None:
     cost = estimate_tflm(network(data_dir, "AD"), Board.load("mps3-an547"))
     assert cost.ram_bytes == pytest.approx(9_268, rel=0.02) and cost.macs == 264_192
     assert cost.cycles is None and "no measurement" in cost.source
+
+
+def test_int16_activations_have_no_latency_because_nobody_measured_them(data_dir: Path) -> None:
+    """One tensor is enough; all else of the cost stays, with the kernels for int16."""
+    graph, board = network(data_dir, "KWS"), Board.load("nucleo-l4r5zi")
+    root = can_be_int16(graph)[1]
+    cost, wide = estimate_tflm(graph, board), estimate_tflm(widened(graph, {root: 0.0002}), board)
+    assert cost.cycles and (wide.cycles, wide.latency_us, wide.energy_uj) == (None, None, None)
+    assert "no price of TFLite Micro on int16 activations is known (CONV_2D, DEPTHWISE_CONV_2D, QUANTIZE)" in wide.source
+    assert 25_000 < wide.code_bytes - cost.code_bytes < 40_000 and wide.ram_bytes > cost.ram_bytes
 
 
 def test_terms_of_a_convolution_counted_by_hand() -> None:
