@@ -2,7 +2,9 @@
 """Builds a stub model for a board, boots it, and gives the link."""
 from __future__ import annotations
 
+import os
 import re
+import select
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -37,14 +39,33 @@ def seeded(link: Link, seed: int = 7, count: int = INPUT_BYTES) -> bytes:
 
 
 @contextmanager
+def _held(port: str) -> Iterator[None]:
+    """From when the firmware answers on: on a busy machine QEMU may take longer to start, and to notice that someone has
+    opened its terminal, than any host waits for a board."""
+    terminal = os.open(port, os.O_RDWR | os.O_NOCTTY)
+    try:
+        os.write(terminal, b"%")
+        heard = b""
+        while b"Unknown command" not in heard or not heard.endswith(b"m-ready\r\n"):
+            assert select.select([terminal], [], [], 60)[0], f"the firmware does not answer: {heard!r}"
+            heard += os.read(terminal, 4096)
+        yield
+    finally:
+        os.close(terminal)
+
+
+@contextmanager
 def on_a_port(image: Image) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The firmware in QEMU behind a pseudo-terminal: to the host a serial port like any other. And the process."""
+    """A firmware that has booted in QEMU, behind a pseudo-terminal: to the host a serial port like any other. And the
+    process."""
     emulate = image.board.emulate
     command = ["qemu-system-arm", "-machine", emulate.qemu, "-icount", f"shift={emulate.icount_shift}", "-display", "none",
                "-monitor", "none", "-serial", "pty", "-kernel", str(image.elf)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        yield re.search(r"/dev/\S+", process.stdout.readline())[0], process
+        port = re.search(r"/dev/\S+", process.stdout.readline())[0]
+        with _held(port):
+            yield port, process
     finally:
         process.kill()
         process.wait()

@@ -67,7 +67,6 @@ def test_a_benchmark_is_run_as_the_runner_runs_it(name: str, data_dir: Path, tmp
     out = graph.tensors[graph.outputs[0]].quant
     real = (expected - out.zero_point[0]) * out.scale[0]
     with on_a_port(image) as (port, _), Runner(port, image.board.console.baud) as runner:
-        runner.serial.read_until(b"m-ready\r\n")        # the runner waits for two seconds, and forgets what came
         names = [m[2] for line in runner.ask("name") if (m := re.match(r"^m-(name)-dut-\[([^]]+)]$", line))]
         assert names == ["mcunas"]
         profile = dict(m.groups() for line in runner.ask("profile")
