@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -20,10 +19,9 @@ from elftools.elf.elffile import ELFFile
 
 from mcunas.device.build import Image
 from mcunas.device.run import connect
-from mcunas.device.toolchain import compiler_version, gist, tool
+from mcunas.device.toolchain import compiler_version, gist, host_compiler, host_folder, tool
 from mcunas.device.validate import instructions
 from mcunas.errors import CheckFailed, ToolMissing
-from mcunas.paths import cache_dir
 
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-fPIC", "-shared")
 _SOURCE = Path(__file__).with_name("count.c")
@@ -62,7 +60,7 @@ def count(image: Image, seed: int = 0) -> Counts:
     start, size = invoke_code(image.elf)
     with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
         out = Path(folder) / "counts"
-        arguments = f"file={plugin()},from={start:#x},to={start + size:#x},out={out}"
+        arguments = f"file={_word(plugin())},from={start:#x},to={start + size:#x},out={_word(out)}"
         if fetch := image.board.fetch:
             flash = image.board.flash
             arguments += (f",flash={flash.origin:#x},flash_end={flash.end:#x},line={fetch.line_bytes}"
@@ -75,6 +73,11 @@ def count(image: Image, seed: int = 0) -> Counts:
     blocks = tuple(sorted((Run(*(int(word, 16) for word in line.split())) for line in lines),
                           key=lambda run: (run.site, run.start, run.size)))
     return Counts(blocks, executed)
+
+
+def _word(path: Path) -> str:
+    """As QEMU's options want it: there a comma ends a word."""
+    return str(path).replace(",", ",,")
 
 
 def invoke_code(elf: Path) -> tuple[int, int]:
@@ -95,22 +98,20 @@ def _takes_plugins(qemu: str) -> bool:
 
 
 def plugin() -> Path:
-    """The plugin for this host, built if it is not in the cache. Raises ToolMissing, CheckFailed."""
+    """The plugin for this host, built if it is not in the cache. Raises ToolMissing."""
     if not _takes_plugins(tool("qemu-system-arm")):
         raise ToolMissing("this qemu-system-arm does not take the counting plugin", fix="use QEMU 5 to 8 with TCG plugins")
-    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        raise ToolMissing("no host C compiler found", fix="on Debian: apt-get install gcc libc6-dev")
-    state = hashlib.sha256(" ".join((compiler, compiler_version(compiler), *_FLAGS)).encode() + _SOURCE.read_bytes())
-    library = cache_dir() / "host" / f"count-{state.hexdigest()[:24]}.so"
+    compiler = host_compiler()
+    state = hashlib.sha256(" ".join((*compiler, compiler_version(*compiler), *_FLAGS)).encode() + _SOURCE.read_bytes())
+    library = host_folder() / f"count-{state.hexdigest()[:24]}.so"
     if library.exists():
         return library
-    library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         built = Path(folder) / "count.so"
-        done = subprocess.run([compiler, *_FLAGS, str(_SOURCE), "-o", str(built)], capture_output=True, text=True,
+        done = subprocess.run([*compiler, *_FLAGS, str(_SOURCE), "-o", str(built)], capture_output=True, text=True,
                               check=False)
         if done.returncode != 0:
-            raise CheckFailed(f"the counting plugin does not compile: {gist(done.stderr)}")
+            raise ToolMissing(f"{compiler[-1]} does not compile the counting plugin: {gist(done.stderr)}",
+                              fix="let CC name this machine's C compiler, or unset it")
         os.replace(built, library)
     return library

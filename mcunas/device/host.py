@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -19,9 +18,9 @@ import numpy as np
 
 from mcunas.compiler import Compiled
 from mcunas.compiler.emit import further_arenas
-from mcunas.device.toolchain import compiler_version
-from mcunas.errors import CheckFailed, ToolMissing
-from mcunas.paths import cache_dir, firmware_dir
+from mcunas.device.toolchain import compiler_version, host_compiler, host_folder
+from mcunas.errors import CheckFailed
+from mcunas.paths import firmware_dir
 
 _FLAGS = ("-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-DMN_TAP")
 _SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -107,9 +106,7 @@ class HostImage:
 
 def build_host(compiled: Compiled, out_dir: Path, sanitize: bool = True) -> HostImage:
     """Compile the model with the host's C compiler. Raises ToolMissing, CheckFailed (the C does not compile)."""
-    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        raise ToolMissing("no host C compiler found", fix="apt-get install gcc libc6-dev")
+    compiler = host_compiler()
     flags = (*_FLAGS, *(_SANITIZE if sanitize else ()))
     out_dir.mkdir(parents=True, exist_ok=True)
     (out_dir / "model.c").write_text(compiled.model_c)
@@ -119,7 +116,7 @@ def build_host(compiled: Compiled, out_dir: Path, sanitize: bool = True) -> Host
     paint = "".join(f"    memset({name}, 0xA5, {size});\n" for name, size in further)
     (out_dir / "main.c").write_text(_MAIN.format(id=compiled.model_id, further=arrays, paint=paint))
     program = out_dir / "model"
-    _compile([compiler, *flags, f"-I{firmware_dir() / 'kernels'}", f"-I{out_dir}", str(out_dir / "model.c"),
+    _compile([*compiler, *flags, f"-I{firmware_dir() / 'kernels'}", f"-I{out_dir}", str(out_dir / "model.c"),
               str(out_dir / "main.c"), str(_kernel_library(compiler, flags)), "-o", str(program)])
     return HostImage(compiled, program)
 
@@ -131,22 +128,21 @@ def _compile(command: list[str]) -> None:
         raise CheckFailed(f"the generated C does not compile: {lines[0].strip()}")
 
 
-def _kernel_library(compiler: str, flags: tuple[str, ...]) -> Path:
+def _kernel_library(compiler: tuple[str, ...], flags: tuple[str, ...]) -> Path:
     """All kernels as one archive, kept in the cache under a hash of their text, the compiler and the flags."""
     kernels = firmware_dir() / "kernels"
     sources = sorted(kernels.glob("*.c"))
-    state = hashlib.sha256(" ".join((compiler, compiler_version(compiler), *flags)).encode())
+    state = hashlib.sha256(" ".join((*compiler, compiler_version(*compiler), *flags)).encode())
     for path in sorted([*sources, *kernels.glob("*.h")]):
         state.update(path.name.encode() + path.read_bytes())
-    archive = cache_dir() / "host" / f"kernels-{state.hexdigest()[:24]}.a"
+    archive = host_folder() / f"kernels-{state.hexdigest()[:24]}.a"
     if archive.exists():
         return archive
-    archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=archive.parent) as work:
         objects = []
         for source in sources:
             objects.append(str(Path(work) / f"{source.stem}.o"))
-            _compile([compiler, *flags, f"-I{kernels}", "-c", str(source), "-o", objects[-1]])
+            _compile([*compiler, *flags, f"-I{kernels}", "-c", str(source), "-o", objects[-1]])
         built = Path(work) / "kernels.a"
         subprocess.run(["ar", "rcD", str(built), *objects], check=True, capture_output=True)
         os.replace(built, archive)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import subprocess
 import tempfile
 import time
 import weakref
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +35,11 @@ class Qemu:
         if board.emulate is None:
             raise InputError("has no emulator", board.key, "choose a board with an [emulate] section")
         self._messages = tempfile.TemporaryFile()
+        program = tool("qemu-system-arm")
         self._process = subprocess.Popen(
-            [tool("qemu-system-arm"), "-machine", board.emulate.qemu, "-icount", f"shift={board.emulate.icount_shift}",
-             "-display", "none", "-monitor", "none", "-serial", "stdio", "-kernel", str(elf), *options],
+            [*_ending_with_us(shutil.which("setpriv")), program, "-machine", board.emulate.qemu, "-icount",
+             f"shift={board.emulate.icount_shift}", "-display", "none", "-monitor", "none", "-serial", "stdio", "-kernel",
+             str(elf), *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._messages, bufsize=0)
         assert self._process.stdin and self._process.stdout
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
@@ -82,6 +86,16 @@ class Qemu:
         self._messages.seek(0)
         lines = self._messages.read().decode(errors="replace").strip().splitlines()
         return f"QEMU ended with status {self._process.returncode}: {lines[0] if lines else 'no message'}"
+
+
+@lru_cache
+def _ending_with_us(setpriv: str | None) -> tuple[str, ...]:
+    """What starts a program that the kernel kills when we are killed (SIGKILL leaves us no time to do it). Nothing, where
+    util-linux is too old or missing: then such an emulator stays, asleep."""
+    if setpriv is None:
+        return ()
+    said = subprocess.run([setpriv, "--help"], capture_output=True, text=True, check=False).stdout
+    return (setpriv, "--pdeathsig", "KILL") if "--pdeathsig" in said else ()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

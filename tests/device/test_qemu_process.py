@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +30,31 @@ def test_the_process_is_gone_afterwards(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     with pytest.raises(ProcessLookupError):     # neither running nor a zombie
         os.kill(pid, 0)
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="util-linux is not installed")
+def test_the_process_is_gone_when_its_starter_was_killed(tmp_path: Path) -> None:
+    image = built(stub(), BOARD.key, tmp_path)
+    program = ("import sys, time\nfrom pathlib import Path\nfrom mcunas.board import Board\n"
+               "from mcunas.device.qemu import Qemu\n"
+               f"with Qemu(Board.load('{BOARD.key}'), Path(sys.argv[1])) as qemu:\n"
+               "    qemu.read(60)\n    print(qemu._process.pid, flush=True)\n    time.sleep(600)\n")
+    starter = subprocess.Popen([sys.executable, "-c", program, str(image.elf)], stdout=subprocess.PIPE)
+    state = Path("/proc") / starter.stdout.readline().decode().strip() / "stat"
+    starter.kill()
+    starter.wait()
+    until = time.monotonic() + 60
+    while is_running(state) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not is_running(state)
+
+
+def is_running(stat: Path) -> bool:
+    """Not for a zombie that nobody has waited for."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_firmware_that_hangs_is_given_up(tmp_path: Path) -> None:
