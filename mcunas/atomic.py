@@ -13,8 +13,9 @@ _UNFINISHED = ".part"
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write one file. After a crash or a full disk the old content, or none, is there; never half. Raises OSError."""
-    data = content.encode() if isinstance(content, str) else content
+    """Write one file. After a crash or a full disk the old content, or none, is there; never half. Text is UTF-8, with a
+    question mark for what is none (names of files need not be). Raises OSError."""
+    data = content.encode(errors="replace") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     with errors_naming(path):
         handle, temporary = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)

@@ -6,8 +6,14 @@ Exit status: 0 it fits and matches; 1 a check failed or it does not fit; 2 bad i
 """
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import typer
 
@@ -23,11 +29,19 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave through SystemExit. ``--debug`` may stand anywhere."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    _fit_for_any_name()
     try:
-        status = app(args=[a for a in arguments if a != "--debug"], prog_name="mcunas", standalone_mode=False) or 0
+        with _terminated_like_interrupted():
+            status = app(args=[a for a in arguments if a != "--debug"], prog_name="mcunas", standalone_mode=False) or 0
+            sys.stdout.flush()
+            if status == INTERRUPTED:       # what typer makes of Ctrl-C
+                raise KeyboardInterrupt
     except (KeyboardInterrupt, typer.Abort):
         status = _complain("interrupted", INTERRUPTED)
-    except BrokenPipeError:         # the reader of our output (head, less) has gone: nothing to say, nobody to hear it
+    except (BrokenPipeError, SystemExit) as leave:      # typer and rich leave with status 1 where a pipe breaks
+        if isinstance(leave, SystemExit) and not isinstance(leave.__context__, BrokenPipeError):
+            raise
+        # The reader of our output (head, less) has gone: nothing to say, nobody to hear it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     except Exception as error:
@@ -35,6 +49,31 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         status = _complain(*explain(error))
     sys.exit(status)
+
+
+def _fit_for_any_name() -> None:
+    """Output that never fails for a name's sake: what the terminal's encoding lacks becomes a question mark, and what is
+    written where there is no output goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM (kill, timeout, a container that is stopped) ends a verb as Ctrl-C does, so that temporary folders go."""
+    def interrupt(*unused: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def explain(error: Exception) -> tuple[str, int]:

@@ -50,8 +50,8 @@ def disassemble(elf: Path, board: Board) -> Code:
     """All code of `elf`. Raises ToolMissing, CheckFailed."""
     # By the ELF's attributes alone, objdump takes MVE for coprocessor instructions.
     machine = ["-m", "armv8.1-m.main"] if board.isa == "mve" else []
-    done = subprocess.run([tool("arm-none-eabi-objdump"), "-d", *machine, str(elf)], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run([tool("arm-none-eabi-objdump"), "-d", *machine, str(elf)], capture_output=True, check=False,
+                          text=True, errors="replace")
     if done.returncode != 0:
         raise CheckFailed(f"objdump failed: {gist(done.stderr)}", where=str(elf))
     instructions, functions = {}, {}

@@ -52,6 +52,6 @@ def read_elf(path: Path) -> ElfInfo:
 def locate(path: Path, address: int) -> str:
     """`function (file:line)` for a code address, or "" where there is none."""
     done = subprocess.run([tool("arm-none-eabi-addr2line"), "-f", "-s", "-e", str(path), hex(address & ~1)],
-                          capture_output=True, text=True, check=False)
+                          capture_output=True, text=True, errors="replace", check=False)
     function, _, line = done.stdout.strip().partition("\n")
     return "" if function in ("", "??") else f"{function} ({line.split(' ')[0]})"

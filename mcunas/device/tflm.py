@@ -135,7 +135,7 @@ def _compile(work: Path, board: Board, tflm: Tflm, folders: tuple[str, ...], def
                *tflm.defines, f"-ffile-prefix-map={root}=firmware", f"-ffile-prefix-map={work}=.", *tflm.includes,
                *(f"-I{root}/{name}" for name in ("kernels", "platform", *folders)), f"-I{work}", "-c", "engine.cc",
                "-o", "obj/model-engine.o"]
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode == 0:
         return
     if "cstdint: No such file" in done.stderr or "new: No such file" in done.stderr:

@@ -52,7 +52,7 @@ def read_tflite(source: str | Path | bytes, name: str | None = None, floats: boo
             data = path.read_bytes()
         except OSError as error:
             raise InputError(f"cannot read the model ({error.strerror})", where=label) from None
-        name = name or path.stem
+        name = name or path.stem.encode(errors="replace").decode()      # a name need not be text
     if len(data) < 16 or data[4:8] != b"TFL3":
         raise InputError("this is not a .tflite file (no TFL3 identifier)", where=label)
     try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from inspect import getdoc
+from pathlib import Path
 
 import pytest
 
@@ -93,7 +95,30 @@ def test_an_internal_error_is_one_line_and_debug_shows_the_trace(monkeypatch: py
         main(["boards", "--debug"])
 
 
-def test_a_closed_pipe_is_not_an_error() -> None:
-    done = subprocess.run(f"'{sys.executable}' -m mcunas boards --json | head -1; echo ${{PIPESTATUS[0]}}", shell=True,
+@pytest.mark.parametrize("arguments", ["boards", "boards --json", "--version"])
+def test_a_closed_pipe_is_not_an_error(arguments: str) -> None:
+    done = subprocess.run(f"'{sys.executable}' -m mcunas {arguments} | true; echo ${{PIPESTATUS[0]}}", shell=True,
                           executable="/bin/bash", capture_output=True, text=True)
-    assert done.stderr == ""
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_a_full_disk_behind_stdout_is_one_line_and_a_missing_stdout_nothing() -> None:
+    verb = f"'{sys.executable}' -m mcunas boards microbit --json"
+    done = subprocess.run(f"{verb} >/dev/full; echo $?; {verb} >&-; echo $?", shell=True, capture_output=True, text=True)
+    assert done.stdout == "2\n0\n" and "No space left on device" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_terminal_that_lacks_a_character_is_not_an_error() -> None:
+    script = "from mcunas.cli import app, main\napp.command('say')(lambda: print('–'))\nmain(['say'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "?\n", "")
+
+
+def test_termination_ends_a_verb_like_an_interruption() -> None:
+    script = ("import os, signal, tempfile\nfrom mcunas.board import Board\nfrom mcunas.cli import main\n"
+              "def keys():\n  with tempfile.TemporaryDirectory() as folder:\n    print(folder, flush=True)\n"
+              "    os.kill(os.getpid(), signal.SIGTERM)\n    signal.pause()\n"
+              "Board.keys = staticmethod(keys)\nmain(['boards'])")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "error: interrupted\n") and not Path(done.stdout.strip()).exists()

@@ -93,7 +93,7 @@ def _run(command: list[str], image: Image) -> str:
     """The program's output. Raises InputError, ToolMissing, CheckFailed with what the output means."""
     name = command[0].rpartition("/")[2]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         raise CheckFailed(f"{name} did not end within {_TIMEOUT_S} s", image.board.key,
                           "unplug the probe and plug it in") from None
