@@ -88,6 +88,11 @@ class Board:
         return _load(boards_dir() / f"{text}.toml")
 
     @property
+    def reference(self) -> str:
+        """What `load` takes for this very board: its key, or the path of a file of one's own, whatever that is called."""
+        return self.key if self.path.resolve() == (boards_dir() / f"{self.key}.toml").resolve() else str(self.path)
+
+    @property
     def cpu(self) -> str:
         return self.core.cpu
 
@@ -160,8 +165,13 @@ class Board:
 
     @cached_property
     def core_cycle_model(self) -> CycleModel:
-        beside = self.path.parent / "cost" / f"{self.cost_table}.toml"
-        return _cycle_model(beside if beside.exists() else boards_dir() / "cost" / f"{self.cost_table}.toml")
+        tables = [folder / "cost" / f"{self.cost_table}.toml" for folder in (self.path.parent, boards_dir())]
+        found = next((table for table in tables if table.exists()), None)
+        if found is None:
+            known = {path.stem for path in tables[1].parent.glob("cortex-*.toml")}
+            raise InputError(f"cost {self.cost_table!r} is no table", str(self.path),
+                             did_you_mean(self.cost_table, sorted(known)))
+        return _cycle_model(found)
 
 
 def _load(path: Path) -> Board:

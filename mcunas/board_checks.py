@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")           # of paths in firmware/, of options of compiler and emulator
 _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")              # in the linker script
+_USB = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")               # as ports.usb_id writes it
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./ +:-]*")       # what flashing tools are told
 
 
@@ -30,7 +31,8 @@ def check(board: Board, where: str) -> None:
     demand(board.isa in ISAS, f"[core] isa {board.isa!r} is unknown", f"use one of {', '.join(ISAS)}")
     for memory in board.memories:
         demand(memory.kind in ("flash", "ram"), f"memory {memory.name!r} has kind {memory.kind!r}", "use flash or ram")
-        demand(0 <= memory.origin and 0 < memory.size and memory.end <= 1 << 32,
+        demand(memory.size > 0, f"memory {memory.name!r} has no size")
+        demand(0 <= memory.origin and memory.end <= 1 << 32,
                f"memory {memory.name!r} is not inside the 32-bit address space")
         for use in memory.use:
             demand(memory.kind == "ram" and use in USES, f"memory {memory.name!r} cannot be used for {use!r}",
@@ -60,6 +62,8 @@ def check(board: Board, where: str) -> None:
             Console.pin_number(pin)
         except ValueError as error:
             raise InputError(f"[console] {error}", where) from None
+    for usb in board.console.usb:
+        demand(bool(_USB.fullmatch(usb)), f"[console] usb {usb!r} is no VID:PID", "write it like 0483:374b")
     if clock := board.clock:
         demand(clock.source in CLOCK_SOURCES, f"[clock] source {clock.source!r} is unknown",
                did_you_mean(clock.source, CLOCK_SOURCES))

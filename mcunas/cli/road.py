@@ -51,7 +51,7 @@ class Plan:
 
     def command(self) -> str:
         """The command line that runs this again."""
-        words = ["mcunas", "search", "--data" if ":" in self.task else "--task", self.task, "--board", self.board.key,
+        words = ["mcunas", "search", "--data" if ":" in self.task else "--task", self.task, "--board", self.board.reference,
                  "--method", self.method, "--out", str(self.out), "--seed", str(self.seed)]
         words += ["--model", self.start] if self.start else []
         for name, value in self.settings.items():

@@ -23,7 +23,10 @@ def boards(
     """
     from mcunas.board import Board
 
-    found = [_board_facts(Board.load(k)) for k in ([key] if key else Board.keys())]
+    chosen = [Board.load(k) for k in (Board.keys() if key is None else [key])]
+    if key is not None:
+        _ = chosen[0].cycle_model       # of a file of one's own, all that it names is looked at
+    found = [_board_facts(board) for board in chosen]
     if json:
         print_json(found)
         return

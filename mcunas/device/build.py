@@ -143,7 +143,7 @@ def _link(gcc: str, work: Path, board: Board, level: tuple[str, ...], ram_budget
     command = [gcc, *board.cflags, *level, *FRAME_LIMIT, "-nostartfiles", "-Tlink.ld", "-Wl,--gc-sections",
                "-Wl,--build-id=none", f"-ffile-prefix-map={work}=.", "-Wl,-Map=firmware.map", "-Wl,--fatal-warnings",
                *objects, *libraries, "-o", "firmware.elf"]
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True, errors="replace", check=False)
     linker_map = work / "firmware.map"
     if done.returncode == 0:
         linker_map.write_text(_TEMPORARY.sub("", linker_map.read_text()))
@@ -167,9 +167,8 @@ def _link(gcc: str, work: Path, board: Board, level: tuple[str, ...], ram_budget
 
 def _figures(work: Path, board: Board, compiler: str) -> dict[str, Any]:
     info = read_elf(work / "firmware.elf")
-    return {"board": board.key, "board_file": str(board.path) if board.key not in Board.keys() else board.key,
-            "compiler": compiler, "flash_bytes": info.flash_bytes, "arena_bytes": info.arena_bytes,
-            "stack_bytes": info.stack_bytes, "data_bytes": info.data_bytes,
+    return {"board": board.key, "board_file": board.reference, "compiler": compiler, "flash_bytes": info.flash_bytes,
+            "arena_bytes": info.arena_bytes, "stack_bytes": info.stack_bytes, "data_bytes": info.data_bytes,
             "spare_ram_bytes": info.between("_spare_start", "_spare_end")}
 
 

@@ -125,6 +125,18 @@ def test_a_path_is_as_good_as_a_key(tmp_path: Path) -> None:
     assert Board.load(str(path)) == board
 
 
+def test_a_copy_of_a_board_is_not_taken_for_the_board(tmp_path: Path) -> None:
+    copy = edited(tmp_path, ("0x40_0000", "0x08_0000")).rename(tmp_path / "mps2-an386.toml")
+    assert Board.load("mps2-an386").reference == Board.load(boards_dir() / "mps2-an386.toml").reference == "mps2-an386"
+    assert Board.load(Board.load(copy).reference) == Board.load(copy) != Board.load("mps2-an386")
+
+
+def test_a_cost_table_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = edited(tmp_path, ('cost    = "cortex-m4"', 'cost    = "cortex-m44"'))
+    with pytest.raises(InputError, match="mine.toml: cost 'cortex-m44' is no table; did you mean 'cortex-m4'"):
+        _ = Board.load(path).cycle_model
+
+
 @pytest.mark.parametrize(("edit", "message"), [
     (("clock_hz", "clok_hz"), "core: unknown key 'clok_hz'; did you mean 'clock_hz'"),
     (("timer  ", "tiemr  "), "unknown key 'tiemr'; did you mean 'timer'"),
@@ -143,6 +155,8 @@ def test_a_path_is_as_good_as_a_key(tmp_path: Path) -> None:
     (("[core]", 'flash = { tools = ["pyocf"] }\n[core]'), "tool 'pyocf' is unknown; did you mean 'pyocd'"),
     (("[core]", 'flash = { tools = ["pyocd"] }\n[core]'), "lists pyocd and not what it calls this board"),
     (("baud   = 115_200", 'baud   = 115_200\ntx     = "A2"'), "[console] 'A2' is no pin; write PA2, P0.24 or GP0"),
+    (("baud   = 115_200", 'baud   = 115_200\nusb    = ["0483-374B"]'), "usb '0483-374B' is no VID:PID; write it like 0483:"),
+    (("size   = 0x40_0000\nuse", "size   = 0\nuse"), "memory 'ssram23' has no size"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, edit: tuple[str, str], message: str) -> None:
     path = edited(tmp_path, edit)
