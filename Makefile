@@ -85,7 +85,7 @@ $(IMPORT): requirements-import.lock
 	@touch $(IMPORT)
 
 quickstart: setup  ## search, quantize, build, run in QEMU and prove it, on handwritten digits (under 5 minutes)
-	@$(MCUNAS) quickstart $(ARGS)
+	@$(MCUNAS) quickstart --board "$$BOARD" $(ARGS)
 
 test: setup style  ## install and run all tests (under 10 minutes)
 	@$(PY) -m pytest -n 2 $(ARGS)

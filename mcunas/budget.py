@@ -5,6 +5,7 @@ Sizes are bytes and microseconds inside; "64 KiB" and "50 ms" exist only at this
 """
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,9 +24,10 @@ _QUANTITY = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([a-zA-Zµ]*)\s*")
 def _parse(text: str, units: Mapping[str, float], what: str, example: str) -> float:
     match = _QUANTITY.fullmatch(text)
     unit = match.group(2).lower().replace("µ", "u") if match else ""
-    if match is None or unit not in units:
+    number = float(match.group(1).replace("_", "")) if match else math.inf
+    if unit not in units or math.isinf(number):
         raise InputError(f"cannot read {text!r} as {what}", fix=f"write it like {example!r}")
-    return float(match.group(1).replace("_", "")) * units[unit]
+    return number * units[unit]
 
 
 def parse_bytes(value: int | str | None) -> int | None:

@@ -56,6 +56,18 @@ def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert not (tmp_path / "out").exists()
 
 
+def test_names_that_are_no_text(valid: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file's name is any bytes; of a board's or a folder's, too, nothing may come in the way."""
+    path, out = tmp_path / "m\udcff'ö\".tflite", tmp_path / "o\udcff"
+    path.write_bytes(valid)
+    for verb in ("compile", "build", "validate"):
+        with pytest.raises(SystemExit) as leave:
+            main([verb, str(path), "--out", str(out)])
+        said = capsys.readouterr()
+        assert (leave.value.code, said.err) == (0, ""), said.err
+    assert (out / "report.html").is_file() and read_tflite(path).name == "m?'ö\""
+
+
 def edited(model: bytes, change: Callable[[Any], None]) -> bytes:
     """The file with `change` made to its fields (flatbuffers' object interface)."""
     import flatbuffers
@@ -119,7 +131,8 @@ def test_an_output_folder_that_is_a_file(valid: bytes, tmp_path: Path, capsys: p
 
 @pytest.mark.parametrize("verb", ["compile", "build", "validate"])
 @pytest.mark.parametrize(("option", "value", "what"), [
-    ("--ram", "0", "not positive"), ("--ram", "abc", "write it like '64 KiB'"), ("--ram", "-4", "cannot read '-4'"),
+    ("--ram", "0", "not positive"), ("--ram", "", "cannot read ''"), ("--ram", "9" * 400, "cannot read '999"),
+    ("--ram", "abc", "write it like '64 KiB'"), ("--ram", "-4", "cannot read '-4'"),
     ("--ram", "900 MiB", "give at most"), ("--optimize", "cycels", "not one of 'ram', 'cycles'"),
     ("--tuned", "absent.json", "cannot be read"), ("--tuned", ".", "cannot be read"),
 ])

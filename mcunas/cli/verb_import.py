@@ -27,7 +27,7 @@ def import_model(
     from mcunas.convert import import_model as convert
     from mcunas.errors import InputError
 
-    target = out or model.with_name(f"{model.stem.rpartition(':')[2]}-int8.tflite")
+    target = out or _beside(model)
     if target.is_dir() or target.suffix != ".tflite":
         raise InputError("is not the name of a .tflite file", f"--out {target}", "for example --out model.tflite")
     with working(f"converting and quantizing {model}"):
@@ -48,3 +48,11 @@ def import_model(
         if order != tuple(range(len(shape))):
             print(f'input "{name}" is {done.graph.tensors[t].shape} (NHWC) there, {shape} in the original')
     print(f"wrote {target}")
+
+
+def _beside(model: Path) -> Path:
+    """NAME-int8.tflite beside NAME.onnx or the folder NAME; for module:NAME in this folder."""
+    if ":" in model.name and not model.exists():
+        return Path(f"{model.name.rpartition(':')[2]}-int8.tflite")
+    named = model.resolve() if model.name in ("", "..") else model
+    return named.parent / f"{named.stem or 'model'}-int8.tflite"

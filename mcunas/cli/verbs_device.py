@@ -121,7 +121,8 @@ def validate(
     run = earlier(out, model) if out else {}
     same_board = run.get("board", {}).get("key") == Board.load(board).key
     kept = run["budget"] if same_board else {}      # a search's own budget holds where no other is given
-    limits = Budget(ram or kept.get("ram_bytes"), flash or kept.get("flash_bytes"), latency or kept.get("latency_us"))
+    limits = Budget(*(kept.get(key) if given is None else given for key, given in (
+        ("ram_bytes", ram), ("flash_bytes", flash), ("latency_us", latency))))
     with output_folder(out) as folder:
         with working("building"):
             of, decoder = (None, None) if task is None else _task_and_decoder(task, model)

@@ -93,6 +93,18 @@ def test_the_mean_of_a_layer_survives_the_rounding_of_its_weights() -> None:
     assert abs(np.mean(found) - np.mean(done.floats)) < 0.005       # 0.12 uncorrected
 
 
+@pytest.mark.parametrize(("model", "wanted"), [
+    ("a/net.v2.onnx", "a/net.v2-int8.tflite"), ("a/saved", "a/saved-int8.tflite"), ("a.mine:net", "net-int8.tflite"),
+    (".", "../{here}-int8.tflite"), ("/", "/model-int8.tflite"),
+])
+def test_without_a_name_it_is_written_beside_the_model(model: str, wanted: str, tmp_path: Path,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    from mcunas.cli.verb_import import _beside
+
+    monkeypatch.chdir(tmp_path)
+    assert _beside(Path(model)).resolve() == Path(wanted.format(here=tmp_path.name)).resolve()
+
+
 def test_the_file_is_read_back_as_it_was_made(files: tuple[Path, Path], tmp_path: Path) -> None:
     done = import_model(*files)
     again = read_tflite(done.save(tmp_path / "int8.tflite"), "net")

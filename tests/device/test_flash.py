@@ -228,7 +228,7 @@ def taker(folder: Path, name: str, kept: list[bytes], leaves: str | None = None)
     """A boot loader: takes the file away when it is whole."""
     def work() -> None:
         path = folder / name
-        for _ in range(400):
+        for _ in range(3000):
             if path.exists() and path.stat().st_size:
                 time.sleep(0.1)
                 kept.append(path.read_bytes())
@@ -258,6 +258,13 @@ def test_a_pico_takes_a_uf2_that_holds_the_image(images, tmp_path: Path, monkeyp
     (folder / "INFO_UF2.TXT").write_text("Board-ID: RP2350\n")
     with pytest.raises(CheckFailed, match="belongs to 'RP2350', not to a RP2040"):
         flash(images["pico"], tool="uf2")
+
+
+def test_a_volume_is_found_once_where_no_user_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("USER", raising=False)
+    monkeypatch.setattr(volumes, "MOUNTS", (f"{tmp_path}/{{user}}", str(tmp_path)))
+    (tmp_path / "RPI-RP2").mkdir()
+    assert volumes._find(Board.load("pico"), None, "") == tmp_path / "RPI-RP2"
 
 
 def test_daplink_takes_a_hex_and_its_refusal_is_passed_on(images, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def export(models: Sequence[Compiled], board: Board, form: str, out: Path) -> tu
     files = _form(form)(whole)
     if whole.parts:
         files[("extras/" if form in ("arduino", "platformio") else "") + SCRIPT] = script(whole.parts)
-    if out.suffix != ".zip":
+    if out.suffix.lower() != ".zip":
         for name, text in files.items():
             write_files((out / name).parent, {Path(name).name: text})
         return tuple(files)

@@ -55,7 +55,7 @@ def _find(board: Board, volume: str | None, fix: str) -> Path:
             raise InputError("is not the folder of a mounted volume", volume, fix)
         return Path(volume)
     label, user = board.flashing.volume, os.environ.get("USER", "")
-    roots = [Path(root.format(user=user)) for root in MOUNTS]
+    roots = dict.fromkeys(Path(root.format(user=user)) for root in MOUNTS)      # without a user two are the same
     found = [root / label for root in roots if (root / label).is_dir()]
     if not found:
         raise ToolMissing(f"no volume {label} is mounted", fix=f"{fix}, or give its folder with PROBE=")
