@@ -105,20 +105,22 @@ class Priced:
         return Plan.within([self.schedule], None, self.memories).arena_bytes
 
 
-def tables(call: KernelCall) -> dict[str, int]:
-    """Bytes of a call's constant arrays by role."""
+def tables(call: KernelCall, counted: set[int] | None = None) -> dict[str, int]:
+    """Bytes of a call's constant arrays by role; without the `counted` ones (their ids), to which it adds its own."""
+    counted = set() if counted is None else counted
     sizes = {"weights": 0, "bias": 0, "requant": 0, "table": 0}
     for value in call.params.values():
-        if isinstance(value, Table):
+        if isinstance(value, Table) and id(value.data) not in counted:
             sizes[value.role] += value.data.nbytes
+            counted.add(id(value.data))
     return sizes
 
 
 def constant_bytes(schedule: Schedule) -> int:
     """Constant arrays of the generated code in flash: the kernels' tables, and the rows that each tick of a stream does."""
-    program = schedule.program
+    program, counted = schedule.program, set[int]()
     total = sum(aligned(size) for i in program.with_own_tables for call in program.calls[i]
-                for size in tables(call).values())
+                for size in tables(call, counted).values())
     for step in schedule.steps:
         total += stream_table_bytes(step.stream) if step.stream else 0
     return total

@@ -13,6 +13,8 @@ from mcunas.board import Board
 from mcunas.compiler import Choice, compile_graph
 from mcunas.compiler.lower import candidates
 from mcunas.compiler.tables import code_table, instruction_table
+from mcunas.cost.estimate import constant_bytes
+from mcunas.cost.fit import together
 from mcunas.cost.measure_code import chain
 from mcunas.device.build import build
 from mcunas.device.host import build_host
@@ -103,6 +105,14 @@ def test_every_value_through_a_table_is_that_of_tflite_micro(kind, scale, tmp_pa
     graph, inputs = verify(_function(kind, scale, shape)), [x.reshape(shape)]
     assert differences(graph, inputs) == []
     assert c_differences((graph, inputs), tmp_path) == []
+
+
+def test_logistic_and_tanh_share_a_table():
+    board = Board.load("mps2-an386")
+    graphs = [verify(_function(kind, 0.001)) for kind in ("LOGISTIC", "TANH", "LOGISTIC")]
+    compiled = compile_graph(together(graphs), board)
+    assert compiled.model_c.count("static const uint16_t table") == 1
+    assert 512 <= constant_bytes(compiled.plan.schedule) < 1024
 
 
 @pytest.mark.parametrize(("x", "classes"), [(32767, 65535), (-32768, 32768), (0, 2)])
