@@ -185,6 +185,14 @@ def test_one_search_at_a_time_writes_into_a_study(tmp_path: Path) -> None:
         searched(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["is it?x=1", "100 %41", "{a}", "a#b"])
+def test_a_study_lies_in_its_folder_whatever_that_is_called(name: str, tmp_path: Path) -> None:
+    for _ in range(2):
+        with opened(tmp_path / name, "toy", DIRECTIONS) as study:
+            assert study.user_attrs["fingerprint"] == "toy"
+    assert [p.name for p in tmp_path.iterdir()] == [name] and (tmp_path / name / FILE).stat().st_size
+
+
 def test_any_optuna_storage_holds_a_study_by_its_url(whole: tuple[Path, Outcome], tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/shared.db"
     assert same(searched(tmp_path / "a", url=url), whole[1])

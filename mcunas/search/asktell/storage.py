@@ -47,7 +47,7 @@ def opened(out: Path, fingerprint: str, directions: tuple[str, ...], url: str | 
             _create(path, fingerprint, directions)
         with _told(str(path)):
             _check(path)
-            storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+            storage = _stored(path)
             try:
                 yield _demanded(optuna.load_study(study_name=NAME, storage=storage), fingerprint, str(path))
             finally:
@@ -67,12 +67,24 @@ def _create(path: Path, fingerprint: str, directions: tuple[str, ...]) -> None:
     part = path.with_name(f".{path.name}.part")
     for left in (part, _journal(part), _journal(path)):     # a journal would be rolled back into the new file
         left.unlink(missing_ok=True)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{part}")
+    storage = _stored(part)
     study = optuna.create_study(storage=storage, study_name=NAME, directions=directions)
     study.set_user_attr(FINGERPRINT, fingerprint)
     storage.remove_session()
     storage.engine.dispose()
     part.replace(path)
+
+
+def _stored(path: Path) -> optuna.storages.RDBStorage:
+    """Opened by its path: in a URL some of the characters that a path may have mean something else."""
+    import optuna
+    from sqlalchemy.pool import QueuePool
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(place, check_same_thread=False)
+
+    place = path.absolute()
+    return optuna.storages.RDBStorage("sqlite://", {"creator": connect, "poolclass": QueuePool})
 
 
 def _journal(path: Path) -> Path:
