@@ -127,6 +127,8 @@ def linear(state: Lowering, node: fx.Node) -> Value:
 def batch_norm(state: Lowering, node: fx.Node) -> Value:
     """Folded into the layer before it where nobody else reads that; else a depthwise 1x1 convolution of its own."""
     m, value = state.modules[node.target], state.values[node.args[0]]
+    if m.running_var is None:
+        raise InputError("a batch norm without running statistics is not supported", fix="use track_running_stats=True")
     scale = (m.weight if m.affine else torch.ones(m.num_features)) / torch.sqrt(m.running_var + m.eps)
     shift = (m.bias if m.affine else 0) - m.running_mean * scale
     scale, shift = scale.detach().numpy(), shift.detach().numpy()

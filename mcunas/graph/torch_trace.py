@@ -22,6 +22,9 @@ def trace(module: nn.Module, example: torch.Tensor) -> fx.GraphModule:
     """Trace with torch.fx and record every shape. The module is traced as it is; put it in eval mode first."""
     try:
         traced = module if isinstance(module, fx.GraphModule) else fx.symbolic_trace(module)
+        for node in traced.graph.find_nodes(op="call_method", target="view"):
+            node.target = "reshape"         # the same, however values lie in memory
+        traced.recompile()
         with torch.no_grad():
             ShapeProp(traced).propagate(example)
     except InputError:

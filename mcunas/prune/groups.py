@@ -46,6 +46,7 @@ class Channels:
     frozen: tuple[tuple[tuple[str, ...], str], ...]
 
 
+_SLICED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
 _PASS_MODULES = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardtanh, nn.Sigmoid, nn.Tanh, nn.LeakyReLU, nn.Identity, nn.Dropout,
                  nn.Dropout2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.ZeroPad2d, nn.Upsample, nn.Softmax)
 _PASS_CALLS = {F.relu, F.relu6, torch.relu, F.hardswish, F.hardtanh, torch.sigmoid, F.sigmoid, torch.tanh, F.tanh,
@@ -63,6 +64,7 @@ class _Tracer:
         self.inputs: dict[str, Segments] = {}
         self.outputs: dict[str, Segments] = {}
         self.gates: list[str] = []
+        self.owners: dict[int, str] = {}        # id of a parameter -> the first module that has it
 
     def run(self) -> None:
         for node in self.traced.graph.nodes:
@@ -100,6 +102,14 @@ class _Tracer:
         if path in self.outputs:                            # called twice: keep it as it is
             self.sets.freeze(self.outputs[path] + self.inputs[path], f"{path} is shared")
             return self._opaque(node, f"{path} is shared")
+        owners = [self.owners.setdefault(id(p), path) for p in m.parameters(recurse=False)]
+        tied = next((owner for owner in owners if owner != path), None)
+        if tied:
+            self.sets.freeze(self.outputs[tied] + self.inputs[tied], f"{path} shares its weights")
+            result = self._opaque(node, f"it shares weights of {tied}")
+            if isinstance(m, _SLICED):
+                self.inputs[path], self.outputs[path] = source, result
+            return result
         if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) and m.groups == 1:
             result = self._new_set(path, m.out_channels)
         elif isinstance(m, nn.Linear) and len(shape_of(node)) == 2:

@@ -72,8 +72,13 @@ def accelerate(teacher: nn.Module | str | None, data: Any, board: Board | str, b
 def demand_matching(net: nn.Module, task: Task, where: str) -> None:
     """Raise InputError unless `net` takes the task's images and gives what its objective reads."""
     import torch
+    from torch import nn
 
     height, width, depth = task.input_shape
+    for path, module in net.named_modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and "weight" not in module._parameters:
+            raise InputError(f"the weights of {path} ({type(module).__name__}) are computed from others", where=where,
+                             fix="take weight_norm and its like off: nn.utils.parametrize.remove_parametrizations")
     try:
         with torch.no_grad():
             out = net.eval()(torch.zeros(2, depth, height, width))
@@ -83,6 +88,12 @@ def demand_matching(net: nn.Module, task: Task, where: str) -> None:
     if not isinstance(out, torch.Tensor) or task.objective.refuses(shape, task.classes):  # type: ignore[arg-type]
         raise InputError(f"it gives {shape} for 2 images, not {task.objective.wanted(task.classes)}", where=where,
                          fix="end it in what the data asks for")
+
+
+def demand_trainable(net: nn.Module, where: str) -> None:
+    """Raise InputError when no weight may change."""
+    if not any(p.requires_grad for p in net.parameters()):
+        raise InputError("none of its weights may change: requires_grad is off", where=where, fix="net.requires_grad_(True)")
 
 
 def demand_groups(channels: Channels, where: str) -> None:

@@ -21,6 +21,7 @@ from mcunas.errors import InputError, did_you_mean
 from mcunas.named import call_named
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 # name -> module:class(in_channels, classes, size=(H, W), **options)
@@ -34,16 +35,22 @@ OWN: dict[str, nn.Module] = {}      # given as objects in this process; name -> 
 
 def weights_digest(model: nn.Module) -> str:
     """SHA-256 of names, shapes and values of all that `model` holds."""
+    import torch
+
     total = hashlib.sha256()
     for name, tensor in model.state_dict().items():
-        total.update(f"{name} {tuple(tensor.shape)}".encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        content = tensor.detach().cpu().flatten().view(torch.uint8)     # numpy has no bfloat16
+        total.update(f"{name} {tuple(tensor.shape)}".encode() + content.numpy().tobytes())
     return total.hexdigest()
 
 
 def keep_model(model: nn.Module) -> str:
-    """A name, known in this process, for a copy of `model`: its class and a digest of its weights."""
+    """A name, known in this process, for a copy of `model`: its class and a digest of its weights. Raises InputError."""
     name = f"{type(model).__name__}@{weights_digest(model)[:8]}"
-    OWN[name] = copy.deepcopy(model).cpu()
+    try:
+        OWN[name] = copy.deepcopy(model).cpu()
+    except Exception as error:      # modules with hooks like weight_norm's refuse it
+        raise InputError(f"it cannot be copied ({type(error).__name__}: {error})", where=type(model).__name__) from None
     return name
 
 
@@ -114,9 +121,9 @@ class Genotype:
 
     def _start(self) -> nn.Module:
         if self.start in OWN:
-            return copy.deepcopy(OWN[self.start])
+            return _in_any_order(copy.deepcopy(OWN[self.start]), self.input_shape)
         if ":" in self.start:
-            return _module(call_named(self.start), self.start)
+            return _in_any_order(_module(call_named(self.start), self.start), self.input_shape)
         if "@" in self.start:
             raise InputError(f"the network {self.start!r} was given as an object to another process",
                              fix="call mcunas.prune with it here too, or name it as module:function")
@@ -198,3 +205,24 @@ def _module(found: object, name: str) -> nn.Module:
     if not isinstance(found, nn.Module):
         raise InputError(f"it returns {type(found).__name__}, not a torch module", where=name)
     return found.cpu()
+
+
+def _in_any_order(net: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
+    """The same, which takes images of one channel as tasks hold them: channels last, what convolutions then answer in and a
+    `view` of the answer refuses."""
+    import torch
+
+    if input_shape[2] == 1:
+        try:
+            with torch.no_grad():
+                copy.deepcopy(net).eval()(torch.zeros(2, *input_shape).permute(0, 3, 1, 2))
+        except Exception as error:          # another one is told where the network is matched with the data
+            if "view size is not compatible" in str(error):
+                net.register_forward_pre_hook(_in_plain_order)
+    return net
+
+
+def _in_plain_order(net: nn.Module, given: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+    import torch
+
+    return (given[0].clone(memory_format=torch.contiguous_format),)

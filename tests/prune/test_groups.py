@@ -41,6 +41,17 @@ def test_a_reused_layer_is_frozen_with_a_reason() -> None:
     assert any("twice is shared" in reason for _, reason in channels.frozen)
 
 
+def test_layers_of_the_same_weights_keep_their_widths() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 6, 3), nn.Flatten(1),
+                        nn.Linear(6, 3))
+    net[2].weight = net[1].weight
+    channels = find_groups(net.eval(), torch.zeros(1, 1, 9, 9))
+    assert [g.name for g in channels.groups] == ["3"]
+    assert "2 shares its weights" in {reason for _, reason in channels.frozen}
+    slice_channels(net, channels, [torch.arange(2)])
+    assert net(torch.zeros(2, 1, 9, 9)).shape == (2, 3)
+
+
 class Viewed(nn.Module):
     def __init__(self, view) -> None:
         super().__init__()

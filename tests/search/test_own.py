@@ -2,6 +2,7 @@
 """Bring your own: a plain torch module and three loaders, by object and by name; what cannot be used is said in a line."""
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,33 @@ def test_a_model_that_does_not_match_the_data_is_refused_in_one_line(model: nn.M
     with pytest.raises(InputError, match=said) as caught:
         mcunas.prune(model, loaders(), BOARD, BUDGET, out=tmp_path)
     assert "\n" not in str(caught.value) and not (tmp_path / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("length", [-1, 768])
+def test_a_view_of_what_images_of_one_channel_become_runs(length: int, tmp_path: Path) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.filter, self.last = nn.Conv2d(1, 8, 3), nn.Conv2d(8, 12, 3, padding=2), nn.Linear(768, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(self.filter(self.first(x).relu()).view(x.size(0) if length == -1 else -1, length))
+
+    data = tuple([(x[:, :1], y) for x, y in part] for part in loaders())
+    torch.manual_seed(0)
+    result = mcunas.prune(Net(), data, BOARD, mcunas.Budget(), out=tmp_path, schedule=replace(SHORT, rate=0.01))
+    assert mcunas.quantize(result).metrics["test_images"] == 64
+
+
+def test_weights_that_cannot_be_pruned_or_trained_are_told(tmp_path: Path) -> None:
+    normed, frozen = net(), net().requires_grad_(False)
+    nn.utils.parametrizations.weight_norm(normed[0])
+    for model, said in ((normed, "the weights of 0 .* are computed from others"), (frozen, "requires_grad is off"),
+                        (net().bfloat16(), "does not take images"),
+                        (nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), *net()[6:-1],
+                                       nn.Linear(4, 3)), "without running statistics")):
+        with pytest.raises(InputError, match=said):
+            mcunas.prune(model, loaders(), BOARD, BUDGET, out=tmp_path, schedule=SHORT)
 
 
 @pytest.mark.parametrize(("name", "said"), [
