@@ -29,7 +29,7 @@ THREADS = 1
 
 def run_quantize(result: Any, progress: Any, resume: bool, precision: Precision) -> QuantizedModel:
     """See `mcunas.quantize`."""
-    from mcunas.tasks.training import batches, cosine, steps_per_epoch
+    from mcunas.tasks.training import batches, cosine, number, steps_per_epoch
 
     out, schedule = result.out, result.schedule
     report, checkpoint = out / "quantize.json", out / "quantize.pt"
@@ -69,7 +69,7 @@ def run_quantize(result: Any, progress: Any, resume: bool, precision: Precision)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-            total += float(loss.detach())
+            total += number(loss)
             samples += len(labels)
         epoch += 1
         _save(checkpoint, {"fingerprint": fingerprint, "parameters": quantized.state(), "optimizer": optimizer.state_dict(),

@@ -18,7 +18,7 @@ from mcunas.prune.masks import Gates, Widths
 from mcunas.search.cut import cut, cut_to_budget
 from mcunas.search.run import Run
 from mcunas.tasks import ddp
-from mcunas.tasks.training import recalibrate, score, steps_per_epoch
+from mcunas.tasks.training import number, recalibrate, score, steps_per_epoch
 
 WARM_FACTOR = 1.25          # pruned channels kept alive for the fill
 CLEAN_IMAGES = 256
@@ -87,7 +87,7 @@ def _epoch(run: Run, widths: Widths, constraints: Constraints, soft: Soft) -> di
             constraints.loss(violation).backward()      # adds to the task's gradient on theta
             widths.step(run.schedule.width_rate)
             constraints.step(violation)
-        loss_sum += float(task_loss.detach())
+        loss_sum += number(task_loss)
     budgets = constraints.annealed(fraction)
     return {"loss": ddp.mean(loss_sum / steps), "real_widths": [round(w, 2) for w in widths.widths().tolist()],
             "ram_bytes": usage.ram_bytes, "flash_bytes": usage.flash_bytes, "latency_us": usage.latency_us,

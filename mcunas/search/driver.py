@@ -133,6 +133,9 @@ def _shape(run: Run, method: str) -> None:
     started = time.process_time()
     already = sum(run.ledger.cpu_seconds.values())
     module_of(method).shape(run)
+    if not run.resources.exact(run.widths).fits(run.budget):
+        fix = "this is a fault of the method" if run.schedule.prune_epochs else "give it epochs to prune in"
+        raise DoesNotFit("the widths that the method left exceed the budget", where=method, fix=fix)
     booked = sum(run.ledger.cpu_seconds.values()) - already
     run.ledger.charge("shape", max(time.process_time() - started - booked, 0.0))
 

@@ -17,7 +17,7 @@ from mcunas.search.cut import cut, cut_to_budget
 from mcunas.search.diffprune import anneal
 from mcunas.search.run import Run
 from mcunas.tasks import ddp
-from mcunas.tasks.training import score, steps_per_epoch
+from mcunas.tasks.training import number, score, steps_per_epoch
 
 
 def shape(run: Run) -> None:
@@ -58,5 +58,5 @@ def _train(run: Run, widths: Widths) -> float:
         loss.backward()
         widths.observe()
         run.optimizer.step()
-        total += float(loss.detach())
+        total += number(loss)
     return ddp.mean(total / steps)

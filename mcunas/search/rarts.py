@@ -26,7 +26,7 @@ from mcunas.search.relaxed import Coupling, FirstOrder, Relaxed
 from mcunas.space import Genotype, sampling
 from mcunas.space.supernet import Supernet
 from mcunas.tasks import Task, ddp
-from mcunas.tasks.training import batches, cosine, steps_per_epoch
+from mcunas.tasks.training import batches, cosine, number, steps_per_epoch
 
 # rate, decay: Adam's on alpha. lam, beta: see relaxed.Coupling. fresh: two more passes per step, for alpha's gradients at
 # the weights that the step has made. entropy: weight of the penalty for undecided slots, in the second half of the search.
@@ -99,7 +99,7 @@ def _loss(task: Task, net: Supernet, images: torch.Tensor, labels: torch.Tensor,
           seen: list[float]) -> Callable[[], torch.Tensor]:
     def loss() -> torch.Tensor:
         found = task.objective.loss(net(images, net.gates(sampling.mixture)), labels)
-        seen.append(float(found.detach()))
+        seen.append(number(found))
         return found
 
     return loss

@@ -25,7 +25,7 @@ from mcunas.search.teacher import distilled
 from mcunas.space.branches import Branched
 from mcunas.space.branches.branched import ALL, HAND_MADE, PLAIN
 from mcunas.tasks import ddp
-from mcunas.tasks.training import cosine, generator, recalibrate, score, steps_per_epoch
+from mcunas.tasks.training import cosine, generator, number, recalibrate, score, steps_per_epoch
 
 # branches: "searched"; or what it is compared with: "random" of the same number (placebo), and in every layer "all" that
 # stand there, the "hand-made" ones of DiverseBranchBlock, the convolution and the "identity", or the "plain" convolution.
@@ -107,7 +107,7 @@ def _search(run: Run, net: Branched, weights: torch.optim.Optimizer, arch: torch
         if arch is not None:
             arch.param_groups[0]["weight_decay"] = cosine(now / run.schedule.prune_epochs, DECAY)
             arch.step()
-        total += float(loss.detach())
+        total += number(loss)
     return ddp.mean(total / max(steps, 1))
 
 
@@ -120,7 +120,7 @@ def _train(run: Run, net: Branched, weights: torch.optim.Optimizer) -> float:
         outputs = net(images)
         loss = loss_of(images, outputs, labels) if loss_of else run.task.objective.loss(outputs, labels)
         _descend(loss, weights, None)
-        total += float(loss.detach())
+        total += number(loss)
     return ddp.mean(total / max(steps, 1))
 
 

@@ -25,7 +25,7 @@ from mcunas.search.cut import finish, fitting
 from mcunas.search.diffprune import CLEAN_IMAGES, anneal
 from mcunas.search.run import Run
 from mcunas.tasks import ddp
-from mcunas.tasks.training import recalibrate, score, steps_per_epoch
+from mcunas.tasks.training import number, recalibrate, score, steps_per_epoch
 
 SETTINGS = {"variant": "soft"}      # of SoftMasks
 SOLVES_PER_EPOCH = 2
@@ -85,7 +85,7 @@ def _epoch(run: Run, masks: SoftMasks, constraints: Constraints) -> dict[str, An
         loss.backward()
         masks.observe()
         run.optimizer.step()
-        loss_sum += float(loss.detach())
+        loss_sum += number(loss)
     usage = run.resources.bound(_counts(masks))
     run.facts["returned_channels"] = run.facts.get("returned_channels", 0) + returned
     return {"loss": ddp.mean(loss_sum / steps), "real_widths": list(_counts(masks)), "returned_channels": returned,

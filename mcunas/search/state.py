@@ -24,6 +24,7 @@ from mcunas.tasks import Schedule, Task, ddp
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]      # phase, epochs done, epochs in all, figures to show
 CHECKPOINT = "checkpoint.pt"
+MOST_SEED = 2**32 - 1       # that all sources of random numbers take
 
 
 @dataclass
@@ -53,6 +54,8 @@ class State(ABC):
 
     def __init__(self, task: Task, board: Board, budget: Budget, method: str, schedule: Schedule, seed: int, out: Path,
                  progress: Progress | None, settings: dict[str, Any]) -> None:
+        if not 0 <= seed <= MOST_SEED:
+            raise InputError(f"a seed of {seed}", where="seed", fix=f"give a whole number from 0 to {MOST_SEED}")
         self.task, self.board, self.budget, self.method = task, board, budget, method
         self.schedule, self.seed, self.out, self.settings = schedule, seed, out, settings
         self.progress = progress or (lambda *unused: None)

@@ -2,7 +2,10 @@
 """How long a search trains and at what rates. A task brings its own; every method gets the same."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+
+from mcunas.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,17 @@ class Schedule:
     weight_decay: float = 5e-4
     epoch_samples: int | None = None
     measured_images: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InputError for what no training can be."""
+        for name in ("prune_epochs", "finetune_epochs", "qat_epochs", "teacher_epochs", "warmup_epochs", "batch",
+                     "epoch_samples", "measured_images"):
+            value, least = getattr(self, name), 0 if name.endswith("epochs") else 1
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise InputError(f"{name} cannot be {value!r}", where="schedule", fix=f"give a whole number from {least} on")
+        for name in ("rate", "width_rate", "qat_rate", "weight_decay"):
+            if not (math.isfinite(value := getattr(self, name)) and value >= 0):
+                raise InputError(f"{name} cannot be {value!r}", where="schedule", fix="give a number from 0 on")
 
     @property
     def float_epochs(self) -> int:

@@ -53,6 +53,15 @@ def steps_per_epoch(task: Task, schedule: Schedule) -> int:
     return samples // schedule.batch
 
 
+def number(loss: torch.Tensor) -> float:
+    """Of a step. Raises InputError where it is none: what follows would be none either."""
+    found = float(loss.detach())
+    if not math.isfinite(found):
+        raise InputError(f"the training has diverged, its loss is {found}", where="training",
+                         fix="give a lower rate, or scale the inputs")
+    return found
+
+
 def cosine(progress: float, top: float, warmup: float = 0.05) -> float:
     """Learning rate at `progress` 0..1: linear warm-up, then cosine to 1 % of the top."""
     if progress < warmup:
@@ -77,7 +86,7 @@ def train_epoch(net: nn.Module, optimizer: torch.optim.Optimizer, data: Iterator
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        total, steps = total + float(loss.detach()), steps + 1
+        total, steps = total + number(loss), steps + 1
     return ddp.mean(total / max(steps, 1))
 
 
@@ -127,6 +136,10 @@ def recalibrate(net: nn.Module, task: Task, count: int = 4096, size: int = 128) 
     images = tensors(task, task.train[:count])[0]
     with torch.no_grad():
         for part in images.split(size):
-            net(ddp.part(part))
+            try:
+                net(ddp.part(part))
+            except ValueError:
+                if len(part) > 1:       # one that is left over has no variance where maps are 1x1
+                    raise
     for m, momentum in zip(norms, kept):
         m.momentum = momentum

@@ -17,7 +17,7 @@ from mcunas.space.price import Expected
 from mcunas.space.sampling import Draw
 from mcunas.space.supernet import Gates, Supernet
 from mcunas.tasks import ddp
-from mcunas.tasks.training import cosine
+from mcunas.tasks.training import cosine, number
 
 Cost = Callable[[Gates], torch.Tensor]      # gates -> what is added to the task's loss, or multiplies it
 
@@ -68,8 +68,9 @@ class Shared:
             rate = cosine((run.epoch + step / steps) / run.supernet_epochs, run.schedule.rate)
             for group in self.weights.param_groups:
                 group["lr"] = rate
-            for k in range(paths):
-                total += self.weight_step(images[k::paths], labels[k::paths], draw) / paths
+            count = min(paths, len(images))
+            for k in range(count):
+                total += self.weight_step(images[k::count], labels[k::count], draw) / count
         return ddp.mean(total / steps)
 
     def weight_step(self, images: torch.Tensor, labels: torch.Tensor, draw: Draw) -> float:
@@ -79,7 +80,7 @@ class Shared:
         self.weights.zero_grad(set_to_none=True)
         loss.backward()
         self.weights.step()
-        return float(loss.detach())
+        return number(loss)
 
     def arch_step(self, images: torch.Tensor, labels: torch.Tensor, draw: Draw, cost: Cost,
                   multiplies: bool = False) -> float:
@@ -88,7 +89,7 @@ class Shared:
         for parameter in self.weights_that_are():
             parameter.requires_grad_(False)
         task_loss = self.run.task.objective.loss(self.net(images, gates), labels)
-        seen = ddp.mean(float(task_loss.detach()))
+        seen = ddp.mean(number(task_loss))
         if self.hinge.strengths is None:
             self.hinge.begin(seen, self.expected(gates))
         self.arch.zero_grad(set_to_none=True)
