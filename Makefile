@@ -25,8 +25,9 @@ PACKAGES += $(if $(filter test,$(MAKECMDGOALS)),clang chromium)
 PACKAGES += $(if $(filter lint-c,$(MAKECMDGOALS)),cppcheck clang-tidy)
 PACKAGES += $(if $(filter fuzz,$(MAKECMDGOALS)),clang libclang-rt-dev)
 
-# A board that does not exist is said at once, before anything is installed.
-ifeq ($(wildcard boards/$(BOARD).toml)$(wildcard $(filter %.toml,$(BOARD))),)
+# A board that does not exist is said at once, before anything is installed. A file of one's own may have spaces in its name.
+WORD := '$(subst ','\'',$(BOARD))'
+ifeq ($(wildcard boards/$(BOARD).toml)$(shell case $(WORD) in (*.toml) [ ! -f $(WORD) ] || echo found; esac),)
 BOARDS := $(sort $(basename $(notdir $(wildcard boards/*.toml))))
 CLOSE  := $(shell "$(PYTHON)" -c 'import difflib, sys; print(*difflib.get_close_matches(sys.argv[1], sys.argv[2:], n=1))' \
     '$(subst ',,$(BOARD))' $(BOARDS))

@@ -118,9 +118,8 @@ def validate(
     from mcunas.report import content, earlier, update_report
     from mcunas.tasks import units
 
-    run = earlier(out, model) if out else {}
-    same_board = run.get("board", {}).get("key") == Board.load(board).key
-    kept = run["budget"] if same_board else {}      # a search's own budget holds where no other is given
+    run = earlier(out, model, Board.load(board).key) if out else {}
+    kept = run.get("budget") or {}      # a search's own budget holds where no other is given
     limits = Budget(*(kept.get(key) if given is None else given for key, given in (
         ("ram_bytes", ram), ("flash_bytes", flash), ("latency_us", latency))))
     with output_folder(out) as folder:

@@ -2,6 +2,7 @@
 """A serial port as the byte stream under a Link: a board on a cable, or any other tty."""
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
@@ -14,6 +15,9 @@ from mcunas.errors import CheckFailed, InputError
 _ANSWER_S = 3.0     # for a firmware that listens, to say so
 _CHUNK_BYTES = 4096
 _QUIET_S = 0.2      # nothing for so long: what was on its way has come
+_BUSY = "another program has it open: end that first"
+_FIXES = {errno.EAGAIN: _BUSY, errno.EBUSY: _BUSY, errno.EACCES: (
+    "this user may not: join the port's group (on Debian: sudo usermod -aG dialout \"$USER\") and log in again")}
 
 
 class SerialPort:
@@ -25,8 +29,8 @@ class SerialPort:
             self._serial = serial.Serial(port, baud, timeout=0, write_timeout=0, exclusive=True)
         except (OSError, ValueError) as error:
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-            raise InputError(f"the serial port cannot be opened ({reason})", port,
-                             "name the port that the board appears as, such as /dev/ttyACM0") from None
+            fix = _FIXES.get(getattr(error, "errno", None), "name the port that the board appears as, such as /dev/ttyACM0")
+            raise InputError(f"the serial port cannot be opened ({reason})", port, fix) from None
 
     def read(self, timeout_s: float) -> bytes:
         """What has come, at least one byte; b"" when nothing comes in time."""

@@ -45,23 +45,24 @@ def write_report(run: Mapping[str, Any], folder: str | Path) -> Path:
 def update_report(folder: str | Path, model: Path, title: str, sections: Mapping[str, Any], command: str) -> Path:
     """Write what `command` found about the .tflite file `model` into the run in `folder`; returns the page's path.
 
-    Sections that earlier commands wrote about the same model stay; of another model, nothing stays.
+    Sections that earlier commands wrote about the same model on the same board stay; of another, nothing stays.
     """
     from mcunas.report.environment import environment
 
-    old = earlier(folder, model)
+    old = earlier(folder, model, sections["board"]["key"])
     commands = [line for line in old.get("commands", ()) if line != command] + [command]
     found = {"environment": environment(), "commands": commands, "model_sha256": _digest(model)}
     return write_report({"title": title, **old, **sections, **found}, folder)
 
 
-def earlier(folder: str | Path, model: Path) -> dict[str, Any]:
-    """The run that `folder` holds about the same .tflite file; empty if there is none."""
+def earlier(folder: str | Path, model: Path, board: str) -> dict[str, Any]:
+    """The run that `folder` holds about the same .tflite file on the board of that key; empty if there is none."""
     try:
         run = read_report(folder)
     except InputError:
         return {}
-    return run if run.get("model_sha256") == _digest(model) else {}
+    same = run.get("model_sha256") == _digest(model) and (run.get("board") or {}).get("key") == board
+    return run if same else {}
 
 
 def _digest(model: Path) -> str:

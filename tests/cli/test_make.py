@@ -41,8 +41,10 @@ def test_a_mistyped_board_gets_a_suggestion(checkout: Path) -> None:
 
 
 def test_a_board_file_of_ones_own_is_taken(checkout: Path) -> None:
-    shutil.copy(checkout / "boards/microbit.toml", checkout / "mine.toml")
-    assert commands(checkout, "BOARD=mine.toml", "boards") == ["boards"]
+    for name in ("mine.toml", "it's mine, (#1).toml"):
+        shutil.copy(checkout / "boards/microbit.toml", checkout / name)
+        assert commands(checkout, f"BOARD={name}", "boards") == ["boards"]
+    assert make(checkout, "BOARD=absent mine.toml", "boards").returncode == 2
 
 
 @pytest.mark.parametrize("jobs", ["-j1", "-j4"])

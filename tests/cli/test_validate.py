@@ -72,6 +72,16 @@ def test_a_second_validation_keeps_what_belongs_to_the_model(model: Path, tmp_pa
     assert "accuracy" not in json.loads(path.read_text())
 
 
+def test_a_profile_may_come_first_and_another_board_gets_no_verdict_of_it(model: Path, tmp_path: Path,
+                                                                           capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "report.json"
+    for verb, board, has in (("profile", "mps2-an386", {"profile"}), ("validate", "mps2-an386", {"profile", "verdict"}),
+                             ("profile", "mps2-an385", {"profile"})):
+        assert run(capsys, verb, model, "--board", board, "--out", tmp_path)[0] == 0
+        found = json.loads(path.read_text())
+        assert found["board"]["key"] == board and found.keys() & {"profile", "verdict"} == has
+
+
 def test_run_prints_what_the_reference_computes(model: Path, tmp_path: Path,
                                                 capsys: pytest.CaptureFixture[str]) -> None:
     x = np.arange(-4, 4, dtype=np.int8).reshape(1, 8)

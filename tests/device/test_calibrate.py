@@ -2,6 +2,7 @@
 """Calibrating an emulator finds its own numbers, on every core and through a serial port; the table prices programs."""
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -121,6 +122,16 @@ def test_a_silent_port_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None
     finally:
         os.close(master)
         os.close(slave)
+
+
+@pytest.mark.parametrize(("number", "fix"), [(errno.EAGAIN, "another program has it open"), (errno.EACCES, "dialout")])
+def test_a_port_that_is_taken_or_forbidden_says_what_to_do(number: int, fix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise serial_port.serial.SerialException(number, "could not open port")
+
+    monkeypatch.setattr(serial_port.serial, "Serial", refuse)
+    with pytest.raises(InputError, match=fix):
+        serial_port.SerialPort("/dev/ttyACM0", 115_200)
 
 
 def test_a_port_that_is_not_there_is_said_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
