@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from mcunas.errors import InputError
 from mcunas.graph import Graph, Op, Quant, Tensor
 from mcunas.graph.oracle import Oracle
 from mcunas.graph.to_int8 import FIXED, FloatGraph, activation_quants, to_int8, weight_scales
@@ -47,6 +48,7 @@ def observe(graph: Graph, data: bytes, samples: Sequence[np.ndarray]) -> tuple[d
         values = dict(zip(graph.inputs, given)) | {t: oracle.tensor(t) for op in graph.ops for t in op.outputs}
         for t, value in values.items():
             one = seen[t]
+            _demand_finite(graph.tensors[t].name, value)
             one.low, one.high = min(one.low, float(value.min())), max(one.high, float(value.max()))
             one.mean = one.mean + value.reshape(-1, value.shape[-1] if value.ndim else 1).mean(0, np.float64) / count
     return seen, outputs
@@ -54,8 +56,8 @@ def observe(graph: Graph, data: bytes, samples: Sequence[np.ndarray]) -> tuple[d
 
 def quantized(graph: Graph, data: bytes, samples: Sequence[np.ndarray]) -> Calibrated:
     """data: the float .tflite that `graph` was read from. Raises InputError."""
-    seen, outputs = observe(graph, data, samples)
     own = weights_apart(graph)
+    seen, outputs = observe(graph, data, samples)
     own = replace(own, graph=bias_corrected(own, seen))
     graph, ranges = rescaled(own.graph, {t: (s.low, s.high) for t, s in seen.items()})
     return Calibrated(to_int8(replace(own, graph=graph), activation_quants(graph, ranges)), outputs)
@@ -69,7 +71,13 @@ def nominal(graph: Graph) -> Graph:
 
 
 def weights_apart(graph: Graph) -> FloatGraph:
-    """Every layer gets weights and a bias (zeros, where it has none) of its own: their scales depend on its input."""
+    """Every layer gets weights and a bias (zeros, where it has none) of its own: their scales depend on its input.
+
+    Raises InputError for weights that are not finite.
+    """
+    for tensor in graph.tensors:
+        if tensor.is_const and tensor.dtype == "float32":
+            _demand_finite(tensor.name, tensor.data)
     tensors, ops = list(graph.tensors), []
     weight_of: dict[int, tuple[str, None]] = {}
     bias_of: dict[int, tuple[int, int]] = {}
@@ -87,6 +95,11 @@ def weights_apart(graph: Graph) -> FloatGraph:
             op = replace(op, inputs=inputs)
         ops.append(op)
     return FloatGraph(graph.with_(tensors=tuple(tensors), ops=tuple(ops)), weight_of, bias_of)
+
+
+def _demand_finite(name: str, values: np.ndarray) -> None:
+    if not np.isfinite(values).all():
+        raise InputError("holds values that are not finite", f'tensor "{name}"', "see whether the model's training diverged")
 
 
 def bias_corrected(model: FloatGraph, seen: dict[int, Seen]) -> Graph:

@@ -32,8 +32,9 @@ def convert_module(name: str, samples: Mapping[str, np.ndarray], data: Path) -> 
     try:
         with torch.no_grad():
             answers = [module.eval()(images[i:i + 1]) for i in range(min(_COMPARED, len(images)))]
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"the module does not take it ({str(error).splitlines()[0]})", str(data),
+    except Exception as error:          # the user's own code may raise any
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"the module does not take it ({reason})", str(data),
                          "give inputs as the module takes them, samples first") from None
     graph = lower(module, images[:1], name.rpartition(":")[2]).graph
     outputs = [a if isinstance(a, tuple | list) else (a,) for a in answers]

@@ -2,6 +2,7 @@
 """A float .tflite becomes int8 without TensorFlow: close to the original, legal for TFLM, and refused with one line."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 from mcunas.cli import main
 from mcunas.convert import import_model
 from mcunas.convert.calibrate import to_real, to_steps
+from mcunas.errors import InputError
 from mcunas.graph import Graph, Op, Tensor, read_tflite, write_tflite
 from mcunas.graph.oracle import Oracle
 from mcunas.graph.torch_lower import lower
@@ -121,6 +123,24 @@ def test_a_torch_module_goes_the_same_way(files: tuple[Path, Path], net: nn.Modu
     done = import_model("mine:trained", tmp_path / "data.npy")
     assert write_tflite(done.graph.with_(name="net")) == write_tflite(import_model(*files).graph)
     assert done.conversion_error < 1e-5 and done.inputs[0][1:] == ((1, 3, 16, 16), (0, 2, 3, 1))
+
+
+@pytest.mark.parametrize(("forward", "what"), [
+    (lambda self, x, y: x, "does not take it .*missing 1 required positional argument: 'y'"),
+    (lambda self, x: [][len(x)], "does not take it .list index out of range"),
+    (lambda self, x: self.linear(x), "tensor .* holds values that are not finite; see whether the model's training"),
+])
+def test_a_torch_module_that_cannot_be_used(forward: Callable, what: str, tmp_path: Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    from mcunas import named
+
+    mine = type("Mine", (nn.Module,), {"forward": forward})()
+    mine.linear = nn.Linear(8, 4)
+    mine.linear.weight.data[1] = torch.nan
+    np.save(tmp_path / "data.npy", np.ones((4, 8), np.float32))
+    monkeypatch.setattr(named, "import_module", lambda name: type("m", (), {"trained": lambda: mine, "__name__": name}))
+    with pytest.raises(InputError, match=what):
+        import_model("mine:trained", tmp_path / "data.npy")
 
 
 @pytest.fixture

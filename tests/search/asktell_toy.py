@@ -55,7 +55,7 @@ class Toy:
         own = net.options
         if self.kill and own["a.op"] == "y" and (self.always or not self.kill.exists()):
             self.kill.touch()
-            time.sleep(0.3)         # nobody dies in the moment in which he begins
+            time.sleep(1.0)         # nobody dies in the moment in which he begins, on a busy machine either
             os.kill(os.getpid(), signal.SIGKILL)
         accuracy = {"x": .5, "y": .6, "z": .4}[own["a.op"]] + .02 * own["b.width"]
         return {"accuracy": accuracy + .01 * own["a.width"] * {"x": 1, "y": 2, "z": 3}[own["b.op"]], "samples": 10,
