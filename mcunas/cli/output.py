@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 PIPED_WIDTH = 200       # columns where the output is no terminal: nothing is folded or cut
 _NUMBER = re.compile(r"[\d,.]*(\s[\w/%]+)?|–")
@@ -26,7 +27,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     from rich.console import Console
     from rich.table import Table
 
-    rows = [tuple(map(str, row)) for row in rows]
+    rows = [tuple(printable(str(cell)) for cell in row) for row in rows]
     table = Table(title=title, title_justify="left", header_style="bold underline", box=None, padding=(0, 2, 0, 0),
                   pad_edge=False)
     for i, name in enumerate(columns):
@@ -36,6 +37,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
         table.add_row(*row)
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
     Console(highlight=False, markup=False, width=width).print(table)
+
+
+def printable(text: str) -> str:
+    """Without what steers a terminal: names come from the model's file."""
+    return "".join("?" if category(c).startswith("C") else c for c in text)
 
 
 def kib(size_bytes: int) -> str:

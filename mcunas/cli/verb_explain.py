@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mcunas.cli import options
-from mcunas.cli.output import print_json, print_table
+from mcunas.cli.output import print_json, print_table, printable
 from mcunas.errors import InputError
 
 
@@ -111,6 +111,6 @@ def _show(found: dict[str, Any]) -> None:
           f"{use['latency_us'] / 1000:,.2f} ms (modelled)")
     print_table(("group", "width", "flash B", "cycles", "peak RAM B", "RAM B at op", "goes with"), rows)
     for one in found["frozen"]:
-        print(f"frozen: {', '.join(one['members'])}: {one['reason']}")
+        print(f"frozen: {printable(', '.join(one['members']))}: {one['reason']}")
     print("RAM B at op: bytes live there per channel, by index of the op; * where the peak is. Ops: "
           + ", ".join(found["ops"]))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mcunas.cli import options
-from mcunas.cli.output import print_json, print_table, working
+from mcunas.cli.output import print_json, print_table, printable, working
 
 
 def import_model(
@@ -46,7 +46,7 @@ def import_model(
     print_table((model.name, "int8"), rows)
     for (name, shape, order), t in zip(done.inputs, done.graph.inputs):
         if order != tuple(range(len(shape))):
-            print(f'input "{name}" is {done.graph.tensors[t].shape} (NHWC) there, {shape} in the original')
+            print(f'input "{printable(name)}" is {done.graph.tensors[t].shape} (NHWC) there, {shape} in the original')
     print(f"wrote {target}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcunas.cli import options
-from mcunas.cli.output import kib, print_json, print_table
+from mcunas.cli.output import kib, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from mcunas.cost.overview import Fit, Layer
@@ -41,7 +41,7 @@ def inspect(
         return
     for what, tensors in (("input", shown.inputs), ("output", shown.outputs)):
         for t in tensors:
-            print(f'{what} "{shown.tensors[t].name}": {_shape(shown.tensors[t])} {_quantized(shown.tensors[t])}')
+            print(f'{what} "{printable(shown.tensors[t].name)}": {_shape(shown.tensors[t])} {_quantized(shown.tensors[t])}')
     print_table(("layer", "output", "quantization", "weights", "bytes", "MACs"),
                 [(f"{i} {one.kind}", _shape(one.output), _quantized(one.output), _weights(one),
                   f"{one.constant_bytes:,}" if one.constant_bytes else "–", f"{one.macs:,}" if one.macs else "–")

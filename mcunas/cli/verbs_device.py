@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcunas.cli import options
-from mcunas.cli.output import kib, output_folder, print_json, print_quantities, print_table, working
+from mcunas.cli.output import kib, output_folder, print_json, print_quantities, print_table, printable, working
 from mcunas.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def validate(
             on_host, on_board = (units.written(name, found[name]) for found in (proof.on_host, proof.on_board))
             print(f"{name}: on the host {on_host}, on the board {on_board} ({report.inputs} validation inputs)")
         if where := report.located:
-            print(f"the first difference is in op {where.op} {where.kind} ({where.name}) at {where.index}: "
+            print(f"the first difference is in op {where.op} {where.kind} ({printable(where.name)}) at {where.index}: "
                   f"{where.found} instead of {where.expected}; its step runs ops {', '.join(map(str, where.step_ops))}")
         if report.not_located:
             print(f"the layer was not looked for: {report.not_located}")

@@ -29,7 +29,8 @@ class SerialPort:
             self._serial = serial.Serial(port, baud, timeout=0, write_timeout=0, exclusive=True)
         except (OSError, ValueError) as error:
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-            fix = _FIXES.get(getattr(error, "errno", None), "name the port that the board appears as, such as /dev/ttyACM0")
+            number = error.errno if isinstance(error, OSError) else None
+            fix = _FIXES.get(number or 0, "name the port that the board appears as, such as /dev/ttyACM0")
             raise InputError(f"the serial port cannot be opened ({reason})", port, fix) from None
 
     def read(self, timeout_s: float) -> bytes:

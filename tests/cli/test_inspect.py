@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,11 @@ def test_what_is_no_tflite_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
         main(["inspect", str(tmp_path / "m.onnx")])
     said = capsys.readouterr().err
     assert leave.value.code == 2 and said.count("\n") == 1 and "mcunas import m.onnx" in said
+
+
+def test_a_name_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = dense(8, 4)
+    named = graph.with_(tensors=tuple(replace(tensor, name=f"\x1b[2J\n{tensor.name}") for tensor in graph.tensors))
+    (tmp_path / "net.tflite").write_bytes(write_tflite(named))
+    said = inspected(tmp_path / "net.tflite", capsys, "--board", "microbit")
+    assert 'input "?[2J?x"' in said and "\x1b" not in said
