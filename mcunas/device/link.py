@@ -25,6 +25,7 @@ _BYTES_PER_S = 2000.0   # that a link carries at the very least
 _FLUSH_BYTES = 64
 _RESYNC_S = 10.0        # for a board to come back to the start of a command, or to boot
 _QUIET_S = 0.3          # nothing for so long: what was on its way has come
+_CHATTER_S = 60.0       # of an answer that was cut off; who talks for longer does so by himself
 _LINE_BYTES = 8 << 20   # of a line at most: outputs of 4 MiB in hex
 _ANSWER_LINES = 100_000
 
@@ -150,19 +151,23 @@ class Link:
         input_bytes: of a load that may have been cut off. Raises CheckFailed when it says nothing.
         """
         self._buffer = b""
-        deadline, flushed = time.monotonic() + _RESYNC_S + input_bytes / _BYTES_PER_S, 0
+        deadline, flushed, heard = time.monotonic() + _RESYNC_S + input_bytes / _BYTES_PER_S, 0, b""
         while time.monotonic() < deadline:
             count = _FLUSH_BYTES if flushed <= input_bytes else 1       # then it is starting, or gone
             self._stream.write(b"%" * count, self.patience_s)
             flushed, heard = flushed + count, b""
-            while more := self._stream.read(_QUIET_S):
+            while time.monotonic() < deadline + _CHATTER_S and (more := self._stream.read(_QUIET_S)):
                 heard = (heard + more)[-65536:]
                 if b"e-fault-[" in heard and b"e-fault-stop" in heard:
                     self._buffer = heard[heard.index(b"e-fault-["):]
                     self._fault(self._line("fault", 1.0))
             if b"m-ready" in heard:
                 return
-        raise CheckFailed("the board does not answer any more", fix="reset it, check the cable, and start again")
+        if heard:
+            raise CheckFailed("what is on the line is no firmware of mcunas, or has another baud rate",
+                              fix="name the board's own port, and flash it (mcunas flash)")
+        raise CheckFailed("the board does not answer any more",
+                          fix="see that it was flashed (mcunas flash), reset it, check the cable, and start again")
 
     def load(self, data: bytes) -> None:
         """The input tensors' bytes, one after another."""

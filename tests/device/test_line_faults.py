@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mcunas import api, device
 from mcunas.board import Board
+from mcunas.device import link as linking
 from mcunas.device import locate as locating
 from mcunas.device.link import Link, LinkError
 from mcunas.device.qemu import Qemu
@@ -105,8 +107,22 @@ def test_an_unplugged_cable_ends_it_with_a_line(image, monkeypatch) -> None:
 
 
 def test_a_line_that_harms_everything_is_given_up(image, monkeypatch) -> None:
-    with pytest.raises(CheckFailed, match=f"gave up after {ATTEMPTS} attempts|does not answer any more"):
+    with pytest.raises(CheckFailed, match=f"gave up after {ATTEMPTS} attempts|does not answer any more|no firmware of"):
         validated(image, monkeypatch, INPUTS, harm_in={i: change(1) for i in range(1, 60)})
+
+
+def test_a_device_that_talks_by_itself_is_told_from_a_board(monkeypatch) -> None:
+    clock = SimpleNamespace(now_s=0.0)
+    clock.monotonic = lambda: clock.now_s
+    monkeypatch.setattr(linking, "time", clock)
+
+    def read(timeout_s: float) -> bytes:
+        clock.now_s += 0.1
+        return b"$GPGGA,123519,4807.038,N\r\n"
+
+    with pytest.raises(CheckFailed, match="no firmware of mcunas, or has another baud rate; name the board's own port"):
+        Link(SimpleNamespace(read=read, write=lambda data, timeout_s: None)).resync()  # type: ignore[arg-type]
+    assert clock.now_s < 100
 
 
 def test_an_old_answer_is_not_taken_for_a_new_one(image) -> None:
