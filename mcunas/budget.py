@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from mcunas.errors import InputError
@@ -24,17 +25,19 @@ _QUANTITY = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([a-zA-Zµ]*)\s*")
 def _parse(text: str, units: Mapping[str, float], what: str, example: str) -> float:
     match = _QUANTITY.fullmatch(text)
     unit = match.group(2).lower().replace("µ", "u") if match else ""
-    number = float(match.group(1).replace("_", "")) if match else math.inf
-    if unit not in units or math.isinf(number):
+    number = float(match.group(1).replace("_", "")) * units.get(unit, math.inf) if match else math.inf
+    if not math.isfinite(number):
         raise InputError(f"cannot read {text!r} as {what}", fix=f"write it like {example!r}")
-    return number * units[unit]
+    return number
 
 
 def parse_bytes(value: int | str | None) -> int | None:
     """``"64 KiB"``, ``"64k"``, ``65536`` -> bytes. Raises InputError."""
     if value is None:
         return None
-    size = value if isinstance(value, int) else int(_parse(value, _BYTES, "a size", "64 KiB"))
+    if isinstance(value, bool) or not isinstance(value, Integral | str):
+        raise InputError(f"a size of {value!r} is no number of bytes", fix="write it like '64 KiB'")
+    size = int(_parse(value, _BYTES, "a size", "64 KiB") if isinstance(value, str) else value)
     if size <= 0:
         raise InputError(f"a size of {value!r} is not positive", fix="write it like '64 KiB'")
     return size
@@ -45,8 +48,8 @@ def parse_us(value: float | str | None) -> float | None:
     if value is None:
         return None
     time_us = _parse(value, _MICROSECONDS, "a time", "50 ms") if isinstance(value, str) else float(value)
-    if not time_us > 0:
-        raise InputError(f"a latency of {value!r} is not positive", fix="write it like '50 ms'")
+    if not 0 < time_us < math.inf:
+        raise InputError(f"a latency of {value!r} is not positive, or has no end", fix="write it like '50 ms'")
     return time_us
 
 

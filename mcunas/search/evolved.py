@@ -30,6 +30,7 @@ from mcunas.search.asktell.problem import Problem
 from mcunas.search.asktell.storage import forget
 from mcunas.search.asktell.study import asked_and_told
 from mcunas.search.nas.run import NasRun, faster, sgd
+from mcunas.search.settings import demand_parents
 from mcunas.space import Genotype
 from mcunas.space.factored import Factored, Point
 from mcunas.space.mapping import Inherited, parent_of
@@ -68,6 +69,8 @@ def demand_known(run: NasRun, by_hand: str) -> None:
     for name, known in (("mapping", MAPPINGS), ("sampler", (*SAMPLERS, by_hand))):
         if run.settings[name] not in known:
             raise InputError(f"there is no {name} {run.settings[name]!r}", fix=f"use one of {', '.join(known)}")
+    if run.settings["sampler"] == "nsga2":
+        demand_parents("nsga2", run.settings)
 
 
 def parent(run: NasRun, genotype: Genotype, task: Task, stage: str = "parent", begun: nn.Module | None = None) -> Inherited:
@@ -95,9 +98,9 @@ def _given(run: NasRun, genotype: Genotype, task: Task, stage: str) -> dict[str,
     path = Path(run.settings["parent_from"]) / f"{stage}.pt"
     try:
         found = torch.load(path, weights_only=True)
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:
         raise InputError(f"there is no parent ({type(error).__name__})", where=str(path), fix="let it be trained") from None
-    if found["key"] != _key(run, genotype, task):
+    if not isinstance(found, dict) or found.get("key") != _key(run, genotype, task):
         raise InputError("it is the parent of another search", where=str(path), fix="let one be trained")
     run.ledger.charge(stage, found["cpu_seconds"], found["samples"])
     return found

@@ -22,6 +22,7 @@ from mcunas.search.nas import finals
 from mcunas.search.nas.derive import LEAST_USE, derive, share
 from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
+from mcunas.search.settings import demand_parents
 from mcunas.space import Genotype, sampling
 from mcunas.space.evidence import Z, to_drop
 from mcunas.space.evolution import Scored, evolve, rank
@@ -49,6 +50,7 @@ def choose(run: NasRun) -> Genotype:
     """
     if run.settings["evidence"] not in ("population", "random", "none"):
         raise InputError(f"padnas has no evidence {run.settings['evidence']!r}", fix="use population, random or none")
+    demand_parents("padnas", run.settings)
     return _Search(run).run_stages()
 
 

@@ -40,6 +40,8 @@ def choose(run: NasRun) -> Genotype:
     """Train the twins and their alpha; the best of its likely networks. Resumes where `run` stands."""
     if run.settings["update"] not in UPDATES:
         raise InputError(f"rarts has no update {run.settings['update']!r}", fix=f"use one of {', '.join(UPDATES)}")
+    if not run.settings["lam"] + run.settings["beta"]:
+        raise InputError("rarts has no step with lam and beta both 0", fix="give one of them a positive number")
     twins = Twins(run)
     return by_epochs(run, twins.shared, lambda: _epoch(run, twins))
 

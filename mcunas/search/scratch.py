@@ -14,7 +14,7 @@ def shape(run: Run) -> None:
         return
     asked = run.settings["widths"]
     names = {g.name: g.channels for g in run.channels.groups}
-    wrong = [name for name, width in asked.items() if not 0 < width <= names.get(name, 0)]
+    wrong = [name for name, width in asked.items() if type(width) is not int or not 0 < width <= names.get(name, 0)]
     if wrong:
         raise InputError(f"no such widths: {', '.join(wrong)}", fix=f"groups and their most channels: {names}")
     run.reshape([asked.get(g.name, g.channels) for g in run.channels.groups])

@@ -36,6 +36,12 @@ def demand_words(method: str, settings: Mapping[str, Any], **known: Iterable[str
             raise InputError(f"{method} has no {name} {settings[name]!r}", fix=f"use one of {', '.join(map(repr, words))}")
 
 
+def demand_parents(method: str, settings: Mapping[str, Any]) -> None:
+    """Raise InputError for a population in which no two can have a child."""
+    if settings["population"] < 2:
+        raise InputError(f"{method} cannot evolve a population of {settings['population']}", fix="give at least 2")
+
+
 def _wrong(value: Any, default: Any) -> str:
     """What the value should have been; "" for one that can be used."""
     if isinstance(default, bool):

@@ -7,6 +7,7 @@ the same network give the same Genotype.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -27,6 +28,7 @@ Point = Mapping[str, Value]         # gene -> value
 MNASNET = {"op": ("conv", "ds", "mb3", "mb6"), "kernel": (3, 5), "width": (0.75, 1.0, 1.25), "shortcut": ("no", "yes")}
 FAMILIES = {"op": ("conv", "ds", "mb2", "mb4", "ghost"), "width": (0.5, 0.75, 1.0, 1.25)}
 ORDERED = ("kernel", "layers", "width")
+NAMED = ("op", "shortcut")
 EVEN = 2            # widths are multiples of it: a ghost block has halves
 
 
@@ -58,6 +60,10 @@ class Factored:
         unknown = sorted(set(factors) - {"op", "kernel", "width", "shortcut", "layers"})
         if unknown or not factors.get("op"):
             raise InputError(f"not factors of a space: {', '.join(unknown) or 'without op'}", where=space.start)
+        for name, values in factors.items():
+            if not isinstance(values, list | tuple) or not values or not all(_is_one(value, name) for value in values):
+                raise InputError(f"the factor {name} cannot be {values!r}", where=space.start,
+                                 fix=f"give a list of {'names' if name in NAMED else 'positive numbers'}")
         self.stages: dict[str, list[Context]] = {}
         for slot in space.slots:
             self.stages.setdefault(slot.name.partition("_")[0], []).append(slot.context)
@@ -106,6 +112,13 @@ class Factored:
         shortcut = of.get("shortcut", "yes" if op.startswith("mb") else "no") if context.keeps_shape else "plain"
         name = block_name(op, int(of.get("kernel", 3)), str(shortcut))
         return name if not refusal(name, context) else block_name(op, 3, str(shortcut))
+
+
+def _is_one(value: Value, factor: str) -> bool:
+    """Whether a factor can have the value."""
+    if factor in NAMED or isinstance(value, bool):
+        return isinstance(value, str) and factor in NAMED
+    return isinstance(value, int | float if factor == "width" else int) and 0 < value < math.inf
 
 
 def block_name(op: str, kernel: int, shortcut: str) -> str:

@@ -89,3 +89,11 @@ def test_a_single_image_that_is_left_over_does_not_end_a_recalibration() -> None
     recalibrate(flat, replace(task, train=task.train[:129]))
     wanted = flat[:2](torch.from_numpy(task.real(task.train.images[:128]))).mean(0)
     torch.testing.assert_close(flat[2].running_mean, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("asked", [{"ram": 1.5}, {"flash": True}, {"latency": float("inf")}, {"latency": "9" * 305 + " s"},
+                                   {"ram": "9" * 305 + " MiB"}, {"ram": 0}])
+def test_a_budget_that_is_no_quantity_is_refused(asked: dict) -> None:
+    with pytest.raises(InputError, match="write it like"):
+        mcunas.Budget(**asked)
+    assert mcunas.Budget(ram=np.int64(640), latency=np.float32(2)) == mcunas.Budget("640", latency="2 us")

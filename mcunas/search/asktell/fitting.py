@@ -33,7 +33,8 @@ class FittingSampler(optuna.samplers.BaseSampler):
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
                         ) -> dict[str, Any]:
         known = {t.user_attrs.get("key") for t in study.get_trials(deepcopy=False)}
-        drawn = (self._drawn(self.sampler_of(self.seed + APART * draw), study, trial, search_space) for draw in count())
+        drawn = (self._drawn(self.sampler_of((self.seed + APART * draw) % (1 << 32)), study, trial, search_space)
+                 for draw in count())
         return self.problem.params(self.problem.unseen(map(self.problem.point, drawn), known))
 
     def _drawn(self, sampler: optuna.samplers.BaseSampler, study: optuna.Study, trial: FrozenTrial,

@@ -36,7 +36,7 @@ class TrustRegionSampler(optuna.samplers.BaseSampler):
         self.seed = seed
         self.genes = problem.genes
         self.is_ordered = np.array([g in self.genes.ordered for g in self.genes.options])
-        count = min(2 * len(self.genes.options), (evaluations or 1 << 30) // 3)
+        count = max(min(2 * len(self.genes.options), (evaluations or 1 << 30) // 3), 1)
         self.first = -(-count // generation)        # generations of a hypercube, before there is a model
         self.trace: list[float] = []                # length of the region in each generation
         self._regions: dict[int, Region] = {}

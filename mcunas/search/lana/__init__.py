@@ -47,6 +47,9 @@ def accelerated(task: Task, board: Board, budget: Budget, out: Path, seed: int, 
 
     if settings["choice"] not in CHOICES:
         raise InputError(f"lana has no choice {settings['choice']!r}", fix=f"use one of {', '.join(CHOICES)}")
+    blocks = settings["blocks"]
+    if blocks is not None and not (isinstance(blocks, list) and all(isinstance(name, str) for name in blocks)):
+        raise InputError(f"lana has no blocks {blocks!r}", fix="give a list of names")
     if ddp.count() > 1:
         raise InputError("lana runs in one process", where="torchrun", fix="give it an executor, or --jobs")
     genotype, is_trained = teacher_of(task, board, start, options)

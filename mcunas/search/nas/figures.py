@@ -12,7 +12,7 @@ from mcunas.search.nas.run import NasRun
 from mcunas.search.nas.shared import Shared
 from mcunas.space import Genotype
 from mcunas.space.supernet import Supernet
-from mcunas.tasks.training import recalibrate, score
+from mcunas.tasks.training import number, recalibrate, score
 
 FIRST_ALPHA = 1e-3          # deviation
 
@@ -88,5 +88,5 @@ def _priced(run: NasRun, net: Supernet, tau: float) -> dict[str, float]:
     exact = run.prices.exact(run.space.genotype(net.best()))
     with torch.no_grad():
         expected = run.prices.expected(net.probs(tau), net.names())
-    return {"expected_cycles": float(expected.cycles), "expected_flash_bytes": float(expected.flash_bytes),
+    return {"expected_cycles": number(expected.cycles), "expected_flash_bytes": float(expected.flash_bytes),
             "cycles": exact.cycles, "flash_bytes": exact.flash_bytes, "ram_bytes": exact.ram_bytes}
