@@ -2,6 +2,7 @@
 """Bring your own network: a plain torch module and three loaders, without base class or registration."""
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mcunas.prune.groups import Channels
     from mcunas.search.result import Result
     from mcunas.search.state import Progress
+    from mcunas.space import Genotype
     from mcunas.tasks import Schedule, Task
 
 
@@ -94,6 +96,20 @@ def demand_trainable(net: nn.Module, where: str) -> None:
     """Raise InputError when no weight may change."""
     if not any(p.requires_grad for p in net.parameters()):
         raise InputError("none of its weights may change: requires_grad is off", where=where, fix="net.requires_grad_(True)")
+
+
+def structure_of(net: nn.Module, task: Task, start: Genotype) -> list[str]:
+    """What tells networks of the user's own with equal weights apart; nothing of those that a name describes."""
+    if not (":" in start.start or "@" in start.start):
+        return []
+    import torch
+
+    from mcunas.graph.torch_lower import lower
+
+    height, width, depth = task.input_shape
+    graph = lower(net.eval(), torch.zeros(1, depth, height, width)).graph
+    said = [(op.kind, op.inputs, op.outputs, sorted(op.attrs.items())) for op in graph.ops]
+    return [hashlib.sha256(repr(said).encode()).hexdigest()]
 
 
 def demand_groups(channels: Channels, where: str) -> None:

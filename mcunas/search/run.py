@@ -21,7 +21,7 @@ from mcunas.prune.skeleton import skeleton_of
 from mcunas.prune.slicing import slice_to
 from mcunas.search.events import scalars
 from mcunas.search.nas.run import sgd
-from mcunas.search.own import demand_groups, demand_matching, demand_trainable
+from mcunas.search.own import demand_groups, demand_matching, demand_trainable, structure_of
 from mcunas.search.state import Progress, State
 from mcunas.space import Genotype
 from mcunas.space.genotype import weights_digest
@@ -54,7 +54,7 @@ class Run(State):
         self.net = as_deployed(start)
         demand_matching(self.net, task, start.start)
         demand_trainable(self.net, start.start)
-        self.begun_from = (task.digest(), weights_digest(self.net))
+        self.begun_from = (task.digest(), weights_digest(self.net), *structure_of(self.net, task, start))
         height, width, depth = task.input_shape
         example = torch.zeros(1, depth, height, width)
         self.dense_channels = self.channels = narrowed(self.net, start)

@@ -8,7 +8,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,12 @@ class Ledger:
         self.samples += samples
         self.option_forwards += int(ddp.total(option_forwards))
         self.cpu_seconds[phase] = self.cpu_seconds.get(phase, 0.0) + ddp.total(cpu_seconds)
+
+
+def _named(value: Any) -> list[Any]:
+    """An object as JSON: its class, and its fields where it says them."""
+    fields = {name: of for name, of in asdict(value).items() if name != "path"} if is_dataclass(value) else {}
+    return [type(value).__qualname__, fields]
 
 
 class State(ABC):
@@ -105,8 +111,17 @@ class State(ABC):
         """What must be equal for a checkpoint to be this run's."""
         start, digests = self.origin()
         said = [self.task.name, self.board.key, asdict(self.budget), self.method, start.fields(), asdict(self.schedule),
-                self.seed, torch.__version__, self.settings, *digests]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+                self.seed, torch.__version__, self.settings, *digests, *self._own()]
+        return hashlib.sha256(json.dumps(said, sort_keys=True, default=_named).encode()).hexdigest()
+
+    def _own(self) -> list[Any]:
+        """Of a board and a task of the user's own, what their names and digests leave out."""
+        found: list[Any] = []
+        if self.board.reference != self.board.key:
+            found += [self.board, self.board.cycle_model]
+        if ":" in self.task.name or "@" in self.task.name:
+            found += [self.task.augment, self.task.objective]
+        return found
 
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""

@@ -11,8 +11,11 @@ from torch import nn
 
 import mcunas
 from mcunas import tasks
+from mcunas.board import Board
 from mcunas.errors import InputError
 from mcunas.tasks import Schedule
+from mcunas.tasks.augment import Augment
+from mcunas.tasks.own import from_loaders
 
 BOARD, BUDGET = "mps2-an386", mcunas.Budget(ram=640, flash="7 KiB")
 SHORT = Schedule(prune_epochs=3, finetune_epochs=1, qat_epochs=1, warmup_epochs=1, batch=32, width_rate=0.3)
@@ -119,3 +122,20 @@ def test_weights_that_cannot_be_pruned_or_trained_are_told(tmp_path: Path) -> No
 def test_a_name_that_leads_nowhere_is_refused(name: str, said: str) -> None:
     with pytest.raises(InputError, match=f"{name}: {said}"):
         tasks.load(name)
+
+
+def test_what_names_and_digests_leave_out_makes_another_search(tmp_path: Path) -> None:
+    def fingerprint(model: nn.Module, data, board: Path | str = BOARD) -> str:
+        out = tmp_path / str(len(list(tmp_path.iterdir())))
+        found = mcunas.prune(model, data, board, mcunas.Budget(), "uniform", out, schedule=SHORT)
+        return found.metrics["asked"]["fingerprint"]
+
+    other, task, mine = net(), from_loaders(loaders(), "mine"), tmp_path / "board.toml"
+    other[1] = nn.ReLU6()
+    turned = replace(task, augment=Augment(flip=True))
+    text = Board.load(BOARD).path.read_text()
+    found = [fingerprint(*asked) for asked in ((net(), task), (net(), task), (other, task), (net(), turned))]
+    for clock in ("25_000_000", "20_000_000"):
+        mine.write_text(text.replace("clock_hz = 25_000_000", f"clock_hz = {clock}"))
+        found.append(fingerprint(net(), task, mine))
+    assert found[0] == found[1] and len(set(found)) == 5

@@ -17,7 +17,7 @@ from mcunas.prune.sized import as_deployed, narrowed
 from mcunas.search.lana.candidates import Candidate, pool, widths_of
 from mcunas.search.lana.prices import ChainPrices
 from mcunas.search.nas.run import sgd
-from mcunas.search.own import demand_matching
+from mcunas.search.own import demand_matching, structure_of
 from mcunas.search.state import Progress, State
 from mcunas.space import Genotype
 from mcunas.space import space as spaces
@@ -44,7 +44,7 @@ class LanaRun(State):
         torch.manual_seed(seed)
         self.dense = start.build_dense().eval()
         demand_matching(self.dense, task, start.start)
-        self._begun_from = [task.digest(), weights_digest(self.dense)]
+        self._begun_from = [task.digest(), weights_digest(self.dense), *structure_of(self.dense, task, start)]
         self.space: Space | None = spaces.of_genotype(start) if start.is_of_space else None
         self.cells = self.cut(self.dense)
         self.pools = tuple(self._pool(cell) for cell in self.cells)
