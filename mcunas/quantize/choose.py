@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MODES, WAYS = ("int8", "int4", "auto"), ("hessian", "loss", "gradient")
 ACTIVATIONS = ("int8", "int16", "auto")
+REPORT, CHECKPOINT = "quantize.json", "quantize.pt"     # of a folder
 SEARCH_EPOCHS = 2           # of learning bits by gradient
 BATCH = 256                 # images on which sensitivities are measured
 _MARGIN = 0.995             # of the flash: training may change how a layer rounds, and so a few bytes

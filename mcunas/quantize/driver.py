@@ -15,7 +15,7 @@ from mcunas import tasks
 from mcunas.atomic import own_folder, write_file
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph import read_tflite
-from mcunas.quantize.choose import Precision, bits_of, wide_of
+from mcunas.quantize.choose import CHECKPOINT, REPORT, Precision, bits_of, wide_of
 from mcunas.quantize.model import QuantizedModel, measures
 from mcunas.quantize.precision import flash_bytes_of
 from mcunas.quantize.qat import FakeQuantized
@@ -32,7 +32,7 @@ def run_quantize(result: Any, progress: Any, resume: bool, precision: Precision)
     from mcunas.tasks.training import batches, cosine, number, steps_per_epoch
 
     out, schedule = result.out, result.schedule
-    report, checkpoint = out / "quantize.json", out / "quantize.pt"
+    report, checkpoint = out / REPORT, out / CHECKPOINT
     fingerprint = result.metrics["asked"]["fingerprint"] + precision.words()
     if resume and report.exists():
         metrics = json.loads(report.read_text())
@@ -57,6 +57,8 @@ def run_quantize(result: Any, progress: Any, resume: bool, precision: Precision)
         quantized.load(state["parameters"])
         optimizer.load_state_dict(state["optimizer"])
         epoch, samples, spent = state["epoch"], state["samples"], state["cpu_seconds"]
+        if "random" in state:
+            torch.set_rng_state(state["random"])
     steps = steps_per_epoch(task, schedule)
     quantized.train()
     while epoch < schedule.qat_epochs:
@@ -73,7 +75,8 @@ def run_quantize(result: Any, progress: Any, resume: bool, precision: Precision)
             samples += len(labels)
         epoch += 1
         _save(checkpoint, {"fingerprint": fingerprint, "parameters": quantized.state(), "optimizer": optimizer.state_dict(),
-                           "epoch": epoch, "samples": samples, "cpu_seconds": spent + time.process_time() - started})
+                           "random": torch.get_rng_state(), "epoch": epoch, "samples": samples,
+                           "cpu_seconds": spent + time.process_time() - started})
         if progress:
             progress("quantize", epoch, schedule.qat_epochs, {"loss": total / steps})
     return _finish(result, task, quantized, {"fingerprint": fingerprint, "precision": facts}, samples,
@@ -84,17 +87,17 @@ def _finish(result: Any, task: Task, quantized: FakeQuantized, facts: dict[str, 
             cpu_seconds: float) -> QuantizedModel:
     graph, count = quantized.export(), result.schedule.measured_images
     metric, validation = task.objective.metric, measures(graph, task, task.validation[:count])
-    test = open_test(task, result.out, "int8", count)
     limit = facts["precision"].get("limit_bytes")
     if limit and (taken := flash_bytes_of(graph, result.board)) > limit:
         raise DoesNotFit(f"the trained model takes {taken:,} bytes of flash, {limit:,} are allowed", result.board.key,
                          "allow a little less, so that other layers get int4 weights")
+    test = open_test(task, result.out, "int8", count)
     tested = measures(graph, task, test)
     metrics = {**facts, "seed": result.seed, "float_accuracy": result.metrics["float_accuracy"],
                "metric": metric, "int8_validation_accuracy": validation[metric], "int8_accuracy": tested[metric],
                "int8_measures": tested, "test_images": len(test),
                "ranges_from_nncf": quantized.from_nncf, "ledger": {"samples": samples, "cpu_seconds": cpu_seconds}}
-    model, report = QuantizedModel(graph, metrics), result.out / "quantize.json"
+    model, report = QuantizedModel(graph, metrics), result.out / REPORT
     report.unlink(missing_ok=True)          # it stands for the model beside it
     model.save(result.out / "model.tflite")
     write_file(report, json.dumps(metrics, indent=1) + "\n")

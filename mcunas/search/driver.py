@@ -18,6 +18,7 @@ from mcunas.cost import estimate
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.prune.resources import Usage
+from mcunas.quantize import choose
 from mcunas.search.asktell.storage import FILE as STUDY
 from mcunas.search.machines import HERE, Machines
 from mcunas.search.methods import METHODS, module_of
@@ -102,7 +103,7 @@ def finished(run: State, resume: bool) -> Result | None:
     Raises InputError when it is another search.
     """
     if not resume:
-        for name in (CHECKPOINT, "metrics.json", STUDY):
+        for name in (CHECKPOINT, "metrics.json", STUDY, choose.REPORT, choose.CHECKPOINT):
             (run.out / name).unlink(missing_ok=True)
         return None
     try:

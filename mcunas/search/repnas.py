@@ -49,6 +49,7 @@ def shape(run: Run) -> None:
         uniform.shape(run)
         run.is_projected = False        # widths are, the training is not
     height, width, depth = run.task.input_shape
+    kept = torch.get_rng_state()
     torch.manual_seed(run.seed)
     net = Branched(run.net, torch.zeros(1, depth, height, width), run.settings["own"])
     weights = sgd(net.weights(), run.schedule)
@@ -59,6 +60,7 @@ def shape(run: Run) -> None:
         net.load_state_dict(run.notes["net"])
         weights.load_state_dict(run.notes["weights"])
         arch.load_state_dict(run.notes["arch"])
+        torch.set_rng_state(kept)
     while run.epoch < run.schedule.float_epochs:
         _epoch(run, net, weights, arch)
     net.take(run.notes["masks"])

@@ -44,7 +44,8 @@ class Ledger:
 
 def _named(value: Any) -> list[Any]:
     """An object as JSON: its class, and its fields where it says them."""
-    fields = {name: of for name, of in asdict(value).items() if name != "path"} if is_dataclass(value) else {}
+    is_told = is_dataclass(value) and not isinstance(value, type)
+    fields = {name: of for name, of in asdict(value).items() if name != "path"} if is_told else {}
     return [type(value).__qualname__, fields]
 
 
@@ -127,6 +128,7 @@ class State(ABC):
         """Write the checkpoint whole or not at all."""
         state = {"fingerprint": self.fingerprint(), "epoch": self.epoch, "notes": self.notes,
                  "history": json.dumps(self.history), "ledger": asdict(self.ledger), "facts": json.dumps(self.facts),
+                 "random": torch.get_rng_state(),       # what dropout draws from
                  **self.held()}
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -148,4 +150,6 @@ class State(ABC):
         self.facts, self.history = json.loads(state["facts"]), json.loads(state["history"])
         self.ledger = Ledger(**state["ledger"])
         self.take(state)
+        if "random" in state:
+            torch.set_rng_state(state["random"])
         return True

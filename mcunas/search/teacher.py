@@ -47,6 +47,7 @@ def trained(run: State, start: Genotype | None = None, epochs: int | None = None
     """The dense starting net, or a search's own teacher, after `teacher_epochs`; in evaluation mode. start, epochs: another
     network than the run begins from, and another number."""
     schedule, total = run.schedule, epochs or run.schedule.teacher_epochs
+    kept = torch.get_rng_state()
     torch.manual_seed(run.seed)
     net, epoch = (start or run.start).build_dense(), 0
     optimizer = torch.optim.SGD(net.parameters(), lr=schedule.rate, momentum=0.9, nesterov=True,
@@ -55,6 +56,7 @@ def trained(run: State, start: Genotype | None = None, epochs: int | None = None
         net.load_state_dict(run.teacher["net"])
         optimizer.load_state_dict(run.teacher["optimizer"])
         epoch = run.teacher["epoch"]
+        torch.set_rng_state(kept)
     steps = steps_per_epoch(run.task, schedule)
     while epoch < total:
         started = time.process_time()

@@ -15,6 +15,7 @@ from mcunas.device.proof import decoder_of, prove
 from mcunas.errors import InputError
 from mcunas.quantize import quantize
 from mcunas.search.result import Result
+from mcunas.search.state import Progress
 from mcunas.tasks import Schedule, Task
 
 BOARD = Board.load("mps2-an386")
@@ -32,9 +33,9 @@ def scenes() -> Task:
     return dataclasses.replace(task, train=task.train[:200], validation=task.validation[:20], test=task.test[:8])
 
 
-def _search(out: Path, method: str, **settings) -> Result:
+def _search(out: Path, method: str, progress: Progress | None = None, **settings) -> Result:
     return mcunas.search(f"{__name__}:scenes", BOARD, Budget(), method=method, out=out, seed=1, schedule=SHORT,
-                         options=SPACE, settings={**SMALL, **settings})
+                         options=SPACE, settings={**SMALL, **settings}, progress=progress)
 
 
 @pytest.mark.parametrize("method", ["nsga2", "adapt"])
@@ -89,3 +90,19 @@ def test_finalists_train_longer_and_the_best_of_them_is_taken(tmp_path: Path) ->
     keys = {c["key"]: c["accuracy"] for c in facts["candidates"]}
     assert sorted((keys[f["key"]] for f in facts["finalists"]), reverse=True) == first[:2]
     assert result.genotype.key == max(facts["finalists"], key=lambda f: f["validation"])["key"]
+
+
+def test_a_search_that_is_stopped_among_its_finalists_pays_for_its_candidates_once(tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(phase: str, done: int, total: int, figures: dict) -> None:
+        if (phase, done) == ("finals", 2):
+            raise Stop
+
+    asked = {"sampler": "random", "finalists": 2, "longer": 1, "steps": 1}
+    with pytest.raises(Stop):
+        _search(tmp_path / "a", "nsga2", progress=stop, **asked)
+    again, whole = _search(tmp_path / "a", "nsga2", **asked), _search(tmp_path / "b", "nsga2", **asked)
+    assert again.genotype == whole.genotype
+    assert again.metrics["ledger"]["samples"] == whole.metrics["ledger"]["samples"]

@@ -124,6 +124,32 @@ def test_a_name_that_leads_nowhere_is_refused(name: str, said: str) -> None:
         tasks.load(name)
 
 
+class Stop(Exception):
+    pass
+
+
+def test_a_network_that_drops_values_resumes_to_the_same_weights_and_model(tmp_path: Path) -> None:
+    def stop(phase: str, done: int, total: int, figures: dict) -> None:
+        if (phase, done) == stop.at:
+            raise Stop
+
+    def found(name: str) -> bytes:
+        model = net()
+        model[2] = nn.Sequential(nn.MaxPool2d(2), nn.Dropout(0.3))
+        result = mcunas.prune(model, loaders(), BOARD, BUDGET, out=tmp_path / name, progress=stop,
+                              schedule=replace(SHORT, teacher_epochs=2, qat_epochs=2, finetune_epochs=2))
+        mcunas.quantize(result, progress=stop)
+        return (tmp_path / name / "model.tflite").read_bytes()
+
+    stop.at = None
+    whole = found("whole")
+    for stop.at in (("prune", 2), ("teacher", 2), ("finetune", 2), ("quantize", 2)):
+        with pytest.raises(Stop):
+            found("stopped")
+    stop.at = None
+    assert found("stopped") == whole
+
+
 def test_what_names_and_digests_leave_out_makes_another_search(tmp_path: Path) -> None:
     def fingerprint(model: nn.Module, data, board: Path | str = BOARD) -> str:
         out = tmp_path / str(len(list(tmp_path.iterdir())))

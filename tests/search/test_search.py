@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from mcunas.prune.skeleton import skeleton_of
 from mcunas.search.result import Result
 from mcunas.search.run import Schedule
 from mcunas.space import Genotype
+from mcunas.tasks.test_reads import reads
 
 BOARD = Board.load("mps2-an386")
 SHORT = Schedule(prune_epochs=3, finetune_epochs=1, qat_epochs=1, warmup_epochs=1, batch=256, width_rate=0.3)
@@ -129,6 +131,23 @@ def test_quantize_writes_a_model_that_costs_what_the_search_said(finished: Resul
     assert as_given.flash_bytes <= said.flash_bytes and as_given.cycles <= said.cycles      # never more than promised
     assert cost.ram_bytes <= said.ram_bytes and cost.flash_bytes <= said.flash_bytes        # dead channels
     assert mcunas.quantize(finished).metrics == model.metrics
+
+
+def test_a_model_that_grew_out_of_its_flash_has_not_read_the_test_split(finished: Result, tmp_path: Path,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(finished.out, tmp_path / "run")
+    monkeypatch.setattr("mcunas.quantize.driver.flash_bytes_of", lambda graph, board: 1 << 30)
+    before = reads(tmp_path / "run")
+    with pytest.raises(DoesNotFit, match="the trained model takes"):
+        mcunas.quantize(Result.load(tmp_path / "run"), precision="auto", resume=False)
+    assert reads(tmp_path / "run") == before
+
+
+def test_a_search_that_begins_anew_forgets_its_quantization(finished: Result, tmp_path: Path) -> None:
+    shutil.copytree(finished.out, tmp_path / "run")
+    (tmp_path / "run" / "quantize.json").write_text("{}")
+    _search(tmp_path / "run", resume=False)
+    assert not (tmp_path / "run" / "quantize.json").exists()
 
 
 def test_an_interrupted_quantization_resumes_to_the_same_file(finished: Result) -> None:

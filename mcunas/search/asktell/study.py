@@ -73,9 +73,11 @@ def asked_and_told(run: NasRun, problem: Problem, sampler_of: SamplerOf, evaluat
         run.facts |= {"trials": len(study.get_trials(deepcopy=False)), "evaluations": cost.evaluations,
                       "lost": cost.lost,
                       "candidates": [{"point": n.point, "key": n.genotype.key, **n.figures} for n in nets]}
-    run.ledger.charge("search", cost.cpu_seconds, cost.samples)
-    if cost.lost:
-        run.ledger.charge("lost", cost.lost_seconds)
+    if not run.notes.get("is_charged"):         # a search that goes on behind its study comes by again
+        run.ledger.charge("search", cost.cpu_seconds, cost.samples)
+        if cost.lost:
+            run.ledger.charge("lost", cost.lost_seconds)
+        run.notes = {**run.notes, "is_charged": True}
     return nets
 
 
