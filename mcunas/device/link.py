@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from mcunas.device.elf import locate, read_elf
+from mcunas.device.random_input import SEEDS
 from mcunas.errors import CheckFailed
 
 _COMMAND_S = 20.0       # for an answer to begin, or to go on
@@ -175,7 +176,7 @@ class Link:
 
     def seed(self, seed: int, expected: bytes) -> None:
         """Let the firmware draw the input itself (random_input.py) and check that it drew `expected`."""
-        self._check_input(self.command(f"seed {seed}"), expected)
+        self._check_input(self.command(f"seed {seed % SEEDS}"), expected)
 
     def infer(self, inferences: int = 1, warmups: int = 0) -> int:
         """Run the model; the target's time for `inferences` in microseconds (emulated time means nothing)."""

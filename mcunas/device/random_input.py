@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+SEEDS = 4_294_967_290      # that a command can carry (to_u32 of firmware/app/command.c); beyond, they begin anew
+
 
 def random_bytes(seed: int, count: int) -> np.ndarray:
     """`count` bytes of the stream as uint8."""
@@ -26,7 +28,7 @@ def random_bytes(seed: int, count: int) -> np.ndarray:
 def random_inputs(seed: int, tensors: Sequence[tuple[tuple[int, ...], str]]) -> list[np.ndarray]:
     """One array per (shape NHWC, dtype "int8" | "uint8" | "int16" | "float32")."""
     sizes = [int(np.prod(shape)) * (2 if dtype == "int16" else 1) for shape, dtype in tensors]
-    stream = random_bytes(seed, sum(sizes))
+    stream = random_bytes(seed % SEEDS, sum(sizes))
     arrays, at = [], 0
     for (shape, dtype), size in zip(tensors, sizes):
         drawn = stream[at:at + size]

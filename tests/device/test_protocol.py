@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mcunas.device.link import DeviceError, Link
-from mcunas.device.random_input import random_bytes, random_inputs
+from mcunas.device.random_input import SEEDS, random_bytes, random_inputs
 from tests.device.stubs import ARENA_BYTES, INPUT_BYTES, stub
 from tests.device.target import booted, seeded
 
@@ -143,6 +143,11 @@ def test_random_floats_are_the_same_on_both_sides(key: str) -> None:
     assert len(np.unique(expected)) > 50 and np.abs(expected).max() <= 4
     with booted(type(model)(floats, model.model_h, model.manifest), key) as link:
         link.seed(5, expected.tobytes())
+
+
+def test_any_seed_is_the_same_on_both_sides(link: Link) -> None:
+    for seed in (0, SEEDS - 1, SEEDS, 2**32 - 1, 2**32 + 100_000):
+        link.seed(seed, random_inputs(seed, [((1, INPUT_BYTES), "int8")])[0].tobytes())
 
 
 @pytest.mark.parametrize("key", ["microbit", "mps2-an505"])
