@@ -24,7 +24,7 @@ from mcunas.paths import firmware_dir
 
 _FLAGS = ("-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-DMN_TAP")
 _SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-_TIMEOUT_S = 120
+_TIMEOUT_S = 600       # of a compiler with sanitizers on a busy machine
 
 _MAIN = """
 #include <stdio.h>

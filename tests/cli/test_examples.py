@@ -24,7 +24,7 @@ def test_own_model_task_and_method_make_validated_firmware(tmp_path: Path) -> No
     asked = ["search", "--model", "my_model:build", "--data", "my_task:loaders", "--method", "my_method:shape",
              "--ram", "4 KiB", "--flash", "20 KiB", "--set", "step=0.8", "--smoke", "--json", "--out", str(tmp_path)]
     done = subprocess.run([sys.executable, "-m", "mcunas", *asked], cwd=ROOT / "examples", capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, timeout=300)
+                          env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
     run = json.loads(done.stdout)
     assert run["verdict"]["ok"] and run["match"]["mismatches"] == 0

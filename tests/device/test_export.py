@@ -137,7 +137,7 @@ def test_arenas_in_two_memories_are_placed_by_the_callers_script_and_give_the_sa
                               cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert subprocess.run(["qemu-system-arm", "-machine", "mps2-an500", "-nographic", "-semihosting-config",
-                               "enable=on,target=native", "-kernel", name], cwd=tmp_path, timeout=30).returncode == 0
+                               "enable=on,target=native", "-kernel", name], cwd=tmp_path, timeout=300).returncode == 0
         symbols = subprocess.run(["arm-none-eabi-nm", name], cwd=tmp_path, capture_output=True, text=True).stdout
         at = {found[2]: int(found[1], 16) for found in re.finditer(r"^(\w+) . (\w+)$", symbols, re.MULTILINE)}
         assert at["arena_second"] >= 0x20010000

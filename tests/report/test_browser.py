@@ -37,7 +37,7 @@ def _opened(page: Path, width: int) -> tuple[dict, str]:
     found = subprocess.run(
         [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--enable-logging=stderr",
          f"--user-data-dir={page.parent / 'profile'}", "--virtual-time-budget=3000", "--window-size=1400,900", "--dump-dom",
-         frame.as_uri()], capture_output=True, text=True, timeout=120)
+         frame.as_uri()], capture_output=True, text=True, timeout=300)
     title = re.search(r"<title>(.*?)</title>", found.stdout)
     assert title, found.stderr[-2000:]
     return json.loads(title[1].replace("&quot;", '"').replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")), (
