@@ -96,7 +96,7 @@ def poisoned_outputs(compiled: Compiled, inputs: list[np.ndarray], folder: Path,
     (folder / "inputs").write_bytes(b"".join(np.ascontiguousarray(a).tobytes() for a in inputs))
     flags = (*_FLAGS, *_SANITIZE)
     _compile([compiler, *flags, "-DMN_STEP", f"-I{firmware_dir() / 'kernels'}", f"-I{folder}", str(folder / "model.c"),
-              str(folder / "main.c"), str(_kernel_library(compiler, flags)), "-o", str(folder / "poison")])
+              str(folder / "main.c"), str(_kernel_library((compiler,), flags)), "-o", str(folder / "poison")])
     with open(folder / "inputs", "rb") as stream:
         done = subprocess.run([str(folder / "poison")], stdin=stream, capture_output=True, timeout=600, check=True)
     size = len(done.stdout) // _RUNS

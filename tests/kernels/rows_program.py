@@ -146,7 +146,7 @@ class RowsProgram:
         text = "\n".join([_HEAD, *self.globals, *self.functions, main])
         (folder / "rows.c").write_text(text)
         _compile([compiler, *flags, "-Wno-unused-function", f"-I{firmware_dir() / 'kernels'}", str(folder / "rows.c"),
-                  str(_kernel_library(compiler, flags)), "-o", str(folder / "rows")])
+                  str(_kernel_library((compiler,), flags)), "-o", str(folder / "rows")])
         done = subprocess.run([str(folder / "rows")], capture_output=True, text=True, timeout=600)
         stopped = [line for line in done.stderr.splitlines() if "error" in line.lower()]
         return done.stdout.splitlines() + stopped + ([f"exit status {done.returncode}"] if done.returncode else [])
