@@ -14,7 +14,7 @@ from itertools import product
 from math import inf
 from typing import TYPE_CHECKING
 
-from mcunas.compiler.features import op_features
+from mcunas.compiler.features import call_features
 from mcunas.compiler.lower import ISAS, ROOMY, KernelCall, Table, candidates
 from mcunas.compiler.tables import (
     InstructionTable,
@@ -123,9 +123,11 @@ def _cycles(graph: Graph, op: Op, calls: list[KernelCall], table: InstructionTab
     """inf where the table does not know the kernel."""
     if any(call.kernel not in table.cycles_per_unit for call in calls):
         return inf
+    if not calls:
+        return 0.0
     shapes = [graph.tensors[t].shape if t >= 0 else () for t in op.inputs]
-    found = op_features(op.kind, op.attrs, shapes, graph.tensors[op.outputs[0]].shape)
-    return sum(p * f for p, f in zip(table.cycles_of(calls[0].kernel), found, strict=True)) if calls else 0.0
+    found = call_features(op, shapes, graph.tensors[op.outputs[0]].shape, calls)
+    return table.work(calls[0].kernel, found)[1]
 
 
 def flash_bytes(calls_of: Mapping[int, list[KernelCall]], board: Board, goal: str) -> int:

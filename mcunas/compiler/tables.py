@@ -10,7 +10,8 @@ import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from operator import itemgetter, mul
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,24 @@ class InstructionTable:
 
     def cycles_of(self, kernel: str) -> tuple[float, ...]:
         return self.cycles_per_unit[_known(kernel, self.cycles_per_unit)]
+
+    def work(self, kernel: str, found: tuple) -> tuple[float, float]:
+        """(instructions, cycles) of an op's FEATURES."""
+        if kernel not in self._priced:
+            self._priced[kernel] = tuple(_without_zeros(prices) for prices in (self.of(kernel), self.cycles_of(kernel)))
+        (first, pick), (second, pick_second) = self._priced[kernel]
+        return sum(map(mul, first, pick(found))), sum(map(mul, second, pick_second(found)))
+
+    @cached_property
+    def _priced(self) -> dict[str, Any]:
+        """Most prices are zero."""
+        return {}
+
+
+def _without_zeros(prices: tuple[float, ...]) -> tuple[tuple[float, ...], itemgetter]:
+    """(prices, what picks the FEATURES that have them); two at least, for a single item would not be a tuple."""
+    places = [k for k, price in enumerate(prices) if price] + [0, 1]
+    return tuple(prices[k] for k in places[:-2]) + (0.0, 0.0), itemgetter(*places)
 
 
 def _known(kernel: str, table: dict) -> str:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcunas.compiler.choice import Choice, fingerprint
 from mcunas.compiler.compile import memories, schedules, weight_bytes
-from mcunas.compiler.features import FEATURES, op_features
+from mcunas.compiler.features import FEATURES, call_features
 from mcunas.compiler.lifetime import Program, aligned
 from mcunas.compiler.lower import KernelCall, Table
 from mcunas.compiler.plan import Plan
@@ -162,9 +161,9 @@ def op_work(op: Op, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...], cal
     """By the core's table. shapes: of the inputs."""
     if not calls:
         return Work((0.0, 0.0), (0.0, 0.0))
-    prices, call = (table.of(calls[0].kernel), table.cycles_of(calls[0].kernel)), FEATURES.index("calls")
-    found = op_features(op.kind, op.attrs, shapes, out)
-    return Work(*zip(*((sum(map(mul, p, found)), p[call]) for p in prices)))
+    kernel, call = calls[0].kernel, FEATURES.index("calls")
+    return Work(table.work(kernel, call_features(op, shapes, out, calls)),
+                (table.of(kernel)[call], table.cycles_of(kernel)[call]))
 
 
 def layer_work(graph: Graph, op_index: int, calls: Sequence[KernelCall], board: Board, table: InstructionTable,
@@ -175,7 +174,7 @@ def layer_work(graph: Graph, op_index: int, calls: Sequence[KernelCall], board: 
     """
     op = graph.ops[op_index]
     priced = op_work(op, shapes_of(graph, op), graph.tensors[op.outputs[0]].shape, calls, table)
-    if calls and graph.tensors[op.outputs[0]].dtype == "int16" and calls[0].kernel.endswith("_s8"):
+    if calls and graph.tensors[op.outputs[0]].dtype == "int16" and calls[0].kernel.endswith("_s8") and not calls[0].moves:
         priced = priced.twice()             # kernels that move bytes, two for a value
     if not calls or calls[0].kernel in table.per_unit:
         return priced

@@ -14,7 +14,8 @@ from pathlib import Path
 from mcunas.board import Board
 from mcunas.compiler.lower import candidates
 from mcunas.compiler.tables import clear
-from mcunas.cost.fit import Sample, layers, line_of, measured
+from mcunas.cost.fit import Sample, line_of, measured
+from mcunas.cost.fit_layers import layers
 from mcunas.paths import boards_dir
 
 

@@ -50,12 +50,16 @@ class Law:
             return None
         beside, margins = _beside(layers, op_index, axes, like), []
 
+        def is_alike(layer: Layer) -> bool:
+            one, other = layer.calls[0], like.calls[0]
+            return layer.form == like.form and (one.rounds_long, one.clamps) == (other.rounds_long, other.clamps)
+
         def look(i: int, j: int) -> list[int] | None:
             """What the lowering says beyond `beside`."""
             widths = _full(layers, op_index, axes[0][i], axes[1][j])
             layer = layers.at(op_index, widths, usual=True)
             margins.append(layers.margin(op_index, layer, widths))
-            return [n - int(b) for n, b in zip(_numbers(layer), beside[:, i, j])] if layer.form == like.form else None
+            return [n - int(b) for n, b in zip(_numbers(layer), beside[:, i, j])] if is_alike(layer) else None
 
         left = [[look(i, j) for j in few[1]] for i in range(len(axes[0]))]
         right = [[look(i, j) for j in range(len(axes[1]))] for i in few[0]]

@@ -32,7 +32,7 @@ Steps = tuple[int | None, int | None]       # of input and output, see KernelCal
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """calls: without parameters, tensors by their place among the op's own. table_bytes: aligned. effort: effort.py's."""
+    """calls: bare, tensors by their place among the op's own. table_bytes: aligned. effort: effort.py's."""
 
     calls: tuple[KernelCall, ...]
     table_bytes: int
@@ -101,7 +101,7 @@ class Layers:
             ways = candidates(alone, alone.ops[0], self.board.isa).values()
             calls = next((w for w in ways if [c.kernel for c in w] == [c.kernel for c in layer.calls]), [])
             call = calls[0].spaced(*steps) if len(calls) == 1 and calls[0].spaced else None
-            self._spaced[key] = call and replace(layer, calls=(replace(call, params={}),), scratch_bytes=aligned(  # type: ignore[assignment]
+            self._spaced[key] = call and replace(layer, calls=(call.bare(),), scratch_bytes=aligned(  # type: ignore[assignment]
                 call.scratch_bytes))
         return self._spaced[key]
 
@@ -132,7 +132,7 @@ class Layers:
                 work = layer_work(alone, 0, calls, self.board, self.prices, self.simulator)
         table_bytes = sum(aligned(v.data.nbytes) for c in calls for v in c.params.values() if isinstance(v, Table))
         effort = sum(whole(c, alone.tensors[c.outputs[0]].size_bytes // c.images) for c in calls)
-        return Layer(tuple(replace(c, params={}, spaced=None) for c in calls), table_bytes, work, effort,
+        return Layer(tuple(c.bare() for c in calls), table_bytes, work, effort,
                      aligned(max((c.scratch_bytes for c in calls), default=0)))
 
     def _margin(self, work: Work, rivals: Sequence[KernelCall], op: Op, shapes: Sequence[tuple[int, ...]],
@@ -144,5 +144,5 @@ class Layers:
         """The calls that the selector takes; remembers the plainer kernels that stand beside `kernel`."""
         ways = candidates(alone, alone.ops[0], self.board.isa)
         usual = [calls[0] for variant, calls in ways.items() if calls and variant not in ROOMY.get(self.board.isa, ())]
-        self._rivals[same, kernel] = tuple(replace(call, params={}, spaced=None) for call in usual if call.kernel != kernel)
+        self._rivals[same, kernel] = tuple(call.bare() for call in usual if call.kernel != kernel)
         return ways[fastest(alone, {0: ways}, self.board, measured={})[0]]

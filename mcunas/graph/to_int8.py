@@ -19,6 +19,8 @@ from mcunas.graph.verify import verify
 
 FIXED = {"SOFTMAX": (1 / 256, -128), "LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}   # TFLite's own output scales
 
+_BOTH_SIGNS, _POSITIVE = (-6.4, 6.35), {"RELU": (0.0, 12.75), "RELU6": (0.0, 6.0)}
+
 
 @dataclass(frozen=True)
 class FloatGraph:
@@ -80,6 +82,17 @@ def activation_quants(graph: Graph, seen: Mapping[int, tuple[float, float]],
         own = seen.get(t, (0.0, 0.0))
         ranges[root] = (min(low, own[0]), max(high, own[1]))
     return {t: fixed.get(root) or quant_from_range(*ranges[root]) for t, root in classes.items()}
+
+
+def usual_quants(graph: Graph) -> dict[int, tuple[float, int]]:
+    """activation tensor -> (scale, zero point) where no values have been seen yet: of ranges with which kernels do what they
+    do in most trained networks, for outputs of a ReLU begin at the least byte and need no limit."""
+    seen = dict.fromkeys(graph.inputs, _BOTH_SIGNS)
+    for op in graph.ops:
+        if not KINDS[op.kind].same_quant:
+            activation = op.kind if op.kind in _POSITIVE else op.attrs.get("activation", "NONE")
+            seen |= dict.fromkeys(op.outputs, _POSITIVE.get(activation, _BOTH_SIGNS))
+    return activation_quants(graph, seen)
 
 
 def weight_scales(weight: np.ndarray, axis: int) -> np.ndarray:

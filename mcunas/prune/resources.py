@@ -18,6 +18,7 @@ import torch
 from mcunas.budget import Budget
 from mcunas.compiler.features import op_features
 from mcunas.compiler.lifetime import Program
+from mcunas.compiler.lower import KernelCall
 from mcunas.compiler.schedule import preferred
 from mcunas.compiler.select import select
 from mcunas.compiler.tables import instruction_table
@@ -73,7 +74,7 @@ class Resources:
         self._live_slope = self._live_shift = torch.zeros(0)
         self._flash_shift = self._latency_shift = 0.0
         self._per_weight: dict[int, float] = {}
-        self._kernels: list[str] = []
+        self._calls: list[KernelCall | None] = []
 
     def _price(self, widths: Sequence[int]) -> Priced:
         """As `Priced.of` the network at these widths, from layers that are looked at once; without their tables."""
@@ -120,7 +121,7 @@ class Resources:
         self._live_slope = torch.tensor(slope, dtype=torch.float32)
         self._live_shift = torch.tensor(np.array(usage.live_bytes) - slope @ w, dtype=torch.float32)
         self._per_weight = self._table_rates(widths)
-        self._kernels = [calls[0].kernel if calls else "" for calls in priced.program.calls]
+        self._calls = [calls[0].bare() if calls else None for calls in priced.program.calls]
         self._flash_shift = self._latency_shift = 0.0
         soft = self.soft(torch.tensor(w, dtype=torch.float32))
         self._flash_shift = usage.flash_bytes - float(soft[1])
@@ -168,11 +169,12 @@ class Resources:
                 elements = elements * dim
             flash_bytes = flash_bytes + elements
         count: torch.Tensor | float = 0.0
-        for op, kernel in zip(graph.ops, self._kernels):
-            if kernel:
+        for op, call in zip(graph.ops, self._calls):
+            if call:
                 shapes = [skeleton.shape(t, w) if t >= 0 else () for t in op.inputs]
-                found = op_features(op.kind, op.attrs, shapes, skeleton.shape(op.outputs[0], w))
-                prices = instruction_table(self.board).cycles_of(kernel)
+                found = op_features(op.kind, op.attrs, shapes, skeleton.shape(op.outputs[0], w), call.rounds_long,
+                                    call.clamps)
+                prices = instruction_table(self.board).cycles_of(call.kernel)
                 count = count + sum(p * f for p, f in zip(prices, found) if p)
         latency = count * self._us_per_cycle + self._latency_shift
         return self._live_slope @ widths + self._live_shift, torch.as_tensor(flash_bytes), torch.as_tensor(latency)

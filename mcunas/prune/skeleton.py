@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from mcunas.compiler.passes.pad_folding import folded_ops
 from mcunas.cost.skeleton import Axis, Skeleton
-from mcunas.graph.to_int8 import FIXED, to_int8
+from mcunas.graph.to_int8 import to_int8, usual_quants
 from mcunas.graph.torch_lower import Lowered
 from mcunas.prune.groups import Channels
 
 
 def skeleton_of(lowered: Lowered, channels: Channels) -> Skeleton:
     """From a network lowered and grouped at the same widths."""
-    fixed = {op.outputs[0]: FIXED[op.kind] for op in lowered.graph.ops if op.kind in FIXED}
-    quants = {t: fixed.get(t, (0.05, 0)) for t in lowered.graph.activations()}
     axes: dict[int, dict[int, Axis]] = {}
     for op in lowered.graph.ops:
         if op.kind == "PAD":                # stands for no node of the traced module; keeps its input's channels
@@ -26,6 +24,6 @@ def skeleton_of(lowered: Lowered, channels: Channels) -> Skeleton:
         axes[w] = {3: out} if w in depthwise else {0: out, rank - 1: channels.inputs[path]}
     for b, (_, w) in lowered.bias_of.items():
         axes[b] = {0: channels.outputs[lowered.weight_of[w][0]]}
-    graph = to_int8(lowered, quants, compacted=False)
+    graph = to_int8(lowered, usual_quants(lowered.graph), compacted=False)
     graph = graph.with_(ops=folded_ops(graph))      # as the compiler does, whatever the weights
     return Skeleton(graph, axes, tuple(g.channels for g in channels.groups))

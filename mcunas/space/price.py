@@ -26,7 +26,7 @@ from mcunas.cost.skeleton import Skeleton
 from mcunas.errors import DoesNotFit
 from mcunas.graph.ir import Graph
 from mcunas.graph.nibbles import with_int4
-from mcunas.graph.to_int8 import FIXED, to_int8
+from mcunas.graph.to_int8 import to_int8, usual_quants
 from mcunas.graph.torch_lower import lower
 from mcunas.space.bits import marks
 from mcunas.space.blocks import build
@@ -56,12 +56,12 @@ class Expected:
 
 
 def graph_of(net: nn.Module, size: tuple[int, int], channels: int, name: str = "model") -> Graph:
-    """The int8 Graph of a module on images (H, W) of so many channels, with dummy scales and weights: its price is that of
-    the trained one. Batch norms are those that quantization folds; marked layers (space/bits.py) get int4 weights."""
+    """The int8 Graph of a module on images (H, W) of so many channels, with usual scales and dummy weights: its price is
+    that of the trained one. Batch norms are those that quantization folds; marked layers (space/bits.py) have int4 weights.
+    """
     net = collapsed(net).eval()
     lowered = lower(net, torch.zeros(1, channels, *size), name)
-    fixed = {op.outputs[0]: FIXED[op.kind] for op in lowered.graph.ops if op.kind in FIXED}
-    graph = to_int8(lowered, {t: fixed.get(t, (0.05, 0)) for t in lowered.graph.activations()}, compacted=False)
+    graph = to_int8(lowered, usual_quants(lowered.graph), compacted=False)
     short = {w for w, (path, _) in lowered.weight_of.items() if path in marks(net)}
     graph = with_int4(graph, [i for i, op in enumerate(graph.ops) if short & set(op.inputs)])
     return Skeleton(graph, {}, ()).at(())

@@ -9,7 +9,7 @@ import torch
 from mcunas.board import Board
 from mcunas.cost import estimate
 from mcunas.cost.choices import Choices, Options
-from mcunas.cost.fit import one_op
+from mcunas.cost.fit_layers import one_op
 from mcunas.cost.pricer import Pricer
 from mcunas.cost.soft import SoftPrices
 from tests.cost.test_pricer import NETS

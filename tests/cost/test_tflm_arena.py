@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from mcunas.cost.fit import layers
+from mcunas.cost.fit_layers import one_op
 from mcunas.cost.tflm_arena import greedy, tflm_arena
-from mcunas.graph import read_tflite
-from mcunas.graph.to_int16 import STEPS, can_be_int16, widened
+from mcunas.graph import Graph, read_tflite
+from mcunas.graph.to_int16 import STEPS, can_be_int16, in_int16, widened
 
 MEASURED_BYTES = {"kws_ref_model": (22_820, 27_348), "pretrainedResnet_quant": (54_996, 55_028),
                   "vww_96_int8": (100_708, 100_772), "ad01_int8": (2_580, 9_268)}      # Cortex-M4, Cortex-M55
@@ -32,10 +33,16 @@ def test_arena_on_int16_activations_is_the_measured_one(model: str, data_dir: Pa
     assert tflm_arena(graph).total_bytes == pytest.approx(WIDE_BYTES[model], rel=0.005)
 
 
-@pytest.mark.parametrize(("kind", "measured"), [("CONV_2D", 9_908), ("MEAN", 2_148), ("TRANSPOSE_CONV", 23_892)])
-def test_arena_of_one_layer_on_int16_activations(kind: str, measured: int) -> None:
-    found = [g for g in layers(12) if g.ops[0].kind == kind and g.tensors[g.inputs[0]].dtype == "int16"]
-    assert tflm_arena(found[1]).total_bytes == pytest.approx(measured, rel=0.007)
+POINT = {"stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1, "activation": "RELU", "padding": "SAME"}
+TWICE = {"stride_h": 2, "stride_w": 2, "activation": "NONE", "padding": "VALID"}
+LAYERS = [(one_op("CONV_2D", [(1, 8, 8, 16), (54, 1, 1, 16)], POINT), 9_908),
+          (one_op("MEAN", [(1, 6, 6, 22)], {"keep_dims": False}, {1: np.array([1, 2], np.int32)}), 2_148),
+          (one_op("TRANSPOSE_CONV", [(1, 8, 8, 2), (8, 3, 3, 2)], TWICE, {0: np.array([1, 17, 17, 8], np.int32)}), 23_892)]
+
+
+@pytest.mark.parametrize(("layer", "measured"), LAYERS, ids=[layer.ops[0].kind for layer, _ in LAYERS])
+def test_arena_of_one_layer_on_int16_activations(layer: Graph, measured: int) -> None:
+    assert tflm_arena(in_int16(layer)).total_bytes == pytest.approx(measured, rel=0.007)
 
 
 def test_greedy_places_the_largest_first_and_of_equal_ones_the_later() -> None:

@@ -11,7 +11,8 @@ import pytest
 from mcunas.board import Board
 from mcunas.compiler import Choice, compile_graph
 from mcunas.compiler.lower import candidates
-from mcunas.cost.fit import one_op, together
+from mcunas.cost.fit import together
+from mcunas.cost.fit_layers import one_op
 from mcunas.device.build import build
 from mcunas.device.host import build_host
 from mcunas.device.profile import profile

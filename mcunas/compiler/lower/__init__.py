@@ -7,7 +7,7 @@ so that the planner, the cost models and the emitted C all see the same numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,6 +68,10 @@ class Overlap:
     output_above: int | None = None
 
 
+_LONG = ("exact", "signs", "ties")     # members of the kernels' structs
+_LIMITS = {"low": (-128, -32768), "high": (127, 32767)}
+
+
 @dataclass(frozen=True, eq=False)
 class KernelCall:
     """One call ``<kernel>(&params, in..., out..., [scratch])``.
@@ -76,6 +80,7 @@ class KernelCall:
     params: the struct's fields in any order: int, tuple of int (an array member) or Table (a pointer member).
     inputs, outputs: tensor indices. scratch_bytes: 0 = the kernel takes no scratch argument.
     macs: multiply-accumulates of convolutions and fully connected layers, SAME-padding taps counted.
+    moves, scattered: runs of bytes that a copy goes through one after another; bytes that it moves one by one.
     rows: set when the kernel computes ranges of rows. overlap: per input, how the output may overwrite it.
     image, images: which of how many equal parts of its tensors the call works on (one image of a batch).
     spaced: the call on some channels of wider tensors (steps.py), given the bytes from a pixel of the first input, and of
@@ -88,11 +93,28 @@ class KernelCall:
     outputs: tuple[int, ...]
     scratch_bytes: int = 0
     macs: int = 0
+    moves: int = 0
+    scattered: int = 0
     rows: Rows | None = None
     overlap: tuple[Overlap, ...] = ()
     image: int = 0
     images: int = 1
     spaced: Callable[[int | None, int | None], KernelCall | None] | None = None
+
+    @property
+    def rounds_long(self) -> bool:
+        """Whether outputs take the longer of the kernel's two ways from accumulator to byte."""
+        return any(self.params.get(name) for name in _LONG)
+
+    @property
+    def clamps(self) -> bool:
+        """Whether outputs have closer limits than those of their type."""
+        return any(self.params.get(name, ends[0]) not in ends for name, ends in _LIMITS.items())
+
+    def bare(self) -> KernelCall:
+        """What prices and plans need of it: without tables, and between its own tensors."""
+        kept = {name: self.params[name] for name in (*_LONG, *_LIMITS) if name in self.params}
+        return replace(self, params=kept, spaced=None)
 
     def overlap_with(self, position: int) -> Overlap:
         """What `overlap` says of the input at `position` in `inputs`."""

@@ -9,6 +9,7 @@ stream: what patches (mcunas.compiler.patches) are made of.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from mcunas.compiler.lower import KernelCall, Overlap, RowInput, Rows, lowers
 from mcunas.compiler.lower.loops import any_order, dense_steps, loop_params, merged
@@ -22,9 +23,10 @@ def _copy(graph: Graph, source: int, result: int, counts: Sequence[int], steps_i
     """Steps and offsets in values."""
     item = _item(graph, result)
     every = merged((*counts, item), (*(s * item for s in steps_in), 1), (*(s * item for s in steps_out), 1))
-    loops = loop_params(any_order(every), ("step_in", "step_out"))
+    axes = any_order(every)
+    total, inner, loops = prod(axis.count for axis in axes), axes[-1], loop_params(axes, ("step_in", "step_out"))
     return KernelCall("mn_copy_s8", {"offset_in": offset_in * item, "offset_out": offset_out * item, **loops}, (source,),
-                      (result,))
+                      (result,), moves=total // inner.count, scattered=0 if inner.step0 == inner.step1 == 1 else total)
 
 
 def _item(graph: Graph, tensor: int) -> int:

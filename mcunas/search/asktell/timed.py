@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The latency of a candidate by measurement: as firmware, with its own weights, on the board's core in QEMU.
 
-Prices of layers come from a table (mcunas.cost) and are a few percent off, for a small network up to ten, because the forms
-of kernels that can be taken depend on weights and scales, too. MnasNet's point is that the target says what a network takes
-(Tan et al., arXiv 1807.11626).
+Prices of layers come from a table (mcunas.cost) and are a percent or two off, up to seven, because the forms of kernels that
+can be taken, and on cores without a long multiply their work, depend on weights and scales, too. MnasNet's point is that the
+target says what a network takes (Tan et al., arXiv 1807.11626).
 """
 from __future__ import annotations
 
