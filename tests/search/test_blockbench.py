@@ -89,3 +89,10 @@ def test_another_file_is_no_verdict(tmp_path: Path, text: str, said: str):
     (tmp_path / "v.json").write_text(text)
     with pytest.raises(InputError, match=said):
         blocks_for(tmp_path / "v.json", "b")
+
+
+@pytest.mark.parametrize("asked", [{"cycles": (0, 5)}, {"cycles": (9, 5)}, {"blocks": []}, {"nets": 0}, {"seed": -1}])
+def test_what_cannot_be_compared_is_told(asked: dict, tmp_path: Path):
+    whole = {"blocks": ["ds3"], "nets": 2, "cycles": (5, 9), "schedule": Schedule(), **asked}
+    with pytest.raises(InputError, match="no range from|nothing to compare"):
+        compare(tasks.load("digits"), [Board.load("mps2-an386")], out=tmp_path, **whole)

@@ -158,6 +158,14 @@ def test_a_choice_of_narrowed_cells_is_rebuilt_from_its_genotype():
     assert widths and sum(p.numel() for p in chain.parameters()) < sum(p.numel() for p in start.build_dense().parameters())
 
 
+def test_candidates_whose_training_diverges_are_never_chosen(tmp_path: Path):
+    result = mcunas.accelerate(net(), loaders(), mcunas.Board.load("mps2-an386"), mcunas.Budget(), out=tmp_path,
+                               schedule=Schedule(finetune_epochs=1, batch=32),
+                               settings={"rate": 1e30, "blocks": ["ds3"], "epochs": 1})
+    assert "NaN" not in (tmp_path / "metrics.json").read_text()
+    assert not any(choice.startswith("ds3") for choice in result.metrics["facts"]["chosen"])
+
+
 def test_a_job_says_the_same_in_another_process():
     torch.manual_seed(0)
     cells = tuple(cells_of(net().eval(), (8, 8, 2)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,15 @@ def test_a_description_may_be_the_users_own_file(tmp_path: Path) -> None:
     assert found.build_dense()(torch.zeros(2, 1, 8, 8)).shape == (2, 3)     # the genotype holds the description
     with pytest.raises(InputError, match="cannot be read"):
         spaces.load(str(tmp_path / "none.toml"), {}, (8, 8, 1), 3)
+
+
+def test_a_users_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    path, text = tmp_path / "mine.toml", (spaces.FOLDER / "images.toml").read_text()
+    found = []
+    for channels in (8, 12):
+        path.write_text(re.sub(r"channels = \d+", f"channels = {channels}", text, count=1))
+        found.append(spaces.load(str(path), {}, (28, 28, 1), 10).stem[1])
+    assert found == [8, 12]
 
 
 def test_what_is_extracted_answers_like_the_path_through_the_supernet(space: spaces.Space) -> None:

@@ -18,9 +18,11 @@ import torch
 
 from mcunas.atomic import write_file
 from mcunas.board import Board
+from mcunas.errors import InputError
 from mcunas.search.blockbench.sample import described, priced, sample
 from mcunas.search.blockbench.verdict import FILE, verdict
 from mcunas.search.nas.run import sgd
+from mcunas.search.state import MOST_SEED
 from mcunas.space import Genotype
 from mcunas.tasks import Schedule, Task
 from mcunas.tasks.training import score, train_shortly
@@ -47,8 +49,14 @@ def compare(task: Task, boards: Sequence[Board], blocks: Sequence[str], out: Pat
     cycles: the range on the first board. space: whose proportions are drawn around, by default the one for such inputs.
     Raises InputError for unknown blocks, or a range in which one has no networks.
     """
+    if not 0 < cycles[0] <= cycles[1]:
+        raise InputError(f"no range from {cycles[0]:,} to {cycles[1]:,} cycles", where="cycles", fix="give the least first")
+    if not (nets > 0 and blocks and boards and 0 <= seed <= MOST_SEED):
+        raise InputError("nothing to compare, or a seed that is none", where="blocks",
+                         fix=f"give blocks, boards, nets, and a seed from 0 to {MOST_SEED}")
     sealed, show = task.sealed(), progress or (lambda *unused: None)
-    asked = [sealed.digest(), [b.key for b in boards], nets, cycles, asdict(schedule), seed, space, torch.__version__]
+    known = [b.key if b.reference == b.key else repr(replace(b, path=Path())) for b in boards]
+    asked = [sealed.digest(), known, nets, cycles, asdict(schedule), seed, space, torch.__version__]
     stamp = sha256(json.dumps(asked).encode()).hexdigest()
     rows = {block: _drawn(block, out, stamp, lambda block=block: sample(
         block, nets, cycles, described(task.input_shape, space), task.input_shape, task.classes, boards[0], seed), boards)

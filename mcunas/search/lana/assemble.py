@@ -65,7 +65,7 @@ class Assembler:
             options = [self._module(at, k) for k in range(len(pool))]
             added = added_losses(around, at, options, data, self.run.task.objective) if len(pool) > 1 else [0.0]
             self.rescored_samples += len(options) * sum(len(y) for _, y in data)
-            scores.append(np.array(added) - min(added))
+            scores.append(known(added) - np.nanmin(added))
         return scores
 
     def judge(self, choices: Sequence[Chosen]) -> list[float]:
@@ -125,7 +125,12 @@ class Assembler:
 
 def floored(added: Sequence[float]) -> np.ndarray:
     """What seems to be better than the teacher is noise."""
-    return np.maximum(np.array(added), 0.0)
+    return np.maximum(known(added), 0.0)
+
+
+def known(added: Sequence[float]) -> np.ndarray:
+    """A candidate whose training has diverged, and which adds no number, is never chosen."""
+    return np.nan_to_num(np.array(added), nan=np.inf, posinf=np.inf)
 
 
 def between(dense: Cost, budget: Budget, part: float) -> Budget:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from concurrent.futures import Executor
 from dataclasses import asdict
@@ -55,7 +56,8 @@ def _choose(run: LanaRun, executor: Executor | None) -> None:
     run.ledger.charge("choose", time.process_time() - started, 0, looks)
     run.facts |= {**facts, "exact_prices": run.prices.calls, "cells": [c.name for c in run.cells],
                   "candidates": [[c.name for c in pool] for pool in run.pools], "chosen": [c.name for c in candidates],
-                  "errors": {cell.name: r["errors"] for cell, r in zip(run.cells, results)},
+                  "errors": {cell.name: {name: e if math.isfinite(e) else None for name, e in r["errors"].items()}
+                             for cell, r in zip(run.cells, results)},
                   "passes": {"teacher": spent["samples"], "candidates": spent["candidate_samples"],
                              "scores": spent["score_samples"] + assembler.rescored_samples,
                              "solutions": assembler.judged_samples},
