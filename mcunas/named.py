@@ -40,3 +40,5 @@ def _found(name: str, what: str, take: Callable[[ModuleType, str], Any]) -> Any:
         raise InputError(f"{type(error).__name__}: {error}", where=name, fix=fix) from error
     finally:
         sys.path.remove(here)
+        if module in sys.modules and here not in sys.path:
+            sys.path.append(here)       # processes that are started from here on get the user's classes, too

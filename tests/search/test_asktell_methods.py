@@ -2,6 +2,7 @@
 """mnas, tpe and trade: the factorized space, the reward, the controller, the trust region, the road to a finished run."""
 from __future__ import annotations
 
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import mcunas
 from mcunas import tasks
 from mcunas.board import Board
 from mcunas.budget import Budget
-from mcunas.errors import DoesNotFit, InputError
+from mcunas.errors import CheckFailed, DoesNotFit, InputError
 from mcunas.search.asktell.engine import Search
 from mcunas.search.asktell.evaluate import ByTraining
 from mcunas.search.asktell.fidelity import Fidelity
@@ -216,6 +217,20 @@ def test_the_latency_of_mnas_is_what_the_simulator_counts(tmp_path: Path) -> Non
     counted = next(c for c in facts["candidates"] if c["key"] == found.genotype.key)
     assert report.measured.instructions == pytest.approx(counted["simulated_instructions"], rel=0.15)
     assert facts["latency"]["simulated_us"] <= BUDGET.latency_us
+
+
+class Dead(Executor):
+    """Nothing that it is given ends."""
+
+    def submit(self, *unused: object) -> Future:  # type: ignore[override]
+        future: Future = Future()
+        future.set_exception(BrokenExecutor("gone"))
+        return future
+
+
+def test_processes_that_all_die_are_no_reason_to_raise_the_budget(tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed, match="attempts to train a candidate ended with their process"):
+        _found(tmp_path, "tpe", executor=Dead())
 
 
 def test_what_cannot_be_searched_is_refused_in_words(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 """Bring your own: a plain torch module and three loaders, by object and by name; what cannot be used is said in a line."""
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import mcunas
 from mcunas import tasks
 from mcunas.board import Board
 from mcunas.errors import InputError
+from mcunas.named import call_named
 from mcunas.tasks import Schedule
 from mcunas.tasks.augment import Augment
 from mcunas.tasks.own import from_loaders
@@ -59,6 +63,16 @@ def test_names_of_module_and_loaders_do_the_same(tmp_path: Path, monkeypatch: py
                           schedule=SHORT)
     assert found.cost.ram_bytes <= 640 and found.genotype.start == "mine_by_name:net"
     assert mcunas.quantize(found).metrics["int8_accuracy"] > 0.9
+
+
+def test_classes_of_the_folder_that_a_command_runs_in_reach_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                                            ) -> None:
+    (tmp_path / "classes_by_name.py").write_text("class Mine:\n    pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    mine = call_named("classes_by_name:Mine")
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        assert executor.submit(type, mine).result() is type(mine)
 
 
 @pytest.mark.parametrize(("change", "said"), [

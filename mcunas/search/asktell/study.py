@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mcunas.errors import DoesNotFit
+from mcunas.errors import CheckFailed, DoesNotFit
 from mcunas.search.asktell.engine import SamplerOf, Search, Seen, front, spent
 from mcunas.search.asktell.fidelity import Evaluator, Fidelity
 from mcunas.search.asktell.problem import Figures, Problem
@@ -73,6 +73,9 @@ def asked_and_told(run: NasRun, problem: Problem, sampler_of: SamplerOf, evaluat
         run.facts |= {"trials": len(study.get_trials(deepcopy=False)), "evaluations": cost.evaluations,
                       "lost": cost.lost,
                       "candidates": [{"point": n.point, "key": n.genotype.key, **n.figures} for n in nets]}
+    if cost.lost and not nets:
+        raise CheckFailed(f"all {cost.lost} attempts to train a candidate ended with their process", where=str(run.out),
+                          fix="see what the processes say; in a fresh folder, --jobs 1 trains in this one")
     if not run.notes.get("is_charged"):         # a search that goes on behind its study comes by again
         run.ledger.charge("search", cost.cpu_seconds, cost.samples)
         if cost.lost:
