@@ -14,8 +14,11 @@ from mcunas.budget import Budget
 from mcunas.device.proof import decoder_of, prove
 from mcunas.errors import InputError
 from mcunas.quantize import quantize
+from mcunas.search.asktell.evaluate import ByTraining
+from mcunas.search.asktell.fidelity import Fidelity
 from mcunas.search.result import Result
 from mcunas.search.state import Progress
+from mcunas.space import space as spaces
 from mcunas.tasks import Schedule, Task
 
 BOARD = Board.load("mps2-an386")
@@ -47,6 +50,14 @@ def test_what_is_found_ends_as_firmware_that_sees_what_the_host_sees(method: str
     image = api.build(tmp_path / "model.tflite", BOARD, tmp_path / "firmware", decoder=decoder_of(model.graph, task))
     proof = prove(image, task, task.test[:4])
     assert proof.report.passed and proof.on_board == proof.on_host == model.metrics["int8_measures"]
+
+
+def test_a_board_is_judged_by_the_measure_of_the_task() -> None:
+    task = scenes()
+    net = spaces.load(spaces.space_for(task.input_shape, head="boxes"), {**SPACE, "options": ["ds3"]}, task.input_shape,
+                      task.classes).uniform("ds3")
+    integer, board = (ByTraining(task, SHORT, board=BOARD)(net, Fidelity(kind, 1, 4), 0) for kind in ("int8", "board"))
+    assert board["accuracy"] == integer["accuracy"] and board["mismatches"] == 0
 
 
 def test_adapted_networks_take_no_more_than_the_original(tmp_path: Path) -> None:

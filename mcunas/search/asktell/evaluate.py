@@ -75,7 +75,7 @@ class ByTraining:
             return {"accuracy": measures(graph, self.task, images)[self.task.objective.metric]}
         from mcunas.search.asktell.on_board import measured
 
-        return measured(graph, self._board(), self.budget, images)
+        return measured(graph, self._board(), self.budget, images, self.task.objective)
 
     def _graph(self, net: nn.Module) -> Graph:
         """Quantized without further training."""
