@@ -34,10 +34,9 @@ def run_quantize(result: Any, progress: Any, resume: bool, precision: Precision)
     out, schedule = result.out, result.schedule
     report, checkpoint = out / REPORT, out / CHECKPOINT
     fingerprint = result.metrics["asked"]["fingerprint"] + precision.words()
-    if resume and report.exists():
-        metrics = json.loads(report.read_text())
-        if metrics.get("fingerprint") == fingerprint:
-            return QuantizedModel(read_tflite(out / "model.tflite"), metrics)
+    finished = _finished(report, out / "model.tflite", fingerprint) if resume else None
+    if finished:
+        return finished
     own_folder(out)
     torch.set_num_threads(THREADS)
     torch.manual_seed(result.seed)
@@ -81,6 +80,15 @@ def run_quantize(result: Any, progress: Any, resume: bool, precision: Precision)
             progress("quantize", epoch, schedule.qat_epochs, {"loss": total / steps})
     return _finish(result, task, quantized, {"fingerprint": fingerprint, "precision": facts}, samples,
                    spent + time.process_time() - started)
+
+
+def _finished(report: Path, model: Path, fingerprint: str) -> QuantizedModel | None:
+    """What is there already; None where it is of another search or damaged, and is made again."""
+    try:
+        metrics = json.loads(report.read_text())
+        return QuantizedModel(read_tflite(model), metrics) if metrics["fingerprint"] == fingerprint else None
+    except (OSError, ValueError, KeyError, TypeError, IndexError, InputError):
+        return None
 
 
 def _finish(result: Any, task: Task, quantized: FakeQuantized, facts: dict[str, Any], samples: int,

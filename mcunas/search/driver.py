@@ -107,10 +107,10 @@ def finished(run: State, resume: bool) -> Result | None:
             (run.out / name).unlink(missing_ok=True)
         return None
     try:
-        asked = json.loads((run.out / "metrics.json").read_text())["asked"]
-    except (OSError, ValueError, KeyError):
+        fingerprint = json.loads((run.out / "metrics.json").read_text())["asked"]["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError, IndexError):      # none, or damaged: the checkpoint goes on
         return None
-    if asked.get("fingerprint") != run.fingerprint():
+    if fingerprint != run.fingerprint():
         raise InputError("the folder holds a search with other settings", where=str(run.out),
                          fix="choose another out folder, or do not resume")
     return Result.load(run.out)

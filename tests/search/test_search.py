@@ -150,6 +150,17 @@ def test_a_search_that_begins_anew_forgets_its_quantization(finished: Result, tm
     assert not (tmp_path / "run" / "quantize.json").exists()
 
 
+@pytest.mark.parametrize(("name", "content"), [("metrics.json", "[]"), ("metrics.json", '{"asked": 1}'),
+                                               ("quantize.json", "[]"), ("quantize.json", "{"), ("model.tflite", "TFL")])
+def test_a_damaged_file_of_what_is_finished_is_made_again(name: str, content: str, finished: Result, tmp_path: Path) -> None:
+    shutil.copytree(finished.out, tmp_path / "run")
+    mcunas.quantize(Result.load(tmp_path / "run"))
+    whole = (tmp_path / "run" / "model.tflite").read_bytes()
+    (tmp_path / "run" / name).write_text(content)
+    mcunas.quantize(_search(tmp_path / "run"))
+    assert (tmp_path / "run" / "model.tflite").read_bytes() == whole
+
+
 def test_an_interrupted_quantization_resumes_to_the_same_file(finished: Result) -> None:
     schedule = Schedule(**{**SHORT.__dict__, "qat_epochs": 2})
     result = Result(**{**finished.__dict__, "schedule": schedule})

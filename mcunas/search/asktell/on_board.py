@@ -15,8 +15,8 @@ from mcunas.tasks.objective import CLASSIFICATION, Objective
 
 def measured(graph: Graph, board: Board, budget: Budget, images: Split, objective: Objective = CLASSIFICATION
              ) -> dict[str, float]:
-    """{"accuracy" (the objective's metric), "instructions", "board_cycles", "board_latency_us", "mismatches"}: cycles are modelled from the counted
-    execution. Raises DoesNotFit when the linker says so, ToolMissing, CheckFailed."""
+    """{"accuracy", "instructions", "board_cycles", "board_latency_us", "mismatches"}: accuracy is the objective's metric,
+    cycles are modelled from the counted execution. Raises DoesNotFit when the linker says so, ToolMissing, CheckFailed."""
     limits = budget.for_board(board)
     compiled = compile_graph(graph, board, ram_bytes=limits.ram_bytes, flash_bytes=limits.flash_bytes)
     with tempfile.TemporaryDirectory(prefix="mcunas-") as folder:
