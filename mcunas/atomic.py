@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from mcunas.errors import InputError
 
 _UNFINISHED = ".part"
 
@@ -37,16 +40,41 @@ def write_files(folder: Path, contents: Mapping[str, str | bytes]) -> None:
         write_file(folder / name, content)
 
 
-def own_folder(folder: Path) -> None:
-    """Make sure that this process, and no other, can write files there; what a killed one left unfinished is removed.
+@contextmanager
+def own_folder(folder: Path) -> Iterator[None]:
+    """Inside, this process and no other writes files there; what a killed one left unfinished is removed. A folder that was
+    made for it goes when nothing came of it.
 
-    Raises OSError that names the folder.
+    Raises OSError that names the folder, InputError when another process is at work there.
     """
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-    for left in folder.glob(f".*{_UNFINISHED}"):
-        left.unlink(missing_ok=True)
+    try:
+        with alone(folder, folder):
+            for left in folder.glob(f".*{_UNFINISHED}"):
+                left.unlink(missing_ok=True)
+            yield
+    finally:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+@contextmanager
+def alone(path: Path, where: Path) -> Iterator[None]:
+    """Holds the lock of `path`, a file or a folder; killed processes leave it. Raises InputError when another one has it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):         # of a file system without locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError("another process is at work here", where=str(where),
+                                 fix="wait for it, or choose another out folder") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -29,15 +29,19 @@ THREADS = 1
 
 def run_quantize(result: Any, progress: Any, resume: bool, precision: Precision) -> QuantizedModel:
     """See `mcunas.quantize`."""
-    from mcunas.tasks.training import batches, cosine, number, steps_per_epoch
-
-    out, schedule = result.out, result.schedule
-    report, checkpoint = out / REPORT, out / CHECKPOINT
+    out, report = result.out, result.out / REPORT
     fingerprint = result.metrics["asked"]["fingerprint"] + precision.words()
     finished = _finished(report, out / "model.tflite", fingerprint) if resume else None
     if finished:
         return finished
-    own_folder(out)
+    with own_folder(out):
+        return _trained(result, progress, resume, precision, fingerprint)
+
+
+def _trained(result: Any, progress: Any, resume: bool, precision: Precision, fingerprint: str) -> QuantizedModel:
+    from mcunas.tasks.training import batches, cosine, number, steps_per_epoch
+
+    schedule, checkpoint = result.schedule, result.out / CHECKPOINT
     torch.set_num_threads(THREADS)
     torch.manual_seed(result.seed)
     started, task = time.process_time(), tasks.load(result.task)

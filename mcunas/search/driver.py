@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +21,7 @@ from mcunas.errors import DoesNotFit, InputError
 from mcunas.prune.masks import LEAST_WIDTH
 from mcunas.prune.resources import Usage
 from mcunas.quantize import choose
-from mcunas.search.asktell.storage import FILE as STUDY
+from mcunas.search.asktell.storage import forget
 from mcunas.search.machines import HERE, Machines
 from mcunas.search.methods import METHODS, module_of
 from mcunas.search.nas.driver import run_nas
@@ -61,14 +63,14 @@ def run_search(task_name: str, board: Board, budget: Budget, method: str, out: P
     found = finished(run, resume)
     if found:
         return found
-    dense = run.resources.exact(run.widths)
-    if not (resume and run.load()):
-        run.ledger.charge("setup", time.process_time() - started)
-    demand_feasible(run)
-    own_folder(out)         # before hours of training, not after
-    _shape(run, method)
-    _train_rest(run)
-    return _measure(run, task, dense)
+    with begun(run, resume):
+        dense = run.resources.exact(run.widths)
+        if not (resume and run.load()):
+            run.ledger.charge("setup", time.process_time() - started)
+        demand_feasible(run)
+        _shape(run, method)
+        _train_rest(run)
+        return _measure(run, task, dense)
 
 
 def _run_nas(task: Task, board: Board, budget: Budget, method: str, module: ModuleType, out: Path, seed: int, smoke: bool,
@@ -93,18 +95,16 @@ def _run_nas(task: Task, board: Board, budget: Budget, method: str, module: Modu
     found = finished(run, resume)
     if found:
         return found
-    own_folder(out)
-    return run_nas(run, task, module.choose, resume, getattr(module, "NARROWS", False), getattr(module, "teaches", None))
+    with begun(run, resume):
+        return run_nas(run, task, module.choose, resume, getattr(module, "NARROWS", False), getattr(module, "teaches", None))
 
 
 def finished(run: State, resume: bool) -> Result | None:
-    """What the run's folder holds, when it is this search and finished. Without `resume` it is forgotten.
+    """What the run's folder holds, when it is this search, finished, and not to begin anew.
 
     Raises InputError when it is another search.
     """
     if not resume:
-        for name in (CHECKPOINT, "metrics.json", STUDY, choose.REPORT, choose.CHECKPOINT):
-            (run.out / name).unlink(missing_ok=True)
         return None
     try:
         fingerprint = json.loads((run.out / "metrics.json").read_text())["asked"]["fingerprint"]
@@ -114,6 +114,18 @@ def finished(run: State, resume: bool) -> Result | None:
         raise InputError("the folder holds a search with other settings", where=str(run.out),
                          fix="choose another out folder, or do not resume")
     return Result.load(run.out)
+
+
+@contextmanager
+def begun(run: State, resume: bool) -> Iterator[None]:
+    """The run's folder is its own inside: known before hours of training, not after. Without `resume` what is there of a
+    search is forgotten."""
+    with own_folder(run.out):
+        if not resume:
+            for name in (CHECKPOINT, "metrics.json", choose.REPORT, choose.CHECKPOINT):
+                (run.out / name).unlink(missing_ok=True)
+            forget(run.out)
+        yield
 
 
 def demand_feasible(run: Run) -> None:

@@ -181,7 +181,7 @@ def test_the_study_of_another_search_is_refused_and_stays(whole: tuple[Path, Out
 
 
 def test_one_search_at_a_time_writes_into_a_study(tmp_path: Path) -> None:
-    with opened(tmp_path, "toy", DIRECTIONS), pytest.raises(InputError, match="another search is at work"):
+    with opened(tmp_path, "toy", DIRECTIONS), pytest.raises(InputError, match="another process is at work"):
         searched(tmp_path)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import mcunas
+from mcunas.atomic import own_folder
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.tasks import Schedule, Split, own
 from mcunas.tasks.training import recalibrate
@@ -32,6 +33,24 @@ def test_what_had_no_epoch_to_prune_in_is_no_result(method: str, tmp_path: Path)
     with pytest.raises(DoesNotFit, match="exceed the budget; give it epochs to prune in"):
         _pruned(tmp_path, method=method, prune_epochs=0)
     assert not (tmp_path / "metrics.json").exists()
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
+    result = _pruned(tmp_path, prune_epochs=1, finetune_epochs=0)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with own_folder(tmp_path):
+        for work in (lambda: mcunas.prune(net(), loaders(), BOARD, BUDGET, out=tmp_path, resume=False, schedule=SHORT),
+                     lambda: mcunas.quantize(result)):
+            with pytest.raises(InputError, match=f"{tmp_path}: another process is at work here; wait for it"):
+                work()
+        assert _pruned(tmp_path, prune_epochs=1, finetune_epochs=0).genotype == result.genotype     # finished: only read
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_folder_of_which_nothing_came_goes(tmp_path: Path) -> None:
+    with pytest.raises(DoesNotFit):
+        mcunas.prune(net(), loaders(), BOARD, mcunas.Budget(ram=8), out=tmp_path / "a", schedule=SHORT)
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

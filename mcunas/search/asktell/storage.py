@@ -7,13 +7,13 @@ make, but for `forget`. Watch one with `optuna-dashboard sqlite:///DIR/study.db`
 """
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcunas.atomic import alone
 from mcunas.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def opened(out: Path, fingerprint: str, directions: tuple[str, ...], url: str | 
         return
     out.mkdir(parents=True, exist_ok=True)
     path = out / FILE
-    with _alone(out / LOCK, path):
+    (out / LOCK).touch()
+    with alone(out / LOCK, path):
         if not path.exists():
             _create(path, fingerprint, directions)
         with _told(str(path)):
@@ -138,14 +139,3 @@ def _is_of_storage(error: BaseException) -> bool:
         frames.append(at.tb_frame.f_globals.get("__name__", ""))
         at = at.tb_next
     return frames[-1].split(".")[0] in ("optuna", "sqlalchemy", "importlib")
-
-
-@contextmanager
-def _alone(lock: Path, path: Path) -> Iterator[None]:
-    with open(lock, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError("another search is at work on this study", where=str(path),
-                             fix="wait for it, or choose another out folder") from None
-        yield

@@ -15,8 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcunas.atomic import own_folder
-
 if TYPE_CHECKING:
     from mcunas.board import Board
     from mcunas.budget import Budget
@@ -39,7 +37,7 @@ def accelerated(task: Task, board: Board, budget: Budget, out: Path, seed: int, 
                 settings: dict[str, Any], executor: Executor | None = None) -> Result:
     """See `mcunas.search` and `mcunas.accelerate`; start: the teacher, a net or a space."""
     from mcunas.errors import InputError
-    from mcunas.search.driver import finished
+    from mcunas.search.driver import begun, finished
     from mcunas.search.lana.driver import run_lana
     from mcunas.search.lana.run import LanaRun
     from mcunas.search.lana.start import teacher_of
@@ -60,5 +58,5 @@ def accelerated(task: Task, board: Board, budget: Budget, out: Path, seed: int, 
     found = finished(run, resume)
     if found:
         return found
-    own_folder(out)         # before hours of training, not after
-    return run_lana(run, task, resume, executor)
+    with begun(run, resume):
+        return run_lana(run, task, resume, executor)
