@@ -83,6 +83,7 @@ def layers(count: int = 48) -> Iterator[Graph]:
             yield from _conversions(graph.tensors[graph.inputs[0]].shape)
     for graph in _transposed(2 * count):
         yield from (graph, in_int16(graph))
+    yield from _in_columns(count // 2)
 
 
 def _conversions(shape: tuple[int, ...]) -> Iterator[Graph]:
@@ -108,6 +109,18 @@ def _transposed(count: int) -> Iterator[Graph]:
         result = np.array([1, size, size, out], np.int32)
         yield one_op("TRANSPOSE_CONV", [(1, side, side, c), (out, k, k, c)], attrs, {0: result})
         count -= 1
+
+
+def _in_columns(count: int) -> Iterator[Graph]:
+    """Images cut between columns and put side by side, which patches (mcunas.compiler.patches) are made of."""
+    random = np.random.default_rng(3)
+    for _ in range(count):
+        height, left, right, c = (int(random.integers(1, most)) for most in (40, 30, 30, 50))
+        yield one_op("CONCATENATION", [(1, height, left, c), (1, height, right, c)], {"axis": 2, "activation": "NONE"})
+        ends = [[0, 0, left, 0], [1, height, left + right, c], [1, 1, 1, 1]]
+        masks = dict.fromkeys(("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask"), 0)
+        yield one_op("STRIDED_SLICE", [(1, height, left + right, c)], masks,
+                     {k + 1: np.array(values, np.int32) for k, values in enumerate(ends)})
 
 
 def int8_layers(count: int) -> Iterator[Graph]:

@@ -52,6 +52,11 @@ def _concatenate(graph: Graph, op: Op) -> list[KernelCall]:
     return calls
 
 
+def _is_odd(*sizes: int) -> bool:
+    """Whether rows of such sizes do not all begin at a word, so that they are copied byte by byte."""
+    return any(size % 4 for size in sizes)
+
+
 def _is_image(shape: Sequence[int]) -> bool:
     return len(shape) == 4 and shape[0] == 1 and shape[1] <= UINT16_MAX
 
@@ -62,7 +67,8 @@ def _beside(graph: Graph, op: Op) -> KernelCall:
         graph.tensors[t].shape[2] * graph.tensors[t].shape[3] * _item(graph, t) for t in op.inputs)
     rows = Rows(height, left + right, (RowInput(height, left, "ring0"), RowInput(height, right, "ring1")))
     return KernelCall("mn_beside_s8", {"ring0": height, "ring1": height, "out_ring": height, "row0": left, "row1": right},
-                      op.inputs, op.outputs, rows=rows,
+                      op.inputs, op.outputs, moves=2 * height,
+                      scattered=height * (left + right) * _is_odd(left, right), rows=rows,
                       overlap=(Overlap((height - 1) * right, 0), Overlap(height * left, right)))
 
 
@@ -115,7 +121,8 @@ def _columns(op: Op, shape: Sequence[int], first: int, count: int) -> KernelCall
     rows = Rows(height, count * depth, (RowInput(height, width * depth, "in_ring"),))
     params = {"in_ring": height, "out_ring": height, "row_in": width * depth, "row_out": count * depth,
               "offset": first * depth}
-    return KernelCall("mn_columns_s8", params, op.inputs[:1], op.outputs, rows=rows,
+    return KernelCall("mn_columns_s8", params, op.inputs[:1], op.outputs, moves=height,
+                      scattered=height * count * depth * _is_odd(width * depth, first * depth, count * depth), rows=rows,
                       overlap=(Overlap(0, (height - 1) * (width - count) * depth),))
 
 
