@@ -57,9 +57,17 @@ def random_networks(count: int) -> Iterator[tuple[str, Graph]]:
             layers += [nn.Conv2d(inputs, inputs, 3, stride=2 if n in (1, 3) else 1, padding=1, groups=inputs), nn.ReLU(),
                        nn.Conv2d(inputs, outputs, 1), nn.ReLU()]
         layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 10)]
-        yield f"separable {k}", from_torch(settled(nn.Sequential(*layers)), examples)
+        yield f"separable {k}", from_torch(settled(normal(nn.Sequential(*layers))), examples)
         stages = tuple(int(w) for w in random.integers(4, 49, 3))
-        yield f"residual {k}", from_torch(settled(ResidualNet(3, 10, stages)), examples)
+        yield f"residual {k}", from_torch(settled(normal(ResidualNet(3, 10, stages))), examples)
+
+
+def normal(net: nn.Module) -> nn.Module:
+    """With weights distributed as trained ones are: some kernels' work depends on how many are large."""
+    for weight in net.parameters():
+        if weight.dim() > 1:
+            nn.init.kaiming_normal_(weight)
+    return net
 
 
 def simulated(name: str, graph: Graph, board: Board) -> dict[str, Any]:
