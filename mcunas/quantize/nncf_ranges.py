@@ -93,11 +93,15 @@ class _WholeSteps(AsymmetricQuantizer):
         return quantize_functions.QuantizeAsymmetric.apply(x, low, extent, self.level_low, self.level_high, self.levels)
 
 
-def activation_quantizer(low: float, high: float) -> AsymmetricQuantizer:
-    """NNCF's learnable int8 quantizer for a whole tensor, at a range that is widened to include zero."""
+def activation_quantizer(low: float, high: float, from_zero: bool = False) -> AsymmetricQuantizer:
+    """NNCF's learnable int8 quantizer for a whole tensor, at a range that is widened to include zero.
+
+    from_zero: the range begins there for good. Of what a ReLU gives, steps below it are lost and ask its kernel for a limit.
+    """
     quantizer = _WholeSteps(PTQuantizerSpec(8, QuantizationScheme.ASYMMETRIC, None, narrow_range=False,
                                             half_range=False, scale_shape=(1,), logarithm_scale=True))
-    low, high = min(low, 0.0), max(high, 0.0)
+    low, high = 0.0 if from_zero else min(low, 0.0), max(high, 0.0)
+    quantizer.input_low.requires_grad_(not from_zero)
     with torch.no_grad():
         quantizer.input_low.fill_(low)
         quantizer._input_range_param_storage.fill_(max(high - low, 1e-6)).log_()

@@ -19,10 +19,11 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 
 from mcunas.errors import InputError
+from mcunas.graph.arithmetic import INT8_MIN
 from mcunas.graph.from_torch import calibrate
 from mcunas.graph.int16_functions import OUTPUT_SCALE
 from mcunas.graph.ir import Graph, Op
-from mcunas.graph.to_int8 import fixed_quants, scale_classes, to_int8
+from mcunas.graph.to_int8 import fixed_quants, scale_classes, to_int8, usual_quants
 from mcunas.graph.to_int16 import STEPS, TOP, can_be_int16, widened
 from mcunas.graph.torch_lower import Lowered, lower
 from mcunas.quantize import nncf_ranges as nq
@@ -114,7 +115,7 @@ class FakeQuantized:
 
     def _activation_quantizers(self, images: torch.Tensor, ranges: dict[str, tuple[float, float]]) -> dict[int, nn.Module]:
         """class -> quantizer, from NNCF's ranges, or from the data where NNCF placed none."""
-        measured = calibrate(self.lowered, images, self.input_quant)
+        measured, usual = calibrate(self.lowered, images, self.input_quant), usual_quants(self.lowered.graph)
         quantizers: dict[int, nn.Module] = {}
         for root in dict.fromkeys(self.classes.values()):
             nodes = [self.lowered.node_of.get(t) for t, r in self.classes.items() if r == root]
@@ -126,7 +127,8 @@ class FakeQuantized:
                 low, high = scale * (-128 - zero_point), scale * (127 - zero_point)
             else:
                 low, high = min(r[0] for r in found), max(r[1] for r in found)
-            quantizers[root] = (nq.wide_quantizer if root in self.wide else nq.activation_quantizer)(low, high)
+            quantizers[root] = (nq.wide_quantizer(low, high) if root in self.wide else
+                                nq.activation_quantizer(low, high, root not in self.fixed and usual[root][1] == INT8_MIN))
             if root in self.fixed:
                 quantizers[root].disable_gradients()
         return quantizers

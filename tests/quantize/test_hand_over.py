@@ -123,3 +123,10 @@ def test_tensors_that_tflite_ties_share_one_quantizer() -> None:
     concatenation = next(op for op in graph.ops if op.kind == "CONCATENATION")
     quants = {graph.tensors[t].quant.per_tensor for t in (*concatenation.inputs, *concatenation.outputs)}
     assert len(quants) == 1
+
+
+def test_what_a_relu_gives_begins_at_the_least_byte(trained) -> None:
+    """However its range is learned: its kernel needs no limit then, as the search's prices have it."""
+    graph = trained[0].export()
+    found = [graph.tensors[op.outputs[0]].quant.zero_point for op in graph.ops if op.attrs.get("activation") == "RELU"]
+    assert len(found) >= 3 and all(zero_point == -128 for zero_point in found)

@@ -68,8 +68,7 @@ def test_every_method_ends_within_every_budget(method: str, settings: dict, fini
 def test_a_search_ends_as_int8_at_the_promised_price_and_comes_back_from_its_folder(finished: Result) -> None:
     model, again = mcunas.quantize(Result.load(finished.out)), _search(finished.out)
     found, said = estimate(model.graph, BOARD, ram_bytes=finished.budget.ram_bytes), finished.cost
-    assert (found.ram_bytes, found.flash_bytes) <= (said.ram_bytes, said.flash_bytes)
-    assert found.cycles <= 1.1 * said.cycles        # learned zero points of -127 after a ReLU ask kernels for limits
+    assert found.ram_bytes <= said.ram_bytes and found.flash_bytes <= said.flash_bytes and found.cycles <= said.cycles
     assert again.genotype == finished.genotype and again.cost == finished.cost
     images = torch.rand(3, 1, 16, 16)
     assert torch.equal(again.model(images), finished.model(images))
