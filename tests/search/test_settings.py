@@ -65,7 +65,7 @@ def test_values_that_no_method_can_work_with_are_told(method: str, settings: dic
                       settings=settings, schedule=SHORT)
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", pickle.dumps({"weights": 1})])
+@pytest.mark.parametrize("content", [b"", b"garbage", pickle.dumps({"weights": 1}, 2)], ids=["empty", "garbage", "other"])
 def test_a_parent_that_cannot_be_read_is_told(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "parent.pt").write_bytes(content)
     with pytest.raises(InputError, match="parent"):
