@@ -71,7 +71,7 @@ def travel(plan: Plan) -> dict[str, Any]:
     Raises InputError, ToolMissing, DoesNotFit, CheckFailed.
     """
     from mcunas import api, quantize, tasks
-    from mcunas.device.proof import decoder_of, prove
+    from mcunas.device.proof import decoder_of, for_model, prove
     from mcunas.device.toolchain import tool
     from mcunas.report import content, read_report, update_report
     from mcunas.search.progress import ProgressBars
@@ -80,11 +80,11 @@ def travel(plan: Plan) -> dict[str, Any]:
 
     for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
         tool(program)       # before minutes of training, not after
-    find = partial(_search, plan)
+    task = tasks.load(plan.task)
+    find = partial(_search, plan, for_model(plan.budget, plan.board, task))
     if not ddp.is_first():
         find()
         sys.exit(0)         # the first of torchrun's processes goes on alone
-    task = tasks.load(plan.task)
     metric = task.objective.metric
     with ProgressBars() as bars:
         result = find(progress=bars)
@@ -103,21 +103,21 @@ def travel(plan: Plan) -> dict[str, Any]:
     return read_report(plan.out)
 
 
-def _search(plan: Plan, progress: Callable | None = None) -> Any:
-    """The finished search, with candidates on the processes or the cluster that the plan asks for."""
+def _search(plan: Plan, budget: Budget, progress: Callable | None = None) -> Any:
+    """The finished search, with candidates on the processes or the cluster that the plan asks for. budget: of the model."""
     import mcunas
     from mcunas.search.asktell.cluster import connected
 
     asked = {"out": plan.out, "seed": plan.seed, "smoke": plan.smoke, "resume": plan.resume, "progress": progress,
              "settings": plan.settings, **_blocks(plan)}
     with connected(plan.cluster) if plan.cluster else nullcontext() as cluster:
-        find = partial(mcunas.search, plan.task, plan.board, plan.budget, method=plan.method, start=plan.start, **asked)
+        find = partial(mcunas.search, plan.task, plan.board, budget, method=plan.method, start=plan.start, **asked)
         if plan.method != "lana":
             return find(jobs=plan.jobs, executor=cluster, storage=plan.storage)
         with nullcontext(cluster) if cluster else processes(plan.jobs) as executor:
             if executor is None:
                 return find()
-            return mcunas.accelerate(plan.start, plan.task, plan.board, plan.budget, executor=executor, **asked)
+            return mcunas.accelerate(plan.start, plan.task, plan.board, budget, executor=executor, **asked)
 
 
 @contextmanager

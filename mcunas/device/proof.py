@@ -13,9 +13,12 @@ from mcunas.device.run import stream
 from mcunas.device.validate import ValidationReport, validate
 
 if TYPE_CHECKING:
+    from mcunas.board import Board
+    from mcunas.budget import Budget
     from mcunas.graph import Graph
     from mcunas.tasks import Split, Task
 
+DECODER_BYTES = 0x500   # of flash, on any core: what firmware/decode takes, with what links it in
 MEASURED_INPUTS = 3     # inputs for RAM, stack and instructions, besides those that are streamed
 
 
@@ -32,6 +35,14 @@ class Proof:
 def decoder_of(graph: Graph, task: Task) -> Any:
     """How a firmware for the task decodes the graph's output itself; None: it does not."""
     return task.objective.on_board(graph.tensors[graph.outputs[0]].shape, graph.output_quant)
+
+
+def for_model(budget: Budget, board: Board, task: Task) -> Budget:
+    """What a budget leaves to the model where the firmware decodes boxes as well; else the budget as it is."""
+    if task.objective.head != "boxes":
+        return budget
+    whole = budget.for_board(board)
+    return replace(whole, flash=max((whole.flash_bytes or 0) - DECODER_BYTES, 1))
 
 
 def prove(image: Image, task: Task, split: Split, progress: Callable[[int], None] | None = None,

@@ -11,7 +11,7 @@ import mcunas
 from mcunas import api, tasks
 from mcunas.board import Board
 from mcunas.budget import Budget
-from mcunas.device.proof import decoder_of, prove
+from mcunas.device.proof import DECODER_BYTES, decoder_of, for_model, prove
 from mcunas.errors import InputError
 from mcunas.quantize import quantize
 from mcunas.search.asktell.evaluate import ByTraining
@@ -48,8 +48,16 @@ def test_what_is_found_ends_as_firmware_that_sees_what_the_host_sees(method: str
     assert again.genotype == result.genotype and "candidates" in result.metrics["facts"]
     model = quantize(result)
     image = api.build(tmp_path / "model.tflite", BOARD, tmp_path / "firmware", decoder=decoder_of(model.graph, task))
+    plain = api.build(tmp_path / "model.tflite", BOARD, tmp_path / "plain")
+    assert 0 < image.manifest["build"]["flash_bytes"] - plain.manifest["build"]["flash_bytes"] <= DECODER_BYTES
     proof = prove(image, task, task.test[:4])
     assert proof.report.passed and proof.on_board == proof.on_host == model.metrics["int8_measures"]
+
+
+def test_a_decoder_takes_its_part_of_the_flash_before_the_model_does() -> None:
+    assert for_model(Budget(flash="24 KiB"), BOARD, scenes()) == Budget(BOARD.ram_bytes, 24 * 1024 - DECODER_BYTES)
+    assert for_model(Budget(flash=100), BOARD, scenes()).flash_bytes == 1
+    assert for_model(Budget(), BOARD, tasks.load("digits")) == Budget()
 
 
 def test_a_board_is_judged_by_the_measure_of_the_task() -> None:
