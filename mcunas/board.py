@@ -90,7 +90,12 @@ class Board:
     @property
     def reference(self) -> str:
         """What `load` takes for this very board: its key, or the path of a file of one's own, whatever that is called."""
-        return self.key if self.path.resolve() == (boards_dir() / f"{self.key}.toml").resolve() else str(self.path)
+        return str(self.path) if self.is_own else self.key
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is none of those that come with mcunas, even if its file is called like one."""
+        return self.path.resolve() != (boards_dir() / f"{self.key}.toml").resolve()
 
     @property
     def cpu(self) -> str:

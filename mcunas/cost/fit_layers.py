@@ -15,6 +15,7 @@ from mcunas.graph.ir import Graph, Op, Quant, Tensor
 from mcunas.graph.nibbles import with_int4
 from mcunas.graph.shapes import infer
 from mcunas.graph.spec import KINDS
+from mcunas.graph.to_int8 import FIXED
 from mcunas.graph.to_int16 import in_int16
 
 _IN_INT16 = ("ADD", "AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "SOFTMAX")
@@ -56,9 +57,8 @@ def one_op(kind: str, shapes: list[tuple[int, ...]], attrs: dict, constants: dic
         inputs.insert(position, len(tensors) - 1)
     if kind == "TRANSPOSE_CONV":
         inputs[1:3] = inputs[2], inputs[1]
-    fixed = {"SOFTMAX": (1 / 256, -128), "LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}
     zero_point = 5 if kind in ("CONV_2D", "DEPTHWISE_CONV_2D") and attrs["activation"] == "NONE" else -128
-    out = Quant.of(*fixed[kind]) if kind in fixed else data[0] if KINDS[kind].same_quant else Quant.of(0.04, zero_point)
+    out = Quant.of(*FIXED[kind]) if kind in FIXED else data[0] if KINDS[kind].same_quant else Quant.of(0.04, zero_point)
     op = Op(kind, tuple(inputs), (len(tensors),), attrs)
     shape = infer(Graph((*tensors, Tensor("y", (1,), "int8", out)), (op,), tuple(graph_inputs), op.outputs), op)[0]
     return Graph((*tensors, Tensor("y", shape, "int8", out)), (op,), tuple(graph_inputs), op.outputs)
@@ -155,8 +155,6 @@ def int8_layers(count: int) -> Iterator[Graph]:
             yield one_op("FULLY_CONNECTED", [(1, c), (out, c)], {"activation": "NONE", "keep_dims": False})
         if n % 4 == 0:
             yield from _plain_layers((1, side, side, draw.channels(2, 64)), draw.channels(2, 40))
-
-
     for _ in range(count):
         c, out = draw.channels(4, 700), draw.channels(2, 160)
         yield one_op("FULLY_CONNECTED", [(1, c), (out, c)], {"activation": "NONE", "keep_dims": False}, per_channel=False)

@@ -82,7 +82,7 @@ def finish(run: State, task: Task, cost: Cost, start: Any, **own: Any) -> Result
     task: with its test split. cost: of the deployed graph. start: what the start takes (ram_bytes, flash_bytes, latency_us).
     own: the road's own metrics.
     """
-    board = run.board.key if run.board.reference == run.board.key else str(run.board.path.resolve())
+    board = str(run.board.path.resolve()) if run.board.is_own else run.board.key
     asked = {"task": run.task.name, "board": run.board.key, "board_file": board, "budget": asdict(run.budget),
              "method": run.method, "seed": run.seed, "schedule": asdict(run.schedule), "settings": run.settings,
              "fingerprint": run.fingerprint()}

@@ -118,7 +118,7 @@ class State(ABC):
     def _own(self) -> list[Any]:
         """Of a board and a task of the user's own, what their names and digests leave out."""
         found: list[Any] = []
-        if self.board.reference != self.board.key:
+        if self.board.is_own:
             found += [self.board, self.board.cycle_model]
         if ":" in self.task.name or "@" in self.task.name:
             found += [self.task.augment, self.task.objective]

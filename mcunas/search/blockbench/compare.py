@@ -55,7 +55,7 @@ def compare(task: Task, boards: Sequence[Board], blocks: Sequence[str], out: Pat
         raise InputError("nothing to compare, or a seed that is none", where="blocks",
                          fix=f"give blocks, boards, nets, and a seed from 0 to {MOST_SEED}")
     sealed, show = task.sealed(), progress or (lambda *unused: None)
-    known = [b.key if b.reference == b.key else repr(replace(b, path=Path())) for b in boards]
+    known = [repr(replace(b, path=Path())) if b.is_own else b.key for b in boards]
     asked = [sealed.digest(), known, nets, cycles, asdict(schedule), seed, space, torch.__version__]
     stamp = sha256(json.dumps(asked).encode()).hexdigest()
     rows = {block: _drawn(block, out, stamp, lambda block=block: sample(
