@@ -19,7 +19,7 @@ from mcunas.compiler.schedule import Schedule, preferred
 from mcunas.compiler.select import select
 from mcunas.errors import DoesNotFit, InputError
 from mcunas.graph.ir import Graph
-from mcunas.graph.spec import data_inputs
+from mcunas.graph.spec import WEIGHTED, data_inputs
 from mcunas.graph.tflite_reader import identifier
 from mcunas.graph.verify import verify
 
@@ -132,12 +132,9 @@ def weight_bytes(graph: Graph) -> int:
     """int8 weights, int32 biases and constant operands of the graph, each counted once."""
     found = set()
     for op in graph.ops:
-        parameters = op.inputs[1:] if op.kind in _WEIGHTED else data_inputs(op.kind, op.inputs)
+        parameters = op.inputs[1:] if op.kind in WEIGHTED else data_inputs(op.kind, op.inputs)
         found.update(t for t in parameters if t >= 0 and graph.tensors[t].is_const)
     return sum(graph.tensors[t].size_bytes for t in found)
-
-
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
 def _manifest(graph: Graph, planned: Plan, board: Board, optimize: str, model_id: str,

@@ -14,12 +14,11 @@ import numpy as np
 from mcunas.graph.ir import Graph, Op, Quant, Tensor
 from mcunas.graph.nibbles import with_int4
 from mcunas.graph.shapes import infer
-from mcunas.graph.spec import KINDS
+from mcunas.graph.spec import KINDS, WEIGHTED
 from mcunas.graph.to_int8 import FIXED
 from mcunas.graph.to_int16 import in_int16
 
 _IN_INT16 = ("ADD", "AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "SOFTMAX")
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 MOST_MACS = 500_000       # of a layer: what an emulated small core does in a second
 _DEPTHWISE_KERNELS = (*((3, 3),) * 5, (5, 5), (5, 5), (9, 1), (9, 1))
 _STEM_KERNELS = ((3, 3), (3, 3), (3, 3), (5, 5), (7, 7), (10, 4), (9, 1), (1, 1), (2, 2))
@@ -36,7 +35,7 @@ def one_op(kind: str, shapes: list[tuple[int, ...]], attrs: dict, constants: dic
     """
     random = np.random.default_rng(0)
     data = Quant.of(0.02, -128), Quant.of(0.03, 5)          # as after a ReLU, and before one
-    weighted = kind in (*_WEIGHTED, "TRANSPOSE_CONV")
+    weighted = kind in WEIGHTED
     tensors, inputs, graph_inputs = [], [], []
     for i, shape in enumerate(shapes):
         if weighted and i == 1:
@@ -74,7 +73,7 @@ def layers(count: int = 48) -> Iterator[Graph]:
     """Layers of small networks, those with weights once more with int4 weights, many once more on int16 activations."""
     for n, graph in enumerate(int8_layers(count)):
         yield graph
-        weighted = graph.ops[0].kind in _WEIGHTED
+        weighted = graph.ops[0].kind in WEIGHTED
         if weighted:
             yield with_int4(graph, [0])
         if graph.ops[0].kind in _IN_INT16 or (weighted and n % 7 in (0, 2, 5)):

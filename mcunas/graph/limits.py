@@ -10,19 +10,19 @@ import numpy as np
 from mcunas.graph import int16_functions, integer_params, limits_tensor
 from mcunas.graph.arithmetic import WIDE_REACH
 from mcunas.graph.ir import Graph, Op
+from mcunas.graph.spec import WEIGHTED
 
 _MAX_SHIFT = 30                  # a left shift by 31 overflows the constant that TFLite Micro multiplies by
 _MAX_WIDE_SHIFT = 7              # of the int64 sums of layers on int16 activations
 _MAX_SOFTMAX_DEPTH = 4095        # the Q12.19 sum of more exponentials can leave int32
 _MAX_WIDE_SOFTMAX_DEPTH = (1 << 16) - 1         # the Q16.15 one
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 
 
 def check(graph: Graph, op: Op) -> None:
     """Raise ValueError with the reason when the op's scales or sizes are outside what TFLite Micro computes."""
     if op.attrs.get("activation", "NONE") in ("RELU6", "RELU_N1_TO_1"):
         _activation(op.attrs["activation"], graph.tensors[op.outputs[0]].quant.per_tensor[0])
-    if op.kind in _WEIGHTED:
+    if op.kind in WEIGHTED:
         p = integer_params.requant(graph, op)
         if graph.tensors[op.outputs[0]].dtype == "int16":
             _wide_sums(graph, op, p)

@@ -11,6 +11,7 @@ ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")   # position = Activatio
 PADDINGS = ("SAME", "VALID")                              # position = Padding in the schema
 # These also take ((top, bottom), (left, right)) in pixels: the compiler's own form, which no .tflite can hold.
 EXPLICIT_PADDING = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D")
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
 @dataclass(frozen=True)

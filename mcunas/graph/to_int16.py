@@ -16,13 +16,12 @@ from mcunas.errors import InputError
 from mcunas.graph.int16_functions import OUTPUT_SCALE
 from mcunas.graph.integer_params import bias_input, data_input
 from mcunas.graph.ir import Graph, Op, Quant, Tensor
-from mcunas.graph.spec import KINDS, data_inputs
+from mcunas.graph.spec import KINDS, WEIGHTED, data_inputs
 from mcunas.graph.to_int8 import FIXED, compact, fixed_quants, scale_classes
 from mcunas.graph.verify import verify
 
 STEPS = 128                     # of an int16 value that is also an int8 one, to a step of that
 TOP = (1 << 15) - 1
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
 def can_be_int16(graph: Graph, short: Collection[int] = ()) -> tuple[int, ...]:
@@ -33,7 +32,7 @@ def can_be_int16(graph: Graph, short: Collection[int] = ()) -> tuple[int, ...]:
     """
     classes, unfit = scale_classes(graph), {*graph.inputs, *graph.outputs}
     for op in graph.ops:
-        weights = op.inputs[1] if op.kind in _WEIGHTED else -1
+        weights = op.inputs[1] if op.kind in WEIGHTED else -1
         is_short = weights in short or (weights >= 0 and graph.tensors[weights].dtype == "int4")
         if ("int16", "int16") not in KINDS[op.kind].dtypes or is_short:
             unfit.update(op.inputs, op.outputs)
@@ -58,14 +57,14 @@ def widened(graph: Graph, scales: Mapping[int, float], biases: Mapping[int, np.n
 def in_int16(graph: Graph) -> Graph:
     """An int8 graph with int16 throughout, its inputs and outputs too, zeros for constants: for prices, not for answers."""
     tensors = list(graph.tensors)
-    weights = {op.inputs[1] for op in graph.ops if op.kind in _WEIGHTED}
+    weights = {op.inputs[1] for op in graph.ops if op.kind in WEIGHTED}
     results = {op.outputs[0] for op in graph.ops if op.kind in FIXED}
     for t, tensor in enumerate(tensors):
         if tensor.dtype == "int8" and t not in weights:
             data = np.zeros(tensor.shape, np.int16) if tensor.is_const else None
             scale = OUTPUT_SCALE if t in results else tensor.quant.per_tensor[0] / STEPS
             tensors[t] = replace(tensor, dtype="int16", quant=Quant.of(scale), data=data)
-    for t in {bias_input(op) for op in graph.ops if op.kind in _WEIGHTED}:
+    for t in {bias_input(op) for op in graph.ops if op.kind in WEIGHTED}:
         quant = replace(tensors[t].quant, scale=tensors[t].quant.scale / np.float32(STEPS))
         tensors[t] = replace(tensors[t], dtype="int64", quant=quant, data=tensors[t].data.astype(np.int64))
     return verify(graph.with_(tensors=tuple(tensors)))
@@ -107,7 +106,7 @@ class _Widened:
     def _in_int16(self, op: Op) -> None:
         values = set(data_inputs(op.kind, op.inputs))
         inputs = [self._as_int16(t) if t in values else t for t in op.inputs]
-        if op.kind in _WEIGHTED:
+        if op.kind in WEIGHTED:
             x = op.inputs.index(data_input(op))
             inputs = [*inputs[:max(x + 1, 2)], self._bias(op, inputs[x])]
         outputs, after = [], []

@@ -9,9 +9,8 @@ from mcunas.graph import limits, nibbles
 from mcunas.graph.int16_functions import OUTPUT_SCALE
 from mcunas.graph.ir import Graph, Op, Tensor
 from mcunas.graph.shapes import infer
-from mcunas.graph.spec import EXPLICIT_PADDING, KINDS, data_inputs
+from mcunas.graph.spec import EXPLICIT_PADDING, KINDS, WEIGHTED, data_inputs
 
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _MAX_RANK = 6
 _MAX_BORDER_SIDE = (1 << 16) - 1     # struct mn_tensor holds the sides of inputs and outputs in 16 bits
 _MAX_ELEMENTS = 1 << 28      # 256 MiB of int8: far beyond any microcontroller, well inside int32 indices
@@ -125,7 +124,7 @@ def _verify_padding(op: Op, where: str) -> None:
 
 
 def _verify_floats(graph: Graph, op: Op, where: str) -> None:
-    weights = {"TRANSPOSE_CONV": (1, 3)}.get(op.kind, (1, 2) if op.kind in _WEIGHTED else ())
+    weights = {"TRANSPOSE_CONV": (1, 3)}.get(op.kind, (1, 2) if op.kind in WEIGHTED else ())
     for t in (*data_inputs(op.kind, op.inputs), *(op.inputs[i] for i in weights if i < len(op.inputs)), *op.outputs):
         _require(t < 0 or graph.tensors[t].dtype == "float32", f'tensor "{graph.tensors[t].name}" is '
                  f"{graph.tensors[t].dtype}, not float32", where, "give a model of float32 throughout")
@@ -149,7 +148,7 @@ def _verify_types(graph: Graph, op: Op, where: str) -> None:
         first = tensors[op.outputs[0]].quant
         _require(all(tensors[t].quant.same_as(first) for t in (*data, *op.outputs)),
                  "inputs and outputs must share scale and zero point", where)
-    if op.kind in _WEIGHTED:
+    if op.kind in WEIGHTED:
         _verify_weights(graph, op, where)
     if op.kind in ("SOFTMAX", "LOGISTIC", "TANH"):
         result = tensors[op.outputs[0]]

@@ -11,9 +11,9 @@ from mcunas.errors import InputError
 from mcunas.graph import Graph, Quant, reference, verify
 from mcunas.graph.integer_params import bias_input
 from mcunas.graph.oracle import Oracle
+from mcunas.graph.spec import WEIGHTED
 from tests.kernels.strategies_graph import Net, small_graph
 
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _LOW = -128                     # the zero point behind a RELU
 
 
@@ -25,7 +25,7 @@ def pruned(draw, graphs: st.SearchStrategy) -> tuple[Graph, list[np.ndarray]]:
     share = draw(st.sampled_from([0.0, 0.4, 0.8, 1.0]))
     tensors = list(graph.tensors)
     for op in graph.ops:
-        if op.kind not in _WEIGHTED:
+        if op.kind not in WEIGHTED:
             continue
         weights = tensors[op.inputs[1]].data.copy()
         axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0

@@ -11,13 +11,12 @@ from hypothesis.strategies import SearchStrategy
 from mcunas.graph import Graph, Op, Quant, Tensor, verify
 from mcunas.graph.int16_functions import OUTPUT_SCALE
 from mcunas.graph.integer_params import bias_input, data_input
-from mcunas.graph.spec import KINDS
+from mcunas.graph.spec import KINDS, WEIGHTED
 from mcunas.graph.to_int8 import FIXED
 from tests.kernels.bundle import Case
 from tests.kernels.strategies import CASES, _legal
 from tests.kernels.strategies_tensor import ELEMENTWISE, MOVEMENT, RESIZE
 
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _SEEDS = st.integers(0, 2 ** 32 - 1)
 
 
